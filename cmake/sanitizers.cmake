@@ -1,0 +1,13 @@
+# Sanitizers apply to every target of a build tree: mixing instrumented and plain C++ gives false reports.
+if(SOCKS64_SANITIZE STREQUAL "address")
+  # Not vptr: to look at an object it opens a pipe first, and takes EMFILE for a bad object.
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined
+    -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(SOCKS64_SANITIZE STREQUAL "thread")
+  # Asio uses atomic_thread_fence, which gcc's TSan does not model and warns of.
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer $<$<COMPILE_LANGUAGE:CXX>:-Wno-tsan>)
+  add_link_options(-fsanitize=thread)
+elseif(NOT SOCKS64_SANITIZE STREQUAL "")
+  message(FATAL_ERROR "SOCKS64_SANITIZE is '${SOCKS64_SANITIZE}': expected empty, address or thread")
+endif()

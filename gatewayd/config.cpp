@@ -1,0 +1,218 @@
+#include "config.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include "config_reader.hpp"
+#include "descriptor.hpp"
+
+namespace socks64::gateway {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using namespace std::chrono_literals;
+
+constexpr seconds a_week = 168h;
+constexpr std::size_t largest_file = std::size_t{16} << 20U;
+constexpr std::string_view address_forms =
+    "an address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\"";
+
+void read_listener(TableReader& table, std::vector<ListenerConfig>& listeners) {
+  if (!table.has("address")) {
+    table.complain(fmt::format("address is missing, expected {}", address_forms));
+  }
+  table.parsed("address", address_forms, [&](std::string_view text) {
+    ListenerConfig listener;
+    std::string problem;
+    if (!parse_listen_address(text, listener.address, problem)) {
+      return problem;
+    }
+    const bool twice =
+        std::any_of(listeners.begin(), listeners.end(),
+                    [&](const ListenerConfig& other) { return other.address == listener.address; });
+    if (twice && listener.address.port != 0) {
+      problem = "listed twice";
+    } else {
+      listeners.push_back(listener);
+    }
+    return problem;
+  });
+}
+
+void read_timeouts(TableReader& table, Config& config) {
+  // RFC 1928 leaves the length of a handshake open; ten seconds are ample, and more only serves
+  // those who open connections to hold them.
+  table.duration("handshake", config.timeouts.handshake, 100ms, 10s);
+  table.duration("connect", config.dial.connect_timeout, 100ms, 10min);
+  table.duration("idle", config.timeouts.idle, 0s, a_week);
+  table.duration("half_close", config.timeouts.half_close, 0s, a_week);
+  table.duration("drain", config.timeouts.drain, 0s, 24h);
+}
+
+/// What is wrong with a DNS server's address, or nothing.
+std::string server_problem(const Endpoint& server) {
+  if (server.port == 0) return "port 0 cannot be asked";
+  if (server.address.is_unspecified()) return "the unspecified address";
+  if (server.address.is_multicast()) return "a multicast address";
+  // c-ares 1.18 takes servers without a zone, and without it the kernel knows no way to them.
+  if (server.address.is_v6() && server.address.is_link_local()) {
+    return "a link-local address";
+  }
+  return {};
+}
+
+void read_resolver(TableReader& table, ResolverConfig& resolver) {
+  table.parsed_list("servers",
+                    "an address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
+                    "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"",
+                    [&](std::string_view text) -> std::string {
+                      Endpoint server;
+                      if (const Result<IpAddress> address = IpAddress::parse(text)) {
+                        server = {*address, 53};
+                      } else {
+                        const Result<Endpoint> parsed = Endpoint::parse(text);
+                        if (!parsed) return std::string(describe(parsed.error()));
+                        server = *parsed;
+                      }
+                      std::string problem = server_problem(server);
+                      if (problem.empty()) resolver.servers.push_back(server);
+                      return problem;
+                    });
+  table.text("hosts_file", resolver.hosts_file, "a path, or \"\" for none", true);
+  table.duration("query_timeout", resolver.query_timeout, 50ms, 60s);
+  table.integer("tries", 1, 10,
+                [&](std::int64_t value) { resolver.tries = static_cast<unsigned>(value); });
+  table.integer("cache_entries", 0, 10'000'000, [&](std::int64_t value) {
+    resolver.cache_entries = static_cast<std::size_t>(value);
+  });
+  table.duration("min_ttl", resolver.min_ttl, 0s, 24h);
+  table.duration("max_ttl", resolver.max_ttl, 0s, a_week);
+  table.duration("negative_ttl", resolver.negative_ttl, 0s, 24h);
+  table.integer("max_in_flight", 1, 1'000'000, [&](std::int64_t value) {
+    resolver.max_in_flight = static_cast<std::size_t>(value);
+  });
+  if (resolver.min_ttl > resolver.max_ttl) {
+    table.complain(fmt::format("min_ttl ({}) is longer than max_ttl ({})",
+                               duration_text(resolver.min_ttl), duration_text(resolver.max_ttl)));
+  }
+}
+
+void read_dial(TableReader& table, DialConfig& dial) {
+  table.choice("prefer", {"ipv6", "ipv4", "system"}, [&](std::size_t index) {
+    constexpr FamilyPreference preferences[] = {FamilyPreference::ipv6, FamilyPreference::ipv4,
+                                                FamilyPreference::system};
+    dial.prefer = preferences[index];
+  });
+  // RFC 8305 section 5 gives the bounds of the one, section 3 the purpose of the other.
+  table.duration("attempt_delay", dial.attempt_delay, 100ms, 2s);
+  table.duration("resolution_delay", dial.resolution_delay, 0ms, 2s);
+}
+
+void read_log(TableReader& table, LogConfig& log) {
+  table.choice("level", {"trace", "debug", "info", "warning", "error"},
+               [&](std::size_t index) { log.level = static_cast<LogLevel>(index); });
+  table.text("target", log.target, "\"stderr\" or the path of a file", false);
+}
+
+void read_access_log(TableReader& table, AccessLogConfig& access_log) {
+  table.text("target", access_log.target, "\"stderr\", \"none\" or the path of a file", false);
+  table.choice("format", {"text", "json"}, [&](std::size_t index) {
+    access_log.format = index == 0 ? AccessFormat::text : AccessFormat::json;
+  });
+}
+
+void read_root(TableReader& root, Config& config) {
+  std::vector<ListenerConfig> listeners;
+  root.tables("listener", [&](TableReader& table) { read_listener(table, listeners); });
+  if (!listeners.empty()) {
+    config.listeners = std::move(listeners);
+  }
+  root.integer("threads", 0, 1024,
+               [&](std::int64_t value) { config.threads = static_cast<unsigned>(value); });
+  root.table("timeouts", [&](TableReader& table) { read_timeouts(table, config); });
+  root.table("resolver", [&](TableReader& table) { read_resolver(table, config.resolver); });
+  root.table("dial", [&](TableReader& table) { read_dial(table, config.dial); });
+  root.table("limits", [&](TableReader& table) {
+    table.integer("sessions", 0, 100'000'000, [&](std::int64_t value) {
+      config.limits.sessions = static_cast<std::size_t>(value);
+    });
+  });
+  root.table("log", [&](TableReader& table) { read_log(table, config.log); });
+  root.table("access_log", [&](TableReader& table) { read_access_log(table, config.access_log); });
+  root.finish();
+}
+
+}  // namespace
+
+std::vector<ListenerConfig> Config::default_listeners() {
+  // Loopback only: a proxy that anybody can reach has to be asked for.
+  constexpr Port port = 1080;
+  IpAddress::V6Bytes loopback{};
+  loopback[15] = 1;
+  return {{{IpAddress::v4(0x7f000001), port}}, {{IpAddress::v6(loopback), port}}};
+}
+
+bool parse_listen_address(std::string_view text, Endpoint& out, std::string& problem) {
+  const Result<Endpoint> endpoint = Endpoint::parse(text);
+  if (!endpoint) {
+    problem = describe(endpoint.error());
+    return false;
+  }
+  if (endpoint->address.is_v4_mapped()) {
+    problem = "an IPv4-mapped address; list the IPv4 address itself";
+    return false;
+  }
+  if (endpoint->address.is_multicast()) {
+    problem = "a multicast address";
+    return false;
+  }
+  out = *endpoint;
+  return true;
+}
+
+ConfigResult parse_config(std::string_view text, std::string_view file) {
+  ConfigResult result;
+  ProblemList problems(file);
+  try {
+    const toml::table root = toml::parse(text);
+    TableReader reader(root, "", problems);
+    read_root(reader, result.config);
+  } catch (const toml::parse_error& error) {
+    problems.add(error.source(), "", error.description());
+  }
+  result.problems = problems.take();
+  return result;
+}
+
+ConfigResult load_config(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  ssize_t got = file ? 1 : -1;
+  while (got > 0 && text.size() <= largest_file) {
+    char piece[4096];
+    got = ::read(file.get(), piece, sizeof piece);
+    if (got > 0) text.append(piece, static_cast<std::size_t>(got));
+  }
+  if (got < 0) {
+    ConfigResult result;
+    result.problems.push_back(fmt::format("{}: cannot read: {}", path, std::strerror(errno)));
+    return result;
+  }
+  if (text.size() > largest_file) {
+    ConfigResult result;
+    result.problems.push_back(
+        fmt::format("{}: more than {} MiB are no configuration", path, largest_file >> 20U));
+    return result;
+  }
+  return parse_config(text, path);
+}
+
+}  // namespace socks64::gateway

@@ -1,0 +1,78 @@
+// The configuration: one TOML file, read whole, checked whole, immutable from then on. Every key is
+// documented with its default in conf/gatewayd.toml.
+#ifndef SOCKS64_GATEWAYD_CONFIG_HPP
+#define SOCKS64_GATEWAYD_CONFIG_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "socks64/address.hpp"
+
+#include "account.hpp"
+#include "dial.hpp"
+#include "log.hpp"
+#include "resolve.hpp"
+
+namespace socks64::gateway {
+
+struct ListenerConfig {
+  Endpoint address;
+};
+
+struct TimeoutConfig {
+  std::chrono::milliseconds handshake{10'000};
+  std::chrono::seconds idle{7'200};
+  std::chrono::seconds half_close{300};
+  std::chrono::milliseconds drain{30'000};
+};
+
+struct LimitConfig {
+  std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
+};
+
+struct LogConfig {
+  LogLevel level = LogLevel::info;
+  std::string target = "stderr";  ///< or a path
+};
+
+struct AccessLogConfig {
+  std::string target = "stderr";  ///< or a path, or "none"
+  AccessFormat format = AccessFormat::text;
+};
+
+struct Config {
+  /// Never empty.
+  std::vector<ListenerConfig> listeners = default_listeners();
+  unsigned threads = 0;  ///< 0: one for each processor
+  TimeoutConfig timeouts;
+  ResolverConfig resolver;
+  DialConfig dial;
+  LimitConfig limits;
+  LogConfig log;
+  AccessLogConfig access_log;
+
+  /// 127.0.0.1:1080 and [::1]:1080
+  [[nodiscard]] static std::vector<ListenerConfig> default_listeners();
+};
+
+struct ConfigResult {
+  Config config;  ///< good when there are no problems
+  std::vector<std::string>
+      problems;  ///< "file:line:column: key: what was wrong, what was expected"
+};
+
+/// `file` is only named in the problems. All problems are found, not only the first, except that a
+/// text that is not TOML gives one.
+[[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
+[[nodiscard]] ConfigResult load_config(const std::string& path);
+
+/// "[::1]:1080" or "127.0.0.1:1080"; false, with what is wrong in `problem`, for anything else.
+[[nodiscard]] bool parse_listen_address(std::string_view text, Endpoint& out, std::string& problem);
+
+}  // namespace socks64::gateway
+
+#endif

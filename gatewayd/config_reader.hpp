@@ -1,0 +1,95 @@
+// Reads one table of the configuration key by key, and complains with line, column and key.
+#ifndef SOCKS64_GATEWAYD_CONFIG_READER_HPP
+#define SOCKS64_GATEWAYD_CONFIG_READER_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <toml++/toml.h>
+
+namespace socks64::gateway {
+
+/// Collects problems with where they are; they are reported in the order of the file.
+class ProblemList {
+ public:
+  explicit ProblemList(std::string_view file) : file_(file) {}
+
+  void add(const toml::source_region& where, std::string_view key, std::string_view problem);
+  /// Sorted by line and column.
+  [[nodiscard]] std::vector<std::string> take();
+
+ private:
+  struct Problem {
+    std::uint64_t line;
+    std::uint64_t column;
+    std::string text;
+  };
+
+  std::string file_;
+  std::vector<Problem> problems_;
+};
+
+/// A span of time as the file gives it: "250ms", "10s", "5m", "2h", or a whole number of seconds.
+/// Negative on anything else.
+[[nodiscard]] std::chrono::milliseconds parse_duration(std::string_view text) noexcept;
+[[nodiscard]] std::string duration_text(std::chrono::milliseconds duration);
+
+/// The entry of `known` that `name` was probably meant to be; empty when none is near.
+[[nodiscard]] std::string_view nearest(std::string_view name,
+                                       const std::vector<std::string_view>& known);
+
+/// Ask for every key that the table may hold, then call finish(). A key that is absent leaves its
+/// variable alone; a key with a wrong value does too, and is a problem.
+class TableReader {
+ public:
+  /// `path`: how the table is called in problems, "" for the root.
+  TableReader(const toml::table& table, std::string path, ProblemList& problems)
+      : table_(table), path_(std::move(path)), problems_(problems) {}
+
+  void duration(std::string_view key, std::chrono::milliseconds& out,
+                std::chrono::milliseconds least, std::chrono::milliseconds most);
+  void duration(std::string_view key, std::chrono::seconds& out, std::chrono::seconds least,
+                std::chrono::seconds most);
+  void integer(std::string_view key, std::int64_t least, std::int64_t most,
+               const std::function<void(std::int64_t)>& set);
+  void text(std::string_view key, std::string& out, std::string_view expected, bool may_be_empty);
+  /// One of `words`; `set` gets its index.
+  void choice(std::string_view key, std::initializer_list<std::string_view> words,
+              const std::function<void(std::size_t)>& set);
+  /// `set` returns what is wrong with the text, or nothing.
+  void parsed(std::string_view key, std::string_view expected,
+              const std::function<std::string(std::string_view)>& set);
+  /// The same for each entry of an array of strings.
+  void parsed_list(std::string_view key, std::string_view expected,
+                   const std::function<std::string(std::string_view)>& set);
+  void table(std::string_view key, const std::function<void(TableReader&)>& read);
+  /// An array of tables: [[key]], at least one if there is the key.
+  void tables(std::string_view key, const std::function<void(TableReader&)>& read);
+
+  [[nodiscard]] bool has(std::string_view key) const { return table_.contains(key); }
+  /// A problem of the table as a whole.
+  void complain(std::string_view problem);
+  /// Complains about every key that was not asked for.
+  void finish();
+
+ private:
+  [[nodiscard]] const toml::node* find(std::string_view key);
+  [[nodiscard]] std::string full(std::string_view key) const;
+  void wrong(const toml::node& node, std::string_view key, std::string_view expected);
+  void complain(const toml::node& node, std::string_view key, std::string_view problem);
+
+  const toml::table& table_;
+  std::string path_;
+  ProblemList& problems_;
+  std::vector<std::string_view> known_;
+};
+
+}  // namespace socks64::gateway
+
+#endif

@@ -1,0 +1,22 @@
+# Configuration, listeners, sessions, and the daemon itself.
+add_library(gateway_core STATIC
+  account.cpp config.cpp config_reader.cpp deadline.cpp gateway.cpp handshake.cpp keep_alive.cpp limits.cpp
+  line_writer.cpp listener.cpp log.cpp reply.cpp session.cpp worker.cpp)
+target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(gateway_core
+  PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
+  PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus socks64_warnings)
+# At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
+set_source_files_properties(session.cpp handshake.cpp listener.cpp PROPERTIES
+  COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+
+add_executable(gatewayd main.cpp)
+target_compile_definitions(gatewayd PRIVATE
+  SOCKS64_VERSION="${PROJECT_VERSION}" SOCKS64_SYSCONFDIR="${CMAKE_INSTALL_FULL_SYSCONFDIR}")
+target_link_libraries(gatewayd PRIVATE gateway_core CLI11::CLI11 socks64_warnings)
+
+install(TARGETS gatewayd RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/conf/gatewayd.toml DESTINATION ${CMAKE_INSTALL_SYSCONFDIR}/socks64)
+configure_file(${PROJECT_SOURCE_DIR}/conf/systemd/gatewayd.service.in
+               ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service DESTINATION lib/systemd/system)

@@ -1,0 +1,60 @@
+// Deadlines of one length, for all sessions of one worker.
+//
+// Every handshake is given the same time, so deadlines expire in the order in which they were set:
+// a list and one timer do for any number of sessions what a timer for each would do with a heap
+// operation and an allocation apiece. Setting and lifting a deadline is linking and unlinking a
+// node that lives in the coroutine's own frame; nothing can fire after the frame is gone.
+#ifndef SOCKS64_GATEWAYD_DEADLINE_HPP
+#define SOCKS64_GATEWAYD_DEADLINE_HPP
+
+#include <chrono>
+
+#include "net.hpp"
+
+namespace socks64::gateway {
+
+class DeadlineQueue {
+ public:
+  /// The time runs from construction; when it is up, the operations under way on `socket` are
+  /// cancelled and expired() is true. Look at expired() before starting the next operation.
+  class Entry {
+   public:
+    Entry(DeadlineQueue& queue, Socket& socket);
+    ~Entry();
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+
+    [[nodiscard]] bool expired() const noexcept { return expired_; }
+
+   private:
+    friend class DeadlineQueue;
+
+    DeadlineQueue& queue_;
+    Socket& socket_;
+    Clock::time_point when_;
+    Entry* previous_ = nullptr;
+    Entry* next_ = nullptr;
+    bool expired_ = false;
+  };
+
+  /// `executor` is the worker's: entries are made and destroyed on its thread only.
+  DeadlineQueue(const Executor& executor, std::chrono::milliseconds length);
+  DeadlineQueue(const DeadlineQueue&) = delete;
+  DeadlineQueue& operator=(const DeadlineQueue&) = delete;
+
+ private:
+  void link(Entry& entry) noexcept;
+  void unlink(Entry& entry) noexcept;
+  void arm(Clock::time_point when);
+  void expire();
+
+  std::chrono::milliseconds length_;
+  Timer timer_;
+  bool armed_ = false;
+  Entry* first_ = nullptr;
+  Entry* last_ = nullptr;
+};
+
+}  // namespace socks64::gateway
+
+#endif

@@ -1,0 +1,341 @@
+// The coroutine below is the only one of a dial, and the only one to suspend. Everything else -
+// answers, connects - arrives as callbacks on the same executor, changes the Contest, and wakes the
+// coroutine, which asks the Race (race.hpp) what to do next. That the two never run at the same
+// time is what makes it right without a lock, and without `||`, which would take the first connect
+// to *complete* for the winner, a refusal included.
+//
+// Nothing outlives the dial by more than its last callback: when the coroutine ends - winner,
+// failure, cancellation, or its frame destroyed with the io_context - Contest::end() closes what is
+// open and withdraws the questions. Callbacks of closed sockets still come; they hold the Contest
+// and find it ended.
+#include "dial.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <list>
+#include <memory>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <asio/this_coro.hpp>
+
+#include "socks64/sockaddr.hpp"
+
+#include "dns_name.hpp"
+#include "race.hpp"
+
+namespace socks64::gateway {
+namespace {
+
+int domain_of(const IpAddress& address) noexcept {
+  return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+/// Asks the routing table, without sending anything: a datagram socket is "connected" to the
+/// address, and the kernel says which source it chose (RFC 6724 section 6).
+std::optional<IpAddress> source_towards(const Endpoint& remote) noexcept {
+  const int probe = ::socket(domain_of(remote.address), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return std::nullopt;
+  sockaddr_storage storage{};
+  socklen_t length = to_sockaddr(remote, storage);
+  std::optional<IpAddress> source;
+  auto* const address = reinterpret_cast<sockaddr*>(&storage);
+  if (::connect(probe, address, length) == 0) {
+    length = sizeof storage;
+    if (::getsockname(probe, address, &length) == 0) {
+      if (const Result<Endpoint> local = from_sockaddr(address, length)) source = local->address;
+    }
+  }
+  ::close(probe);
+  return source;
+}
+
+/// connect(2) says EADDRNOTAVAIL when there is no source address for this destination, and when
+/// there is one, but every local port towards the destination is taken. Only the first is about the
+/// network; the second is ours, and a client is not to give the network up for it.
+Failure failure_of_connect(std::error_code error, const Endpoint& remote) noexcept {
+  if (error.value() == EADDRNOTAVAIL && source_towards(remote)) return Failure::no_resources;
+  return failure_from_errno(error.value());
+}
+
+tcp::endpoint to_asio(const Endpoint& endpoint) noexcept {
+  sockaddr_storage storage{};
+  const socklen_t length = to_sockaddr(endpoint, storage);
+  tcp::endpoint converted(endpoint.address.is_v4() ? tcp::v4() : tcp::v6(), 0);
+  std::memcpy(converted.data(), &storage, length);
+  converted.resize(length);
+  return converted;
+}
+
+/// Asio's own open() makes a descriptor that a concurrent fork and exec would inherit.
+std::error_code open_socket(Socket& socket, const IpAddress& address) {
+  const int fd =
+      ::socket(domain_of(address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  if (fd < 0) return {errno, std::system_category()};
+  std::error_code error;
+  socket.assign(address.is_v4() ? tcp::v4() : tcp::v6(), fd, error);
+  if (error) {
+    ::close(fd);
+    return error;
+  }
+  socket.non_blocking(true, error);
+  if (!error) socket.set_option(tcp::no_delay(true), error);
+  return error;
+}
+
+std::optional<Endpoint> local_end_of(Socket& socket) noexcept {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof storage;
+  auto* const address = reinterpret_cast<sockaddr*>(&storage);
+  if (::getsockname(socket.native_handle(), address, &length) != 0) return std::nullopt;
+  const Result<Endpoint> local = from_sockaddr(address, length);
+  return local ? std::optional<Endpoint>(*local) : std::nullopt;
+}
+
+bool permits(const AddressFilter& permit, const Endpoint& endpoint) {
+  return !permit || permit(endpoint);
+}
+
+struct Attempt {
+  Attempt(const Executor& executor, const Endpoint& to) : socket(executor), remote(to) {}
+
+  Socket socket;
+  Endpoint remote;
+  Endpoint local;
+  bool abandoned = false;  ///< closed, and counted as failed; its callback is still to come
+};
+
+class Contest : public std::enable_shared_from_this<Contest> {
+ public:
+  Contest(const Executor& executor, const RaceTimes& times, FamilyPreference prefer, Port port,
+          const AddressFilter& permit)
+      : race(times, prefer, Clock::now()),
+        wake(executor),
+        executor_(executor),
+        port_(port),
+        permit_(permit) {}
+
+  void ask(Resolver& resolver, const DomainName& name);
+  void literal(const IpAddress& literal);
+  void candidates(Family family, Failure failure, const std::vector<IpAddress>& addresses);
+  void start(const IpAddress& address);
+  void abandon_oldest();
+  void end() noexcept;
+
+  Race race;
+  Timer wake;
+  unsigned connects = 0;
+  std::optional<Attempt> winner;
+
+ private:
+  using Attempts = std::list<Attempt>;
+
+  void finished(Attempts::iterator attempt, std::error_code error);
+  /// Why this connection, although established, is none; none if it is.
+  [[nodiscard]] static Failure verify(Attempt& attempt) noexcept;
+
+  Executor executor_;
+  Port port_;
+  const AddressFilter& permit_;
+  std::array<Resolver::Inquiry, 2> inquiries_;
+  Attempts running_;
+  bool ended_ = false;
+};
+
+void Contest::ask(Resolver& resolver, const DomainName& name) {
+  // RFC 8305 section 3: AAAA first, A right behind it.
+  constexpr std::array families{Family::ipv6, Family::ipv4};
+  for (const Family family : families)
+    race.asked(family);
+  for (std::size_t i = 0; i < families.size(); ++i) {
+    const Family family = families[i];
+    // The inquiry is ours and does not call after end(): a plain `this` is safe.
+    const std::optional<Answer> answer = resolver.ask(
+        name, family, executor_,
+        [this, family](const Answer& given) {
+          candidates(family, given.failure, given.addresses);
+          wake.cancel();
+        },
+        inquiries_[i]);
+    if (answer) candidates(family, answer->failure, answer->addresses);
+  }
+}
+
+void Contest::candidates(Family family, Failure failure, const std::vector<IpAddress>& addresses) {
+  std::vector<Destination> destinations;
+  for (const IpAddress& address : addresses) {
+    // A name may hold ::ffff:127.0.0.1 as AAAA; it is judged as what it reaches.
+    const Endpoint endpoint{address.unmapped(), port_};
+    // RFC 8305 section 4 orders what may be used; what may not never enters.
+    if (!permits(permit_, endpoint)) {
+      failure = Failure::denied;
+      continue;
+    }
+    destinations.push_back({endpoint.address, source_towards(endpoint)});
+  }
+  race.answered(family, failure, std::move(destinations), Clock::now());
+}
+
+void Contest::literal(const IpAddress& literal) {
+  const Endpoint endpoint{literal.unmapped(), port_};
+  std::vector<Destination> only;
+  Failure failure = Failure::denied;
+  if (permits(permit_, endpoint)) {
+    failure = Failure::none;
+    only.push_back(
+        {endpoint.address, std::nullopt});  // nothing to order: no need to ask for routes
+  }
+  race.answered(endpoint.address.family(), failure, std::move(only), Clock::now());
+}
+
+void Contest::start(const IpAddress& address) {
+  const Endpoint remote{address, port_};
+  // Judged again at the last moment: the rules may have changed while other addresses were tried.
+  if (!permits(permit_, remote)) {
+    race.attempt_failed(Failure::denied, Clock::now());
+    return;
+  }
+  const auto attempt = running_.emplace(running_.end(), executor_, remote);
+  if (const std::error_code error = open_socket(attempt->socket, address)) {
+    race.attempt_failed(failure_from_errno(error.value()), Clock::now());
+    running_.erase(attempt);
+    return;
+  }
+  ++connects;
+  attempt->socket.async_connect(to_asio(remote),
+                                [self = shared_from_this(), attempt](std::error_code error) {
+                                  if (!self->ended_) self->finished(attempt, error);
+                                });
+}
+
+void Contest::abandon_oldest() {
+  const auto oldest =
+      std::ranges::find_if(running_, [](const Attempt& attempt) { return !attempt.abandoned; });
+  if (oldest == running_.end()) return;
+  oldest->abandoned = true;
+  std::error_code ignored;
+  oldest->socket.close(ignored);
+  race.attempt_failed(Failure::timed_out, Clock::now());
+}
+
+Failure Contest::verify(Attempt& attempt) noexcept {
+  const std::optional<Endpoint> local = local_end_of(attempt.socket);
+  if (!local) return Failure::refused;  // reset before we could look
+  attempt.local = *local;
+  // A closed port within the ephemeral range of this very host can be met by our own SYN (RFC 9293
+  // section 3.5, simultaneous open): a connection to oneself is nobody's service.
+  return attempt.local == attempt.remote ? Failure::refused : Failure::none;
+}
+
+void Contest::finished(Attempts::iterator attempt, std::error_code error) {
+  if (attempt->abandoned) {
+    running_.erase(attempt);
+    return;
+  }
+  Failure failure = failure_of_connect(error, attempt->remote);
+  if (failure == Failure::none) failure = verify(*attempt);
+  if (failure != Failure::none) {
+    race.attempt_failed(failure, Clock::now());
+  } else if (!winner) {
+    winner.emplace(std::move(*attempt));
+  }
+  running_.erase(attempt);
+  wake.cancel();
+}
+
+void Contest::end() noexcept {
+  ended_ = true;
+  for (Resolver::Inquiry& inquiry : inquiries_)
+    inquiry.withdraw();
+  for (Attempt& attempt : running_) {
+    std::error_code ignored;
+    attempt.socket.close(ignored);
+  }
+}
+
+struct EndOfContest {
+  explicit EndOfContest(Contest& contest) : contest_(contest) {}
+  ~EndOfContest() { contest_.end(); }
+  EndOfContest(const EndOfContest&) = delete;
+  EndOfContest& operator=(const EndOfContest&) = delete;
+
+ private:
+  Contest& contest_;
+};
+
+std::optional<IpAddress> literal_of(const Target& target) noexcept {
+  if (const auto* endpoint = std::get_if<Endpoint>(&target)) return endpoint->address;
+  return literal_from(std::get<NamedEndpoint>(target).name.view());
+}
+
+}  // namespace
+
+Task<DialResult> Dialer::dial(const Target& target, const AddressFilter& permit) const {
+  DialResult result;
+  if (port_of(target) == 0) {
+    result.failure = Failure::bad_port;
+    co_return result;
+  }
+  const Executor executor = co_await asio::this_coro::executor;
+  const Clock::time_point began = Clock::now();
+  const RaceTimes times{config_.connect_timeout, config_.resolution_delay, config_.attempt_delay};
+  const auto contest =
+      std::make_shared<Contest>(executor, times, config_.prefer, port_of(target), permit);
+  const EndOfContest end(*contest);
+
+  if (const std::optional<IpAddress> literal = literal_of(target)) {
+    contest->literal(*literal);
+  } else {
+    contest->ask(resolver_, std::get<NamedEndpoint>(target).name);
+  }
+
+  std::optional<Failure> gave_up;
+  while (!contest->winner && !gave_up) {
+    // Looked at before every wait: a cancellation that met no pending operation, be it before this
+    // dial began, has nobody else to tell.
+    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      gave_up = Failure::shutting_down;
+      continue;
+    }
+    const Race::Step step = contest->race.next(Clock::now());
+    if (const auto* start = std::get_if<Race::Start>(&step)) {
+      contest->start(start->address);
+    } else if (std::holds_alternative<Race::Abandon>(step)) {
+      contest->abandon_oldest();
+    } else if (const auto* give_up = std::get_if<Race::GiveUp>(&step)) {
+      gave_up = give_up->failure;
+    } else {
+      // No signal can be lost: callbacks run only while this waits, and after it the whole state
+      // is looked at again, whichever of timer and callback came first.
+      contest->wake.expires_at(std::get<Race::Wait>(step).until);
+      const auto [error] = co_await contest->wake.async_wait(as_result);
+      static_cast<void>(error);
+    }
+  }
+
+  const auto since = [](Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(to - from);
+  };
+  const Clock::time_point done = Clock::now();
+  const Clock::time_point answered = contest->race.first_answer().value_or(done);
+  result.resolve_time = since(began, answered);
+  result.connect_time = since(answered, done);
+  result.attempts = contest->connects;
+  result.failure = gave_up.value_or(Failure::none);
+  if (contest->winner) {
+    result.failure = Failure::none;
+    result.remote = contest->winner->remote;
+    result.local = contest->winner->local;
+    result.socket.emplace(std::move(contest->winner->socket));
+  }
+  co_return result;
+}
+
+}  // namespace socks64::gateway

@@ -1,0 +1,223 @@
+#include "gateway.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <sched.h>
+#include <sys/resource.h>
+#include <thread>
+#include <utility>
+
+#include <asio/post.hpp>
+
+namespace socks64::gateway {
+namespace {
+
+// What a cancelled session needs to notice: one turn of its event loop. More is a defect.
+constexpr std::chrono::seconds cancel_time{5};
+
+/// The processors that we may use, which in a container are not those that there are.
+unsigned processors() noexcept {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) {
+    return static_cast<unsigned>(std::max(CPU_COUNT(&set), 1));
+  }
+  return std::max(std::thread::hardware_concurrency(), 1U);
+}
+
+/// Raises the soft limit to the hard one: two descriptors a session are soon more than 1024.
+std::size_t raise_descriptor_limit() noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return 1024;
+  }
+  if (limit.rlim_cur < limit.rlim_max) {
+    rlimit raised = limit;
+    raised.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+      limit = raised;
+    }
+  }
+  return limit.rlim_cur;
+}
+
+/// More sessions than there are descriptors for would be accepted only to fail: they had better
+/// wait in the kernel's queue.
+std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
+  const std::size_t descriptors = raise_descriptor_limit();
+  const std::size_t allowed = sessions_for_descriptors(descriptors, threads);
+  const std::size_t wanted = config.limits.sessions;
+  if (wanted > allowed) {
+    log.warning("limits.sessions is {}, but {} open files allow {}: {} it is", wanted, descriptors,
+                allowed, allowed);
+  }
+  return wanted == 0 ? allowed : std::min(wanted, allowed);
+}
+
+void mask_signals(int how) noexcept {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGTERM);
+  ::sigaddset(&set, SIGINT);
+  ::sigaddset(&set, SIGHUP);
+  ::pthread_sigmask(how, &set, nullptr);
+}
+
+}  // namespace
+
+void hold_signals() noexcept {
+  mask_signals(SIG_BLOCK);
+}
+
+Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log,
+                 std::function<void()> reopen_logs)
+    : config_(config),
+      log_(log),
+      reopen_logs_(std::move(reopen_logs)),
+      threads_(config.threads != 0 ? config.threads : processors()),
+      resolver_(config.resolver),
+      dialer_(resolver_, config.dial),
+      permit_([](const Endpoint&) { return true; }),
+      limit_(session_limit(config, threads_, log)),
+      signals_(context_.get_executor()),
+      deadline_(context_.get_executor()) {
+  const WorkerConfig worker_config{config.timeouts.handshake,
+                                   {config.timeouts.idle, config.timeouts.half_close}};
+  for (unsigned i = 0; i < threads_; ++i) {
+    workers_.push_back(std::make_unique<Worker>(worker_config, dialer_, permit_, access_log));
+  }
+}
+
+Gateway::~Gateway() = default;
+
+std::vector<std::string> Gateway::open() {
+  std::vector<std::string> problems;
+  for (const ListenerConfig& wanted : config_.listeners) {
+    ListeningSocket opened = open_listener(wanted.address);
+    if (!opened.socket) {
+      problems.push_back(std::move(opened.error));
+      continue;
+    }
+    listeners_.push_back(std::make_unique<Listener>(
+        context_.get_executor(), std::move(opened), limit_, log_,
+        [this](Descriptor socket, const Endpoint& client, SessionLimit::Ticket ticket) {
+          deliver(std::move(socket), client, std::move(ticket));
+        }));
+  }
+  return problems;
+}
+
+bool Gateway::run() {
+  // splice(2) has no MSG_NOSIGNAL.
+  std::signal(SIGPIPE, SIG_IGN);
+  signals_.add(SIGTERM);
+  signals_.add(SIGINT);
+  signals_.add(SIGHUP);
+  await_signal();
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->start();
+  }
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    spawn_logged(context_.get_executor(), "listener", listener->accept_connections());
+    log_.info("listening on {}", listener->local().text().view());
+  }
+  mask_signals(SIG_UNBLOCK);
+  for (bool over = false; !over;) {
+    try {
+      context_.run();
+      over = true;
+    } catch (...) {
+      report_escape("gateway", std::current_exception());
+    }
+  }
+  mask_signals(SIG_BLOCK);
+  return clean_;
+}
+
+void Gateway::deliver(Descriptor socket, const Endpoint& client, SessionLimit::Ticket ticket) {
+  // The worker with the fewest sessions; among equals, each in its turn.
+  Worker* chosen = nullptr;
+  std::size_t least = 0;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    Worker& worker = *workers_[(next_worker_ + i) % workers_.size()];
+    const std::size_t load = worker.load();
+    if (chosen == nullptr || load < least) {
+      chosen = &worker;
+      least = load;
+    }
+  }
+  next_worker_ = (next_worker_ + 1) % workers_.size();
+  chosen->take({std::move(socket), client, ++last_id_, std::move(ticket)});
+}
+
+void Gateway::await_signal() {
+  signals_.async_wait([this](const asio::error_code& error, int signal) {
+    if (error) {
+      return;
+    }
+    await_signal();  // first: whatever becomes of this signal, the next one is heard
+    if (signal == SIGHUP) {
+      reopen_logs_();
+      log_.info("log files reopened");
+    } else if (!draining_) {
+      drain();
+    } else {
+      cancel_sessions();
+    }
+  });
+}
+
+void Gateway::drain() {
+  draining_ = true;
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    listener->close();
+  }
+  limit_.when_idle([this] {
+    // Called where a session has just ended, by a destructor. Without memory for the message, the
+    // deadlines below find out.
+    try {
+      asio::post(context_, [this] { finish(true); });
+    } catch (...) {
+      report_escape("drain", std::current_exception());
+    }
+  });
+  const std::size_t left = limit_.count();
+  if (left == 0) {
+    return finish(true);
+  }
+  log_.info("draining: {} sessions may go on for {} ms", left, config_.timeouts.drain.count());
+  deadline_.expires_after(config_.timeouts.drain);
+  deadline_.async_wait([this](const asio::error_code& error) {
+    if (!error) {
+      cancel_sessions();
+    }
+  });
+}
+
+void Gateway::cancel_sessions() {
+  if (cancelling_) {
+    return;
+  }
+  cancelling_ = true;
+  deadline_.expires_after(cancel_time);
+  deadline_.async_wait([this](const asio::error_code& error) {
+    if (!error) {
+      if (limit_.count() != 0) {
+        log_.error("{} sessions did not end when they were cancelled", limit_.count());
+      }
+      finish(limit_.count() == 0);
+    }
+  });
+  log_.info("cancelling {} sessions", limit_.count());
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->cancel_sessions();
+  }
+}
+
+void Gateway::finish(bool clean) {
+  clean_ = clean && limit_.count() == 0;
+  context_.stop();
+}
+
+}  // namespace socks64::gateway

@@ -1,0 +1,80 @@
+// The composition root: what exists once, who runs on which thread, and the life cycle.
+#ifndef SOCKS64_GATEWAYD_GATEWAY_HPP
+#define SOCKS64_GATEWAYD_GATEWAY_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
+
+#include "account.hpp"
+#include "config.hpp"
+#include "dial.hpp"
+#include "limits.hpp"
+#include "listener.hpp"
+#include "log.hpp"
+#include "resolve.hpp"
+#include "worker.hpp"
+
+namespace socks64::gateway {
+
+/// SIGTERM, SIGINT and SIGHUP wait from now on, for this thread and those that it starts: call it
+/// before any thread exists. Gateway::run() takes them while it runs, so that none of them kills
+/// the process before its first session or while its last records are being written.
+void hold_signals() noexcept;
+
+class Gateway {
+ public:
+  /// What is referred to outlives the gateway. `reopen_logs` is called on SIGHUP.
+  Gateway(const Config& config, Log& log, AccessLog& access_log, std::function<void()> reopen_logs);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  /// Opens every listener; what went wrong, a line for each, or nothing.
+  [[nodiscard]] std::vector<std::string> open();
+
+  /// Runs until SIGTERM or SIGINT and the end of the drain:
+  /// - listeners are closed, after what the kernel had accepted already is taken over;
+  /// - sessions go on until they end by themselves or timeouts.drain is over;
+  /// - then, or on a second signal, the rest is cancelled: each is reset and accounted for.
+  /// False when sessions did not end even then: a defect. The gateway cannot be destroyed in that
+  /// case; leave by std::_Exit.
+  [[nodiscard]] bool run();
+
+ private:
+  void deliver(Descriptor socket, const Endpoint& client, SessionLimit::Ticket ticket);
+  void await_signal();
+  void drain();
+  void cancel_sessions();
+  void finish(bool clean);
+
+  const Config& config_;
+  Log& log_;
+  std::function<void()> reopen_logs_;
+  unsigned threads_;
+  Resolver resolver_;
+  Dialer dialer_;
+  AddressFilter permit_;
+  SessionLimit limit_;
+  asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
+  asio::basic_signal_set<Executor> signals_;
+  Timer deadline_;  ///< of the drain, then of the cancellation
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::uint64_t last_id_ = 0;
+  std::size_t next_worker_ = 0;
+  bool draining_ = false;
+  bool cancelling_ = false;
+  bool clean_ = true;
+};
+
+}  // namespace socks64::gateway
+
+#endif

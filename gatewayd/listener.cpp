@@ -1,0 +1,192 @@
+#include "listener.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <optional>
+#include <sys/socket.h>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "socks64/sockaddr.hpp"
+
+#include "keep_alive.hpp"
+#include "log.hpp"
+
+namespace socks64::gateway {
+namespace {
+
+constexpr int backlog = 4096;   // the kernel lowers it to net.core.somaxconn
+constexpr int batch_size = 64;  // connections from one listener before the others get their turn
+
+// Nothing tells us when a descriptor becomes free, in this process or (ENFILE) in another.
+constexpr std::chrono::milliseconds descriptor_pause{50};
+constexpr std::chrono::milliseconds session_pause{10};
+constexpr std::chrono::seconds warning_interval{10};
+
+bool set_option(int fd, int level, int name, int value) noexcept {
+  return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+ListeningSocket failed(const Endpoint& address, int error) {
+  ListeningSocket result;
+  std::string_view hint;
+  if (error == EACCES && address.port != 0 && address.port < 1024) {
+    hint = " (a port below 1024 needs root or CAP_NET_BIND_SERVICE)";
+  }
+  result.error =
+      fmt::format("cannot listen on {}: {}{}", address.text().view(), std::strerror(error), hint);
+  return result;
+}
+
+}  // namespace
+
+ListeningSocket open_listener(const Endpoint& address) {
+  const int family = address.address.is_v4() ? AF_INET : AF_INET6;
+  Descriptor socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) {
+    return failed(address, errno);
+  }
+  const int fd = socket.get();
+  sockaddr_storage name{};
+  const socklen_t size = to_sockaddr(address, name);
+  // SO_REUSEADDR: a restart need not wait for the TIME_WAIT of the last run. It does not let two
+  // listeners share a port.
+  if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
+      (family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) ||
+      !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) || !keep_alive(fd) ||
+      ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) != 0 ||
+      ::listen(fd, backlog) != 0) {
+    return failed(address, errno);
+  }
+  socklen_t length = sizeof name;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0) {
+    return failed(address, errno);
+  }
+  ListeningSocket result;
+  result.local = from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length).value_or(address);
+  result.socket = std::move(socket);
+  return result;
+}
+
+Listener::Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit,
+                   Log& log, Deliver deliver)
+    : acceptor_(executor, listening.local.address.is_v4() ? tcp::v4() : tcp::v6(),
+                listening.socket.get()),
+      pause_(executor),
+      local_(listening.local),
+      limit_(limit),
+      log_(log),
+      deliver_(std::move(deliver)) {
+  (void)listening.socket.release();
+}
+
+bool Listener::hand_over(Descriptor socket, const Endpoint& client,
+                         SessionLimit::Ticket ticket) noexcept {
+  try {
+    deliver_(std::move(socket), client, std::move(ticket));
+    return true;
+  } catch (...) {
+    report_escape("accepting a connection", std::current_exception());
+    return false;
+  }
+}
+
+Listener::Outcome Listener::accept_some() noexcept {
+  for (int i = 0; i < batch_size; ++i) {
+    // First the right to a session, then the connection: one that cannot be served yet stays in the
+    // kernel's queue, where it costs us nothing.
+    std::optional<SessionLimit::Ticket> ticket = limit_.admit();
+    if (!ticket) {
+      return Outcome::no_session;
+    }
+    sockaddr_storage name{};
+    socklen_t length = sizeof name;
+    Descriptor socket(::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&name),
+                                &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket) {
+      switch (errno) {
+        case EAGAIN:
+          return Outcome::drained;
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+          return Outcome::no_descriptor;
+        case EBADF:
+        case EINVAL:
+          return Outcome::closed;
+        default:
+          continue;  // ECONNABORTED and the pending network errors of accept(2): that one is gone
+      }
+    }
+    const Result<Endpoint> client = from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length);
+    if (client && !hand_over(std::move(socket), *client, std::move(*ticket))) {
+      return Outcome::no_memory;
+    }
+  }
+  return Outcome::batch_full;
+}
+
+Task<> Listener::pause(Outcome why) {
+  const Clock::time_point now = Clock::now();
+  if (last_warning_ == Clock::time_point{} || now - last_warning_ >= warning_interval) {
+    last_warning_ = now;
+    log_.warning(
+        "accepting on {} pauses: {}; {} sessions", local_.text().view(),
+        why == Outcome::no_session ? "limits.sessions is reached" : "no descriptors or memory left",
+        limit_.count());
+  }
+  pause_.expires_after(why == Outcome::no_session ? session_pause : descriptor_pause);
+  const auto [error] = co_await pause_.async_wait(as_result);
+  (void)error;
+}
+
+Task<> Listener::accept_until_closed() {
+  while (acceptor_.is_open()) {
+    const auto [error] = co_await acceptor_.async_wait(Acceptor::wait_read, as_result);
+    if (error || !acceptor_.is_open()) {
+      co_return;
+    }
+    const Outcome outcome = accept_some();
+    if (outcome == Outcome::closed) {
+      log_.error("the listener on {} is broken", local_.text().view());
+      co_return;
+    }
+    if (outcome == Outcome::no_session || outcome == Outcome::no_descriptor ||
+        outcome == Outcome::no_memory) {
+      co_await pause(outcome);
+    }
+  }
+}
+
+// A listener whose coroutine has ended is worse than none: its socket still takes clients into the
+// kernel's queue, and nobody ever comes for them. So nothing but close() ends this one.
+Task<> Listener::accept_connections() {
+  bool over = false;
+  while (!over) {
+    try {
+      co_await accept_until_closed();
+      over = true;
+    } catch (...) {
+      report_escape("listener", std::current_exception());
+    }
+    // Memory ran out, so there may be none for a timer either. This thread runs no session.
+    if (!over) std::this_thread::sleep_for(descriptor_pause);
+  }
+}
+
+void Listener::close() {
+  while (accept_some() == Outcome::batch_full) {
+  }
+  asio::error_code ignored;
+  acceptor_.close(ignored);
+  pause_.cancel();
+}
+
+}  // namespace socks64::gateway

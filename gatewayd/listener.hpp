@@ -1,0 +1,87 @@
+// Stage 1: accept.
+//
+// One listening socket for each address, one thread that accepts from all of them and hands each
+// connection to the worker with the fewest sessions. Not SO_REUSEPORT with a socket for each
+// worker, which would spare the hand-over (about a microsecond, and no wake-up at all when the
+// worker is busy), because
+// - the kernel would then deal connections out by hash, and a worker with three bulk relays more
+//   than its neighbour stays that way for as long as they last;
+// - closing one of several such sockets drops what waits in its queue, and a worker that hangs
+// keeps
+//   its share of new clients hanging;
+// - a second gatewayd of the same user would start on the same port without a word.
+// The accepting thread runs no session, so it is never late, and what it counts needs no lock.
+#ifndef SOCKS64_GATEWAYD_LISTENER_HPP
+#define SOCKS64_GATEWAYD_LISTENER_HPP
+
+#include <functional>
+#include <string>
+
+#include "socks64/address.hpp"
+
+#include "descriptor.hpp"
+#include "limits.hpp"
+#include "net.hpp"
+
+namespace socks64::gateway {
+
+class Log;
+
+struct ListeningSocket {
+  Descriptor socket;
+  Endpoint local;     ///< with the port that was chosen when 0 was asked for
+  std::string error;  ///< set when there is no socket: one line, naming the address
+};
+
+/// Binds and listens. What sessions need of their sockets - TCP_NODELAY, keep-alive - is set here
+/// once: accepted sockets inherit it. IPv6 sockets take IPv6 alone (IPV6_V6ONLY), so that an
+/// address always means what it says and no client ever shows up as ::ffff:a.b.c.d.
+[[nodiscard]] ListeningSocket open_listener(const Endpoint& address);
+
+class Listener {
+ public:
+  using Deliver =
+      std::function<void(Descriptor socket, const Endpoint& client, SessionLimit::Ticket ticket)>;
+
+  Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit, Log& log,
+           Deliver deliver);
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  [[nodiscard]] const Endpoint& local() const noexcept { return local_; }
+
+  /// Runs until close(). When descriptors, memory or sessions are used up it pauses: clients wait
+  /// in the kernel's queue, and the loop does not spin.
+  [[nodiscard]] Task<> accept_connections();
+  /// Delivers what the kernel has completed already - these clients think they are connected - and
+  /// closes.
+  void close();
+
+ private:
+  enum class Outcome : std::uint8_t {
+    drained,
+    batch_full,
+    no_session,
+    no_descriptor,
+    no_memory,
+    closed
+  };
+
+  [[nodiscard]] Outcome accept_some() noexcept;
+  [[nodiscard]] bool hand_over(Descriptor socket, const Endpoint& client,
+                               SessionLimit::Ticket ticket) noexcept;
+  [[nodiscard]] Task<> accept_until_closed();
+  [[nodiscard]] Task<> pause(Outcome why);
+
+  Acceptor acceptor_;
+  Timer pause_;
+  Endpoint local_;
+  SessionLimit& limit_;
+  Log& log_;
+  Deliver deliver_;
+  Clock::time_point last_warning_{};
+};
+
+}  // namespace socks64::gateway
+
+#endif

@@ -1,0 +1,239 @@
+// gatewayd: options, configuration, logs, and then the gateway.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <fcntl.h>
+#include <memory>
+#include <optional>
+#include <poll.h>
+#include <string>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "account.hpp"
+#include "config.hpp"
+#include "gateway.hpp"
+#include "line_writer.hpp"
+#include "log.hpp"
+#include "net.hpp"
+
+namespace {
+
+using namespace socks64::gateway;
+
+constexpr int exit_failure = 1;  // the configuration is bad, or the gateway could not start
+constexpr int exit_usage = 2;
+
+constexpr const char* default_config = SOCKS64_SYSCONFDIR "/socks64/gatewayd.toml";
+
+struct Options {
+  std::string config;
+  bool check_config = false;
+  std::vector<std::string> listen;
+  std::string log_level;
+  std::string access_log;
+  std::optional<unsigned> threads;
+};
+
+/// The log for what must not happen; set for as long as run_gateway() runs.
+Log* defects = nullptr;
+
+/// For as long as this the end waits for whoever reads a log.
+constexpr std::chrono::milliseconds log_patience{2000};
+
+void say(std::string_view text) {
+  fmt::print(stderr, "gatewayd: {}\n", text);
+}
+
+std::string check_listen(const std::string& text) {
+  socks64::Endpoint endpoint;
+  std::string problem;
+  if (!parse_listen_address(text, endpoint, problem)) {
+    problem = fmt::format(
+        "{} is wrong: {}; expected an address and a port such as 127.0.0.1:1080 or [::1]:1080",
+        escaped(text), problem);
+  }
+  return problem;
+}
+
+void describe_options(CLI::App& app, Options& options) {
+  app.description(
+      "gatewayd - SOCKS5 gateway between IPv4 and IPv6 (RFC 3089).\n"
+      "Without a configuration file it serves 127.0.0.1:1080 and [::1]:1080.");
+  app.add_option("-c,--config", options.config,
+                 fmt::format("Configuration file (default: {}, if it exists)", default_config))
+      ->type_name("FILE");
+  app.add_flag("--check-config", options.check_config,
+               "Read the configuration, print \"ok\" or every error in it, and exit with 0 or 1");
+  app.add_option("-l,--listen", options.listen,
+                 "Serve this address instead of the file's listeners; may be given several times; "
+                 "port 0 takes any free one and logs it")
+      ->type_name("ADDR:PORT")
+      ->check(check_listen)
+      ->take_all();
+  app.add_option("--threads", options.threads, "Worker threads; 0: one for each processor")
+      ->type_name("N")
+      ->check(CLI::Range(0U, 1024U));
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+  app.add_option("--access-log", options.access_log,
+                 "Where access records go: \"stderr\", \"none\" or a file")
+      ->type_name("TARGET");
+  app.set_version_flag("-V,--version", "gatewayd " SOCKS64_VERSION);
+  app.footer(
+      "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second one ends them at "
+      "once.\nSIGHUP: reopen the log files.\nExit status: 0 after a signal or a good "
+      "--check-config, 1 when the configuration is bad or the start failed, 2 for wrong options.");
+}
+
+std::optional<Config> configure(const Options& options) {
+  ConfigResult loaded;
+  if (!options.config.empty()) {
+    loaded = load_config(options.config);
+  } else if (::access(default_config, F_OK) == 0) {
+    loaded = load_config(default_config);
+  }
+  if (!loaded.problems.empty()) {
+    for (const std::string& problem : loaded.problems) {
+      fmt::print(stderr, "{}\n", problem);
+    }
+    return std::nullopt;
+  }
+  Config config = std::move(loaded.config);
+  if (!options.listen.empty()) {
+    config.listeners.clear();
+    for (const std::string& text : options.listen) {
+      ListenerConfig listener;
+      std::string problem;
+      if (parse_listen_address(text, listener.address, problem)) {
+        config.listeners.push_back(listener);
+      }
+    }
+  }
+  if (options.threads) config.threads = *options.threads;
+  if (!options.log_level.empty()) {
+    config.log.level = parse_log_level(options.log_level).value_or(config.log.level);
+  }
+  if (!options.access_log.empty()) config.access_log.target = options.access_log;
+  return config;
+}
+
+/// Started with descriptor 2 closed, we would write log lines to whatever is opened first: a
+/// timer, a client's connection.
+void guard_standard_descriptors() noexcept {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+}
+
+/// What escapes is as a rule std::bad_alloc, so reporting it may fail for the same reason: then a
+/// line that needs no memory, unless stderr would have to be waited for.
+void report_defect(std::string_view where, std::string_view what) noexcept {
+  try {
+    defects->error("{} ended by an exception: {}", where, escaped(what));
+  } catch (...) {
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    if (::poll(&ready, 1, 0) != 1) return;
+    constexpr std::string_view pieces[] = {"gatewayd: ",
+                                           ": out of memory while reporting an exception\n"};
+    const auto piece = [](std::string_view text) {
+      return iovec{const_cast<char*>(text.data()), text.size()};
+    };
+    const iovec line[] = {piece(pieces[0]), piece(where), piece(pieces[1])};
+    [[maybe_unused]] const ssize_t written = ::writev(STDERR_FILENO, line, 3);
+  }
+}
+
+bool start_writer(LineWriter& writer) {
+  const int error = writer.start();
+  if (error != 0) {
+    say(fmt::format("cannot open the log {}: {}", writer.target(), std::strerror(error)));
+  }
+  return error == 0;
+}
+
+int run_gateway(const Config& config) {
+  hold_signals();
+  LineWriter log_writer(config.log.target);
+  std::unique_ptr<LineWriter> own_access_writer;
+  LineWriter* access_writer = nullptr;
+  if (!start_writer(log_writer)) return exit_failure;
+  if (config.access_log.target == config.log.target) {
+    access_writer = &log_writer;
+  } else if (config.access_log.target != "none") {
+    own_access_writer = std::make_unique<LineWriter>(config.access_log.target);
+    access_writer = own_access_writer.get();
+    if (!start_writer(*access_writer)) return exit_failure;
+  }
+
+  Log log(log_writer, config.log.level);
+  AccessLog access_log(access_writer, config.access_log.format);
+  defects = &log;
+  set_escape_handler(report_defect);
+  const auto end_logs = [&log_writer, &own_access_writer] {
+    // The records first: the log has had its time by then.
+    const bool records = !own_access_writer || own_access_writer->stop(log_patience);
+    return log_writer.stop(log_patience) && records;
+  };
+
+  bool clean = false;
+  {
+    Gateway gateway(config, log, access_log, [&log_writer, &own_access_writer] {
+      log_writer.reopen();
+      if (own_access_writer) own_access_writer->reopen();
+    });
+    const std::vector<std::string> problems = gateway.open();
+    if (!problems.empty()) {
+      for (const std::string& problem : problems) {
+        say(problem);
+      }
+      return exit_failure;
+    }
+    log.info("gatewayd " SOCKS64_VERSION " starts");
+    clean = gateway.run();
+    if (!clean) {
+      (void)end_logs();
+      std::_Exit(exit_failure);
+    }
+  }
+  log.info("gatewayd ends");
+  if (!end_logs()) {
+    std::_Exit(EXIT_SUCCESS);  // a disk hangs; the sessions have ended all the same
+  }
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  guard_standard_descriptors();
+  Options options;
+  CLI::App app;
+  describe_options(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? EXIT_SUCCESS : exit_usage;
+  }
+  try {
+    const std::optional<Config> config = configure(options);
+    if (!config) return exit_failure;
+    if (options.check_config) {
+      fmt::print("ok\n");
+      return EXIT_SUCCESS;
+    }
+    return run_gateway(*config);
+  } catch (const std::exception& error) {
+    say(error.what());
+    return exit_failure;
+  }
+}

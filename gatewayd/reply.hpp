@@ -1,0 +1,15 @@
+// The one table from a failure to the REP code of RFC 1928 section 6.
+#ifndef SOCKS64_GATEWAYD_REPLY_HPP
+#define SOCKS64_GATEWAYD_REPLY_HPP
+
+#include "socks64/message.hpp"
+
+#include "failure.hpp"
+
+namespace socks64::gateway {
+
+[[nodiscard]] ReplyCode reply_code(Failure failure) noexcept;
+
+}  // namespace socks64::gateway
+
+#endif

@@ -1,0 +1,76 @@
+// One client's session, from the accepted connection to its access record: the spine of the
+// gateway.
+#ifndef SOCKS64_GATEWAYD_SESSION_HPP
+#define SOCKS64_GATEWAYD_SESSION_HPP
+
+#include <chrono>
+#include <cstdint>
+
+#include <asio/cancellation_signal.hpp>
+
+#include "socks64/address.hpp"
+
+#include "account.hpp"
+#include "deadline.hpp"
+#include "dial.hpp"
+#include "limits.hpp"
+#include "net.hpp"
+#include "relay.hpp"
+
+namespace socks64::gateway {
+
+/// What a session uses and never owns; all of it outlives every session of the worker.
+struct SessionServices {
+  const Dialer& dialer;
+  const AddressFilter& permit;
+  RelayPool& relay_pool;
+  RelayLimits relay_limits;
+  DeadlineQueue& handshake_deadlines;
+  DeadlineQueue& farewell_deadlines;
+  AccessLog& access_log;
+};
+
+/// A session seen from outside: who it is, and how to end it. Touched on its worker's thread only.
+class SessionControl {
+ public:
+  enum class Stop : std::uint8_t { none, client_gone, shutdown };
+
+  SessionControl(std::uint64_t id, const Endpoint& client, SessionLimit::Ticket ticket,
+                 AccessLog& access_log)
+      : ticket_(std::move(ticket)), record_(access_log) {
+    record_.open(id, client);
+  }
+  SessionControl(const SessionControl&) = delete;
+  SessionControl& operator=(const SessionControl&) = delete;
+
+  /// Written when the control is destroyed, so whatever became of the session.
+  [[nodiscard]] OpenRecord& record() noexcept { return record_; }
+  [[nodiscard]] Stop stopped() const noexcept { return stop_; }
+  [[nodiscard]] asio::cancellation_slot slot() noexcept { return signal_.slot(); }
+
+  /// Cancels whatever the session waits for. The first reason stands.
+  void stop(Stop reason) {
+    if (stop_ == Stop::none) {
+      stop_ = reason;
+      signal_.emit(asio::cancellation_type::terminal);
+    }
+  }
+
+ private:
+  friend class SessionList;
+
+  SessionLimit::Ticket ticket_;
+  OpenRecord record_;  ///< behind the ticket: written before the session has stopped to count
+  Stop stop_ = Stop::none;
+  asio::cancellation_signal signal_;
+  SessionControl* previous_ = nullptr;
+  SessionControl* next_ = nullptr;
+};
+
+/// Serves one client. Ends with the socket closed and the record written, whatever happens.
+[[nodiscard]] Task<> session(Socket client, SessionControl& control,
+                             const SessionServices& services);
+
+}  // namespace socks64::gateway
+
+#endif

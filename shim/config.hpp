@@ -1,0 +1,102 @@
+// What the shim is told: environment variables and /etc/socks64/socks64.conf, read once into an
+// immutable Config.
+//
+// clang-format off
+//   environment          file key     value
+//   SOCKS64_GATEWAY      gateway      socks5://[USER:PASSWORD@]HOST[:PORT]; HOST an IP address, IPv6 in brackets; user and
+//                                     password with %-escapes; socks5://127.0.0.1:1080 unless told
+//   SOCKS64_FAKE_IPV4    fake_ipv4    an IPv4 block for fake addresses, /8 to /24; 0.0.0.0/8 unless told
+//   SOCKS64_FAKE_IPV6    fake_ipv6    an IPv6 block for fake addresses, /32 to /112; 100::/64 unless told
+//   SOCKS64_TIMEOUT      timeout      seconds that a handshake with the gateway may take, 1 to 3600; 60 unless told
+//   SOCKS64_UDP          udp          refuse (unless told) or direct: datagrams to other hosts
+//   SOCKS64_PIPELINING   pipelining   on or off (unless told)
+//   SOCKS64_LOG          log          off (unless told), error, info: one-line diagnostics on standard error
+//   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
+// clang-format on
+//
+// An empty variable counts as unset. The environment wins over the file, but does not excuse its
+// mistakes. In a secure-exec process (setuid, file capabilities) the environment is ignored. A
+// wrong value makes the whole configuration unusable: it is closed, not open. Names still get fake
+// addresses and every connect that would need the gateway fails with `broken_config_errno`.
+#ifndef SOCKS64_SHIM_CONFIG_HPP
+#define SOCKS64_SHIM_CONFIG_HPP
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "socks64/address.hpp"
+#include "socks64/message.hpp"
+#include "socks64/prefix.hpp"
+
+namespace socks64::shim {
+
+/// ENETDOWN: no direct connect of an ordinary program meets it, so it is easily told apart.
+inline constexpr int broken_config_errno = ENETDOWN;
+
+inline constexpr const char* default_config_path = "/etc/socks64/socks64.conf";
+inline constexpr std::size_t max_config_size = std::size_t{64} * 1024;
+inline constexpr std::size_t max_config_line = 1024;
+
+struct Gateway {
+  Endpoint endpoint;
+  std::array<char, 256> user{};
+  std::array<char, 256> password{};
+  std::uint8_t user_size = 0;
+  std::uint8_t password_size = 0;
+
+  /// Views into this object; an empty user means no authentication.
+  [[nodiscard]] UserPass credentials() const noexcept {
+    return {{user.data(), user_size}, {password.data(), password_size}};
+  }
+};
+
+enum class LogLevel : std::uint8_t { off, error, info };
+enum class UdpMode : std::uint8_t { refuse, direct };
+
+struct Config {
+  using Problem = TextBuffer<320>;
+
+  Gateway gateway;
+  Prefix fake_ipv4;
+  Prefix fake_ipv6;
+  std::uint32_t timeout_seconds = 60;
+  UdpMode udp = UdpMode::refuse;
+  LogLevel log = LogLevel::off;
+  bool pipelining = false;
+  /// Why this configuration cannot be used, the first reason found, naming the place
+  /// ("SOCKS64_GATEWAY: ...",
+  /// "/etc/socks64/socks64.conf:3: ..."). Never holds a password. Empty: it can be used.
+  Problem problem;
+
+  /// The defaults: gateway 127.0.0.1:1080, the SOCKS port on this host.
+  Config() noexcept;
+  [[nodiscard]] bool usable() const noexcept { return problem.view().empty(); }
+};
+
+/// Sets one key of the file syntax; false and `config.problem` ("PLACE: ...") when key or value are
+/// wrong.
+bool set_option(Config& config, std::string_view place, std::string_view key,
+                std::string_view value) noexcept;
+
+/// Applies a whole file: `key = value` lines, # comments, blank lines. `path` names it in problems.
+/// False on the first problem.
+bool apply_file(Config& config, std::string_view path, std::string_view text) noexcept;
+
+/// A file key with its environment variable, in the order of the table above.
+struct OptionName {
+  const char* key;
+  const char* variable;
+};
+// NOLINTNEXTLINE(bugprone-dynamic-static-initializers): constinit says that it is not
+extern constinit const std::array<OptionName, 7> option_names;
+
+/// Everything together, as the shim does at start-up: file, then environment (unless `secure`).
+/// Reads with plain system calls; allocates nothing.
+void load_config(Config& config, bool secure) noexcept;
+
+}  // namespace socks64::shim
+
+#endif

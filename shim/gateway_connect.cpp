@@ -1,0 +1,215 @@
+// connect() through the gateway, and what follows it: the waiting that a blocking call does, a
+// second connect(), the first I/O.
+#include "gateway_connect.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <poll.h>
+
+#include "socks64/sockaddr.hpp"
+
+#include "diag.hpp"
+#include "gateway_link.hpp"
+#include "gateway_socket.hpp"
+#include "hook_table.hpp"
+#include "lifecycle.hpp"
+
+namespace socks64::shim {
+namespace {
+
+int fail_with(int error) noexcept {
+  errno = error;
+  return -1;
+}
+
+/// What interrupted a blocking connect: the kernel restarts a direct one when the handler has
+/// SA_RESTART. We cannot know which handler ran, so we restart if every handler of the program has
+/// it. A program that mixes both may see an EINTR it would not have seen; a retry completes.
+bool restarts_after_signals() noexcept {
+  for (int signal = 1; signal < _NSIG; ++signal) {
+    struct sigaction action {};
+    if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_DFL &&
+        action.sa_handler != SIG_IGN && (action.sa_flags & SA_RESTART) == 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Waits until the handshake of `fd` is over. 0, EINTR, or ETIMEDOUT when `end` came first. Holds
+/// no lock while it waits.
+int await(int fd, Nanoseconds end) noexcept {
+  for (;;) {
+    const Progress progress = drive(fd);
+    if (progress.state != Progress::State::pending) {
+      return 0;
+    }
+    const Nanoseconds time = now();
+    if (time >= end) {
+      return ETIMEDOUT;
+    }
+    const Nanoseconds left =
+        std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
+    const timespec timeout{left / nanoseconds_per_second, left % nanoseconds_per_second};
+    pollfd waited{fd, progress.events, 0};
+    if (libc::ppoll(&waited, 1, &timeout, nullptr) < 0 && errno == EINTR &&
+        (end != never || !restarts_after_signals())) {
+      return EINTR;
+    }
+  }
+}
+
+/// The blocking half of connect(): waits, then tells the outcome as connect(2) does.
+int finish_blocking(int fd, Connection& connection, Nanoseconds end, int error_at_end) noexcept {
+  const int saved = errno;
+  const std::uint32_t generation = connection.generation.load();
+  const int interrupted = await(fd, end);
+  if (interrupted != 0) {
+    return fail_with(interrupted == EINTR ? EINTR : error_at_end);
+  }
+  if (fd_table().connection(fd) != &connection || connection.generation.load() != generation) {
+    return fail_with(EBADF);  // closed by another thread meanwhile
+  }
+  if (connection.state.load(std::memory_order_acquire) == ConnectionState::failed) {
+    return fail_with(take_error(fd, connection));
+  }
+  connection.reported.store(true);
+  errno = saved;
+  return 0;
+}
+
+void note_dialled(Connection& connection, int fd, const sockaddr* address,
+                  socklen_t length) noexcept {
+  connection.dialled_size = static_cast<std::uint8_t>(std::min<std::size_t>(
+      length, address->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)));
+  std::memcpy(connection.dialled.data(), address, connection.dialled_size);
+  sockaddr_storage local{};
+  socklen_t local_length = sizeof(local);
+  if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) == 0) {
+    const Result<Endpoint> bound =
+        from_sockaddr(reinterpret_cast<const sockaddr*>(&local), local_length);
+    connection.program_bound = bound && bound->port != 0;
+  }
+}
+
+}  // namespace
+
+int connect_through_gateway(int fd, const Target& target, const sockaddr* address,
+                            socklen_t length) noexcept {
+  const int saved = errno;
+  sockaddr_storage gateway{};
+  const socklen_t gateway_length = gateway_address(fd, gateway);
+  if (gateway_length == 0) {
+    diagnose(LogLevel::error,
+             {"cannot connect to ", text(target), ": the gateway ",
+              config().gateway.endpoint.text(), " is IPv6 and the program's socket is IPv4"});
+    return fail_with(ENETUNREACH);
+  }
+  const bool non_blocking = is_non_blocking(fd);
+  const Nanoseconds end = non_blocking ? never : end_of_wait(fd, SO_SNDTIMEO);
+  Connection* connection = fd_table().reserve(inode_of(fd));
+  if (connection == nullptr) {
+    return fail_with(ENOMEM);
+  }
+  PendingHandshake& handshake = *connection->handshake.load();
+  int error = 0;
+  {
+    // Held until the kernel connects: whoever finds the connection waits for that.
+    const SignalBlock signal_block;
+    const WordGuard guard(handshake.lock);
+    note_dialled(*connection, fd, address, length);
+    ClientHandshake::Options options;
+    options.pipelining = config().pipelining;
+    handshake.target = target;
+    handshake.machine.emplace(Request{Command::connect, target}, config().gateway.credentials(),
+                              options);
+    handshake.deadline = now() + config().timeout_seconds * nanoseconds_per_second;
+    // Registrations are marked before the kernel connects: an instant accept must not show as the
+    // program's own readiness.
+    if (const int refused = fd_table().publish(fd, *connection)) {
+      return fail_with(refused);
+    }
+    connection->v6only_cleared = clear_v6only(fd);
+    const int result = connect_without_waiting(fd, gateway, gateway_length, non_blocking);
+    error = result == 0 ? 0 : errno;
+    if (error != 0 && error != EINPROGRESS && error != EINTR) {
+      log_outcome(handshake, error, "the gateway cannot be reached");
+      give_back_v6only(fd, *connection);
+      fd_table().detach(fd, *connection);
+      return fail_with(error);
+    }
+  }
+  if (non_blocking) {
+    static_cast<void>(drive(fd));  // an instant gateway gets its greeting now
+    return fail_with(EINPROGRESS);
+  }
+  errno = saved;
+  return finish_blocking(fd, *connection, end, EINPROGRESS);
+}
+
+int connect_again(int fd, Connection& connection, const sockaddr* address,
+                  socklen_t length) noexcept {
+  if (length >= static_cast<socklen_t>(sizeof(sa_family_t)) && address->sa_family == AF_UNSPEC) {
+    give_back_v6only(fd, connection);
+    if (connection.state.load() == ConnectionState::failed) {
+      static_cast<void>(take_error(fd, connection));
+    } else {
+      fd_table().detach(fd, connection);
+    }
+    return libc::connect(fd, address, length);
+  }
+  const Progress progress = drive(fd);
+  if (progress.state == Progress::State::failed) {
+    return fail_with(take_error(fd, connection));
+  }
+  if (progress.state == Progress::State::established) {
+    // Linux says 0 to the first connect() after an asynchronous one succeeded, and EISCONN from
+    // then on.
+    return connection.reported.exchange(true) ? fail_with(EISCONN) : 0;
+  }
+  if (is_non_blocking(fd)) {
+    return fail_with(EALREADY);
+  }
+  return finish_blocking(fd, connection, end_of_wait(fd, SO_SNDTIMEO), EALREADY);
+}
+
+bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
+  Connection* connection = fd_table().connection(fd);
+  if (connection == nullptr) {
+    return true;
+  }
+  Progress progress = drive(fd);
+  if (progress.state == Progress::State::pending) {
+    if (dont_wait || is_non_blocking(fd)) {
+      errno = EAGAIN;
+      return false;
+    }
+    const int saved = errno;
+    const int interrupted = await(fd, end_of_wait(fd, timeout_option));
+    if (interrupted != 0) {
+      errno = interrupted == EINTR ? EINTR : EAGAIN;
+      return false;
+    }
+    errno = saved;
+    progress = drive(fd);
+  }
+  if (progress.state == Progress::State::failed &&
+      fd_table().verified_connection(fd) == connection) {
+    if (const int error = take_error(fd, *connection)) {
+      errno = error;
+      return false;
+    }
+  }
+  return true;
+}
+
+void abandon(int fd, Connection& connection) noexcept {
+  const ErrnoGuard guard;
+  fd_table().detach(fd, connection);
+  disconnect(fd);
+}
+
+}  // namespace socks64::shim

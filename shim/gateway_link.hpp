@@ -1,0 +1,47 @@
+// The handshake with the gateway, on the program's own socket. See gateway_link.cpp.
+#ifndef SOCKS64_SHIM_GATEWAY_LINK_HPP
+#define SOCKS64_SHIM_GATEWAY_LINK_HPP
+
+#include <cstdint>
+#include <string_view>
+
+#include "fd_table.hpp"
+
+namespace socks64::shim {
+
+/// The longest a wait on a descriptor may last before it looks at the handshake again. Several
+/// threads, or relatives after a fork, may wait for the same one, each for the gateway's next
+/// octets: who reads them moves the handshake on, and the kernel has nothing to wake the others
+/// with.
+inline constexpr Nanoseconds glance = 50'000'000;
+
+/// How far a descriptor's handshake is.
+struct Progress {
+  enum class State : std::uint8_t {
+    none,         ///< no handshake, or the program knows its failure: the kernel has the truth
+    pending,      ///< wait for `events`, at most until `deadline`, and drive again
+    established,  ///< the destination is reached
+    failed,       ///< take_error() has the reason
+  };
+  State state = State::none;
+  short events = 0;  ///< POLLIN or POLLOUT
+  Nanoseconds deadline = never;
+};
+
+/// Advances the handshake of `fd` as far as it goes without waiting. Cheap when there is none.
+/// Leaves errno alone.
+Progress drive(int fd) noexcept;
+
+/// Fails the handshakes that have run out of time; cheap when none has.
+void serve_deadlines() noexcept;
+
+/// One line of diagnostics on how a handshake ended; `error` 0 for success.
+void log_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept;
+
+/// The errno of a failed connect, once; 0 when another thread was faster. As SO_ERROR.
+/// Precondition: the connection is verified.
+int take_error(int fd, Connection& connection) noexcept;
+
+}  // namespace socks64::shim
+
+#endif

@@ -1,0 +1,121 @@
+// Descriptors that come and go: the table follows before they close and after they are copied.
+#include <cstdarg>
+#include <sys/epoll.h>
+
+#include "fd_table.hpp"
+#include "hook_table.hpp"
+#include "lifecycle.hpp"
+
+using namespace socks64::shim;
+
+namespace {
+
+constexpr unsigned close_range_unshare = 1U << 1U;
+constexpr unsigned close_range_cloexec = 1U << 2U;
+
+int copied(int original, int copy) noexcept {
+  if (copy >= 0) {
+    fd_table().duplicate(original, copy);
+  }
+  return copy;
+}
+
+}  // namespace
+
+S64_EXPORT int close(int fd) {
+  fd_table().release(fd);
+  return libc::close(fd);
+}
+
+S64_EXPORT int close_range(unsigned first, unsigned last, int flags) noexcept {
+  // Wrong arguments close nothing, and the kernel says what is wrong with them.
+  const auto known = static_cast<int>(close_range_unshare | close_range_cloexec);
+  if (first <= last && (flags & ~known) == 0 &&
+      (static_cast<unsigned>(flags) & close_range_cloexec) == 0) {
+    fd_table().release_range(first, last);
+  }
+  return libc::close_range(first, last, flags);
+}
+
+S64_EXPORT int dup(int fd) noexcept {
+  return copied(fd, libc::dup(fd));
+}
+
+S64_EXPORT int dup2(int fd, int target) noexcept {
+  const int copy = libc::dup2(fd, target);
+  return fd == target ? copy : copied(fd, copy);
+}
+
+S64_EXPORT int dup3(int fd, int target, int flags) noexcept {
+  return copied(fd, libc::dup3(fd, target, flags));
+}
+
+namespace {
+
+bool copies(int command) noexcept {
+  return command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+}
+
+}  // namespace
+
+S64_EXPORT int fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* argument = va_arg(arguments, void*);
+  va_end(arguments);
+  const int result = libc::fcntl(fd, command, argument);
+  return copies(command) ? copied(fd, result) : result;
+}
+
+#ifdef __GLIBC__
+S64_EXPORT int fcntl64(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* argument = va_arg(arguments, void*);
+  va_end(arguments);
+  const int result = libc::fcntl64(fd, command, argument);
+  return copies(command) ? copied(fd, result) : result;
+}
+
+S64_EXPORT void closefrom(int first) noexcept {
+  fd_table().release_range(first < 0 ? 0 : static_cast<unsigned>(first), ~0U);
+  libc::closefrom(first);
+}
+#endif
+
+#ifdef __GLIBC__
+// libc's other names for the same calls.
+S64_EXPORT int __close(int fd) {
+  return close(fd);
+}
+
+S64_EXPORT int __dup2(int fd, int target) noexcept {
+  return dup2(fd, target);
+}
+
+S64_EXPORT int __fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* argument = va_arg(arguments, void*);
+  va_end(arguments);
+  return fcntl(fd, command, argument);
+}
+#endif
+
+// epoll sets are known by their descriptors, so that registrations made through a duplicate are
+// found.
+S64_EXPORT int epoll_create(int size) noexcept {
+  const int fd = libc::epoll_create(size);
+  if (fd >= 0 && ready()) {
+    fd_table().note(fd, FdKind::epoll);
+  }
+  return fd;
+}
+
+S64_EXPORT int epoll_create1(int flags) noexcept {
+  const int fd = libc::epoll_create1(flags);
+  if (fd >= 0 && ready()) {
+    fd_table().note(fd, FdKind::epoll);
+  }
+  return fd;
+}

@@ -1,0 +1,46 @@
+// What a program asks for when it resolves a name, and what it is told: the part that getaddrinfo
+// and the gethostby... family have in common.
+#ifndef SOCKS64_SHIM_NAME_QUERY_HPP
+#define SOCKS64_SHIM_NAME_QUERY_HPP
+
+#include <string_view>
+
+#include "socks64/address.hpp"
+
+#include "local_names.hpp"
+
+namespace socks64::shim {
+
+/// The numeric forms that libc takes: inet_aton's ("1.2.3", "0x7f.1"), and IPv6 with a %zone that
+/// may be an interface's name.
+[[nodiscard]] Result<IpAddress> parse_numeric(std::string_view text) noexcept;
+
+/// RFC 3089 section 3: a program that is bound to one family and is given a literal of the other
+/// can still get there, if the literal is treated as a name. Not for addresses that mean this host
+/// or this link: on the gateway they would mean something else.
+[[nodiscard]] bool can_be_delegated(const IpAddress& literal) noexcept;
+
+enum class Verdict : unsigned char {
+  found,
+  no_such_name,  ///< it cannot be the name of a host
+  no_room,       ///< the table of fake addresses is full
+};
+
+/// Local names get their addresses, all others a fake address in each family asked for. The order
+/// is the one to try them in.
+[[nodiscard]] Verdict look_up_name(std::string_view name, Families families,
+                                   HostAddresses& out) noexcept;
+
+/// The same for a literal that can_be_delegated(), in place of a name.
+[[nodiscard]] Verdict delegate_literal(const IpAddress& literal, Families families,
+                                       HostAddresses& out) noexcept;
+
+/// The other way: the name behind a fake address, or a local one.
+[[nodiscard]] bool look_up_address(const IpAddress& address, DomainName& name) noexcept;
+
+/// False only where the kernel makes no socket of the family at all.
+[[nodiscard]] bool host_has(Family family) noexcept;
+
+}  // namespace socks64::shim
+
+#endif

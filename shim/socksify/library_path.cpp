@@ -1,0 +1,89 @@
+#include "library_path.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <unistd.h>
+
+namespace socks64::socksify {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* library_name = "libsocks64.so";
+
+bool is_readable(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error) && access(path.c_str(), R_OK) == 0;
+}
+
+/// A sanitizer's run-time library insists on being the first of all.
+bool must_be_first(std::string_view library) {
+  const std::string_view name = library.substr(library.rfind('/') + 1);
+  return name.starts_with("libasan.so") || name.starts_with("libtsan.so");
+}
+
+}  // namespace
+
+std::string find_library(std::string& problem) {
+  std::error_code error;
+  const char* const given = std::getenv("SOCKS64_LIBRARY");
+  fs::path found;
+  std::string tried;
+  if (given != nullptr && *given != '\0') {
+    found = fs::absolute(given, error);
+    if (!is_readable(found)) {
+      problem = "SOCKS64_LIBRARY: '" + found.string() + "' is not a readable file";
+      return {};
+    }
+  } else {
+    const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
+    if (here.empty()) {
+      // Never beside the current directory: whoever writes there would be loaded.
+      problem = "where this command is cannot be told without /proc; set SOCKS64_LIBRARY";
+      return {};
+    }
+    for (const char* place : {".", "..", "../shim", "../" SOCKS64_LIBDIR,
+                              "../" SOCKS64_LIBDIR "/socks64", "../lib", "../lib/socks64"}) {
+      const fs::path candidate = (here / place / library_name).lexically_normal();
+      if (is_readable(candidate)) {
+        found = candidate;
+        break;
+      }
+      tried += (tried.empty() ? "" : ", ") + candidate.parent_path().string();
+    }
+    if (found.empty()) {
+      problem = std::string(library_name) + " is not there; looked in " + tried +
+                " (SOCKS64_LIBRARY names another place)";
+      return {};
+    }
+  }
+  // LD_PRELOAD has no way to quote its separators.
+  if (found.string().find_first_of(": ") != std::string::npos) {
+    problem =
+        "LD_PRELOAD cannot hold '" + found.string() + "': there is a blank or a colon in the path";
+    return {};
+  }
+  return found.string();
+}
+
+std::string preload_list(std::string_view library, std::string_view present) {
+  std::string first;
+  std::string rest;
+  while (!present.empty()) {
+    const std::size_t end = present.find_first_of(": ");
+    const std::string_view entry = present.substr(0, end);
+    present = end == std::string_view::npos ? std::string_view() : present.substr(end + 1);
+    if (entry.empty() || entry == library) {
+      continue;
+    }
+    if (must_be_first(entry)) {
+      first.append(entry).append(":");
+    } else {
+      rest.append(":").append(entry);
+    }
+  }
+  return first + std::string(library) + rest;
+}
+
+}  // namespace socks64::socksify

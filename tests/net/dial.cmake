@@ -1,0 +1,7 @@
+# Resolving and dialling, against a scripted DNS server and peers on loopback.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+add_executable(dial_tests
+  dial/dial_test.cpp dial/dns_server.cpp dial/names_test.cpp dial/order_test.cpp dial/race_test.cpp dial/resolve_test.cpp)
+target_link_libraries(dial_tests PRIVATE gateway_dial GTest::gtest_main socks64_warnings)
+gtest_discover_tests(dial_tests PROPERTIES TIMEOUT 120 LABELS net)

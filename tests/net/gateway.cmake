@@ -1,0 +1,20 @@
+# The daemon as a child process, with scripted clients and destinations on loopback; and its pure parts.
+find_package(GTest REQUIRED)
+find_package(tomlplusplus REQUIRED)
+include(GoogleTest)
+
+add_executable(gateway_tests
+  gateway/account_test.cpp gateway/config_test.cpp gateway/command_line_test.cpp gateway/framing_test.cpp
+  gateway/life_cycle_test.cpp gateway/limits_test.cpp gateway/line_writer_test.cpp gateway/ports_test.cpp
+  gateway/process.cpp gateway/reply_test.cpp gateway/scarce_memory.cpp gateway/session_test.cpp gateway/sockets.cpp gateway/survival_test.cpp)
+target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
+# As for the sources of the daemon that have coroutines.
+set_source_files_properties(gateway/survival_test.cpp PROPERTIES
+  COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
+target_compile_definitions(gateway_tests PRIVATE
+  GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
+  GATEWAYD_VERSION="${PROJECT_VERSION}")
+target_link_libraries(gateway_tests PRIVATE gateway_core tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
+add_dependencies(gateway_tests gatewayd)
+gtest_discover_tests(gateway_tests PROPERTIES TIMEOUT 120 DISCOVERY_TIMEOUT 60)

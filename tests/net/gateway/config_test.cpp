@@ -1,0 +1,284 @@
+// Every wrong value is named with file, line, column and key, and so is what would have been right.
+#include "config.hpp"
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "config_reader.hpp"
+
+namespace socks64::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string all(const std::vector<std::string>& problems) {
+  std::string text;
+  for (const std::string& problem : problems)
+    text += problem + "\n";
+  return text;
+}
+
+TEST(Config, EmptyFileServesLoopbackAlone) {
+  const ConfigResult result = parse_config("", "x");
+  EXPECT_EQ(all(result.problems), "");
+  ASSERT_EQ(result.config.listeners.size(), 2U);
+  EXPECT_EQ(result.config.listeners[0].address.text().view(), "127.0.0.1:1080");
+  EXPECT_EQ(result.config.listeners[1].address.text().view(), "[::1]:1080");
+}
+
+TEST(Config, EveryKeyIsRead) {
+  const ConfigResult result = parse_config(R"(
+threads = 3
+[[listener]]
+address = "[::]:1080"
+[[listener]]
+address = "0.0.0.0:0"
+[timeouts]
+handshake = "250ms"
+connect = 7
+idle = "2m"
+half_close = "1h"
+drain = 0
+[resolver]
+servers = ["192.0.2.53", "[2001:db8::53]:5353", "2001:db8::54"]
+hosts_file = ""
+query_timeout = "1s"
+tries = 4
+cache_entries = 5
+min_ttl = "1s"
+max_ttl = "2s"
+negative_ttl = "3s"
+max_in_flight = 6
+[dial]
+prefer = "ipv4"
+attempt_delay = "100ms"
+resolution_delay = "0ms"
+[limits]
+sessions = 9
+[log]
+level = "debug"
+target = "/tmp/log"
+[access_log]
+target = "none"
+format = "json"
+)",
+                                           "x");
+  EXPECT_EQ(all(result.problems), "");
+  const Config& config = result.config;
+  EXPECT_EQ(config.threads, 3U);
+  ASSERT_EQ(config.listeners.size(), 2U);
+  EXPECT_EQ(config.listeners[0].address.text().view(), "[::]:1080");
+  EXPECT_EQ(config.listeners[1].address.text().view(), "0.0.0.0:0");
+  EXPECT_EQ(config.timeouts.handshake, 250ms);
+  EXPECT_EQ(config.dial.connect_timeout, 7s);
+  EXPECT_EQ(config.timeouts.idle, 2min);
+  EXPECT_EQ(config.timeouts.half_close, 1h);
+  EXPECT_EQ(config.timeouts.drain, 0s);
+  ASSERT_EQ(config.resolver.servers.size(), 3U);
+  EXPECT_EQ(config.resolver.servers[0].text().view(), "192.0.2.53:53");
+  EXPECT_EQ(config.resolver.servers[1].text().view(), "[2001:db8::53]:5353");
+  EXPECT_EQ(config.resolver.servers[2].text().view(), "[2001:db8::54]:53");
+  EXPECT_EQ(config.resolver.hosts_file, "");
+  EXPECT_EQ(config.resolver.query_timeout, 1s);
+  EXPECT_EQ(config.resolver.tries, 4U);
+  EXPECT_EQ(config.resolver.cache_entries, 5U);
+  EXPECT_EQ(config.resolver.min_ttl, 1s);
+  EXPECT_EQ(config.resolver.max_ttl, 2s);
+  EXPECT_EQ(config.resolver.negative_ttl, 3s);
+  EXPECT_EQ(config.resolver.max_in_flight, 6U);
+  EXPECT_EQ(config.dial.prefer, FamilyPreference::ipv4);
+  EXPECT_EQ(config.dial.attempt_delay, 100ms);
+  EXPECT_EQ(config.dial.resolution_delay, 0ms);
+  EXPECT_EQ(config.limits.sessions, 9U);
+  EXPECT_EQ(config.log.level, LogLevel::debug);
+  EXPECT_EQ(config.log.target, "/tmp/log");
+  EXPECT_EQ(config.access_log.target, "none");
+  EXPECT_EQ(config.access_log.format, AccessFormat::json);
+}
+
+struct Case {
+  const char* text;
+  const char* problem;
+};
+
+TEST(Config, WrongValuesAreNamed) {
+  constexpr Case cases[] = {
+      {"threads = -1", "f:1:11: threads: -1 is wrong, expected a whole number from 0 to 1024"},
+      {"threads = \"2\"",
+       "f:1:11: threads: \"2\" is wrong, expected a whole number from 0 to 1024"},
+      {"threads = 1.5", "f:1:11: threads: 1.5 is wrong, expected a whole number from 0 to 1024"},
+      {"thread = 2", "f:1:1: thread: unknown key, did you mean \"threads\"?"},
+      {"[timeout]\nidle=1", "f:1:2: timeout: unknown key, did you mean \"timeouts\"?"},
+      {"timeouts = 3", "f:1:12: timeouts: 3 is wrong, expected a table: [timeouts]"},
+      {"[timeouts]\n  handshake = \"20s\"",
+       "f:2:15: timeouts.handshake: \"20s\" is wrong, expected 100ms to 10s"},
+      {"[timeouts]\nidle = \"10 s\"",
+       "f:2:8: timeouts.idle: \"10 s\" is wrong, expected a duration such as \"250ms\", \"10s\", "
+       "\"5m\", \"2h\", or a whole number of seconds"},
+      {"[timeouts]\nidle = true",
+       "f:2:8: timeouts.idle: true is wrong, expected a duration such as \"250ms\", \"10s\", "
+       "\"5m\", \"2h\", or a whole number of seconds"},
+      {"[timeouts]\nidle = -5",
+       "f:2:8: timeouts.idle: -5 is wrong, expected a duration such as \"250ms\", \"10s\", "
+       "\"5m\", \"2h\", or a whole number of seconds"},
+      {"[timeouts]\nidle = \"1500ms\"",
+       "f:2:8: timeouts.idle: \"1500ms\" is wrong, expected whole seconds"},
+      {"[timeouts]\nhandshakes = 1",
+       "f:2:1: timeouts.handshakes: unknown key, did you mean \"handshake\"?"},
+      {"[limits]\nxyzzy_quux = 1",
+       "f:2:1: limits.xyzzy_quux: unknown key, expected one of: sessions"},
+      {"[[listener]]\naddress = \"localhost:1080\"",
+       "f:2:11: listener.address: \"localhost:1080\" is wrong: not an IP address; expected an "
+       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\""},
+      {"[[listener]]\naddress = \"127.0.0.1:99999\"",
+       "f:2:11: listener.address: \"127.0.0.1:99999\" is wrong: not a port number; expected an "
+       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\""},
+      {"[[listener]]\naddress = \"[::ffff:127.0.0.1]:1\"",
+       "f:2:11: listener.address: \"[::ffff:127.0.0.1]:1\" is wrong: an IPv4-mapped address; list "
+       "the IPv4 address itself; expected an address and a port such as \"127.0.0.1:1080\", "
+       "\"[::1]:1080\" or \"[::]:1080\""},
+      {"[[listener]]\nadress = \"127.0.0.1:1\"",
+       "f:2:1: listener.adress: unknown key, did you mean \"address\"?"},
+      {"[listener]\naddress = \"127.0.0.1:1\"",
+       "f:1:1: listener: a table is wrong, expected tables: [[listener]]"},
+      {"[resolver]\nservers = [\"dns.test\"]",
+       "f:2:12: resolver.servers: \"dns.test\" is wrong: not an IP address; expected an address "
+       "such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in \"192.0.2.53:5353\" or "
+       "\"[2001:db8::53]:5353\""},
+      {"[resolver]\nmin_ttl = 9\nmax_ttl = 3",
+       "f:1:1: resolver: min_ttl (9s) is longer than max_ttl (3s)"},
+      {"listener = []", "f:1:12: listener: empty, expected at least one [[listener]]"},
+      {"[[listener]]\naddress = \"[ff02::1]:1080\"",
+       "f:2:11: listener.address: \"[ff02::1]:1080\" is wrong: a multicast address; expected an "
+       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\""},
+      {"[[listener]]\naddress = \"127.0.0.1:1\"\n[[listener]]\naddress = \"127.0.0.1:1\"",
+       "f:4:11: listener.address: \"127.0.0.1:1\" is wrong: listed twice; expected an "
+       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\""},
+      {"[resolver]\nservers = [\"192.0.2.1\", \"fe80::53%2\"]",
+       "f:2:25: resolver.servers: \"fe80::53%2\" is wrong: a link-local address; expected an "
+       "address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
+       "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\""},
+      {"[resolver]\nservers = [\"224.0.0.1:53\"]",
+       "f:2:12: resolver.servers: \"224.0.0.1:53\" is wrong: a multicast address; expected an "
+       "address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
+       "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\""},
+      {"[resolver]\nservers = [\"0.0.0.0\"]",
+       "f:2:12: resolver.servers: \"0.0.0.0\" is wrong: the unspecified address; expected an "
+       "address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
+       "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\""},
+      {"[dial]\nprefer = \"both\"",
+       "f:2:10: dial.prefer: \"both\" is wrong, expected \"ipv6\", \"ipv4\" or \"system\""},
+      {"[dial]\nattempt_delay = \"10ms\"",
+       "f:2:17: dial.attempt_delay: \"10ms\" is wrong, expected 100ms to 2s"},
+      {"[log]\nlevel = \"loud\"",
+       "f:2:9: log.level: \"loud\" is wrong, expected \"trace\", \"debug\", \"info\", \"warning\" "
+       "or "
+       "\"error\""},
+      {"[log]\ntarget = \"\"",
+       "f:2:10: log.target: \"\" is wrong, expected \"stderr\" or the path of a file"},
+      {"[access_log]\nformat = 1979-05-27",
+       "f:2:10: access_log.format: a date or time is wrong, expected \"text\" or \"json\""},
+  };
+  for (const Case& wrong : cases) {
+    const ConfigResult result = parse_config(wrong.text, "f");
+    bool found = false;
+    for (const std::string& problem : result.problems)
+      found = found || problem == wrong.problem;
+    EXPECT_TRUE(found) << "for\n"
+                       << wrong.text << "\nexpected\n"
+                       << wrong.problem << "\ngot\n"
+                       << all(result.problems);
+  }
+}
+
+TEST(Config, AllProblemsAreReportedInTheOrderOfTheFile) {
+  const ConfigResult result = parse_config(
+      "[log]\nlevel = 1\n[dial]\nprefer = 2\n[limits]\nsession = 3\n[timeouts]\nidle = \"x\"\n",
+      "f");
+  ASSERT_EQ(result.problems.size(), 4U) << all(result.problems);
+  EXPECT_EQ(result.problems[0].substr(0, 18), "f:2:9: log.level: ");
+  EXPECT_EQ(result.problems[1].substr(0, 21), "f:4:10: dial.prefer: ");
+  EXPECT_EQ(result.problems[2].substr(0, 23), "f:6:1: limits.session: ");
+  EXPECT_EQ(result.problems[3].substr(0, 22), "f:8:8: timeouts.idle: ");
+}
+
+TEST(Config, TextThatIsNotTomlIsNamedToo) {
+  const ConfigResult result = parse_config("threads = 1\n[[listener\n", "f");
+  ASSERT_EQ(result.problems.size(), 1U);
+  EXPECT_EQ(result.problems[0].substr(0, 4), "f:2:") << result.problems[0];
+}
+
+TEST(Config, HostileKeysStayOnTheirLine) {
+  const ConfigResult result = parse_config("\"a\\nb\" = 1", "f");
+  ASSERT_EQ(result.problems.size(), 1U);
+  EXPECT_EQ(result.problems[0].find('\n'), std::string::npos) << result.problems[0];
+}
+
+TEST(Config, FilesThatCannotBeRead) {
+  EXPECT_EQ(all(load_config("/nonexistent/gatewayd.toml").problems),
+            "/nonexistent/gatewayd.toml: cannot read: No such file or directory\n");
+  EXPECT_EQ(all(load_config("/").problems), "/: cannot read: Is a directory\n");
+  EXPECT_EQ(all(load_config("/dev/zero").problems),
+            "/dev/zero: more than 16 MiB are no configuration\n");
+}
+
+TEST(Config, DurationsReadBack) {
+  for (const auto& [text, value] : {std::pair("250ms", 250ms), std::pair("10s", 10'000ms),
+                                    std::pair("5m", 300'000ms), std::pair("2h", 7'200'000ms)}) {
+    EXPECT_EQ(parse_duration(text), value);
+    EXPECT_EQ(duration_text(value), text);
+  }
+  for (const char* wrong : {"", "s", "10", "-1s", "1.5s", "1d", "1s ", "99999999999999999999s"}) {
+    EXPECT_LT(parse_duration(wrong).count(), 0) << wrong;
+  }
+}
+
+// The file that is installed says of every key what its default is; it is to be believed.
+TEST(Config, InstalledFileShowsTheDefaults) {
+  std::ifstream file(GATEWAYD_CONF);
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  ASSERT_FALSE(text.empty());
+  EXPECT_EQ(all(parse_config(text, "f").problems), "");
+  // Uncomment what is a setting: a hash with no blank behind it.
+  std::string active;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool setting = text[i] == '#' && (i == 0 || text[i - 1] == '\n') && text[i + 1] != ' ' &&
+                         text[i + 1] != '\n';
+    if (!setting) active += text[i];
+  }
+  const ConfigResult shown = parse_config(active, "f");
+  EXPECT_EQ(all(shown.problems), "");
+  const Config defaults;
+  ASSERT_EQ(shown.config.listeners.size(), 2U);
+  EXPECT_EQ(shown.config.listeners[0].address, defaults.listeners[0].address);
+  EXPECT_EQ(shown.config.listeners[1].address, defaults.listeners[1].address);
+  EXPECT_EQ(shown.config.threads, defaults.threads);
+  EXPECT_EQ(shown.config.timeouts.handshake, defaults.timeouts.handshake);
+  EXPECT_EQ(shown.config.timeouts.idle, defaults.timeouts.idle);
+  EXPECT_EQ(shown.config.timeouts.half_close, defaults.timeouts.half_close);
+  EXPECT_EQ(shown.config.timeouts.drain, defaults.timeouts.drain);
+  EXPECT_EQ(shown.config.dial.connect_timeout, defaults.dial.connect_timeout);
+  EXPECT_EQ(shown.config.dial.attempt_delay, defaults.dial.attempt_delay);
+  EXPECT_EQ(shown.config.dial.resolution_delay, defaults.dial.resolution_delay);
+  EXPECT_EQ(shown.config.dial.prefer, defaults.dial.prefer);
+  EXPECT_EQ(shown.config.resolver.hosts_file, defaults.resolver.hosts_file);
+  EXPECT_EQ(shown.config.resolver.query_timeout, defaults.resolver.query_timeout);
+  EXPECT_EQ(shown.config.resolver.tries, defaults.resolver.tries);
+  EXPECT_EQ(shown.config.resolver.cache_entries, defaults.resolver.cache_entries);
+  EXPECT_EQ(shown.config.resolver.min_ttl, defaults.resolver.min_ttl);
+  EXPECT_EQ(shown.config.resolver.max_ttl, defaults.resolver.max_ttl);
+  EXPECT_EQ(shown.config.resolver.negative_ttl, defaults.resolver.negative_ttl);
+  EXPECT_EQ(shown.config.resolver.max_in_flight, defaults.resolver.max_in_flight);
+  EXPECT_EQ(shown.config.limits.sessions, defaults.limits.sessions);
+  EXPECT_EQ(shown.config.log.level, defaults.log.level);
+  EXPECT_EQ(shown.config.log.target, defaults.log.target);
+  EXPECT_EQ(shown.config.access_log.target, defaults.access_log.target);
+  EXPECT_EQ(shown.config.access_log.format, defaults.access_log.format);
+}
+
+}  // namespace
+}  // namespace socks64::gateway

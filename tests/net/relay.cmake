@@ -1,0 +1,15 @@
+# The relay against real TCP peers on loopback, its decisions without any, and its bench.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+foreach(name relay_flow_test relay_test relay_end_test relay_cost_test)
+  add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.cpp)
+  target_link_libraries(${name} PRIVATE gateway_relay GTest::gtest_main socks64_warnings)
+  gtest_discover_tests(${name} PROPERTIES TIMEOUT 180 DISCOVERY_TIMEOUT 60)
+endforeach()
+target_sources(relay_cost_test PRIVATE ${CMAKE_CURRENT_LIST_DIR}/allocation_count.cpp)
+
+# Figures, never run by ctest.
+add_executable(relay_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/../bench/relay_bench.cpp)
+target_include_directories(relay_bench PRIVATE ${CMAKE_CURRENT_LIST_DIR})
+target_link_libraries(relay_bench PRIVATE gateway_relay socks64_warnings)

@@ -1,0 +1,34 @@
+# The connecting side of libsocks64.so under hostile probes: plain C programs, a scripted SOCKS5 gateway, one ctest entry a
+# group of behaviours. The probes are built without sanitizers: they stand for the programs of other people.
+include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
+set(probe_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
+set(probe_sources
+  asynchronous.c blocking.c failures.c fakes.c fortified.c
+  hostile_process.c hostile_threads.c introspection.c pending_io.c probe.c
+  readiness_epoll.c readiness_scan.c regressions.c regressions_io.c same_answers.c same_descriptor.c)
+list(TRANSFORM probe_sources PREPEND ${probe_dir}/)
+add_executable(connect_probe ${probe_sources})
+add_library(connect_early SHARED ${probe_dir}/early_library.c)
+find_package(Threads REQUIRED)
+target_link_libraries(connect_probe PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+foreach(target connect_probe connect_early)
+  set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion $<$<BOOL:${SOCKS64_WERROR}>:-Werror>
+    -fno-sanitize=all -U_FORTIFY_SOURCE)
+  target_link_options(${target} PRIVATE -fno-sanitize=all)
+endforeach()
+# Last on the command line: this file alone is fortified.
+set_source_files_properties(${probe_dir}/fortified.c PROPERTIES COMPILE_OPTIONS "-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2;-O2")
+
+find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
+foreach(group blocking asynchronous readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io
+        hostile regressions library)
+  add_preload_test(NAME preload.connect.${group} LABELS connect TIMEOUT 300
+    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
+    ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
+      "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
+      "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
+endforeach()
+# They measure time: beside others they would measure those.
+set_tests_properties(preload.connect.asynchronous PROPERTIES RUN_SERIAL ON)

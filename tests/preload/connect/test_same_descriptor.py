@@ -1,0 +1,76 @@
+"""S13: the same descriptor after connect, none of the library's own, and libc's error codes."""
+
+from probe_case import IPV6, IPV6_ONLY, ProbeCase, main
+import scripted_gateway as script
+
+
+class SameDescriptor(ProbeCase):
+    def test_number_inode_flags_and_options_after_a_blocking_connect(self):
+        self.probe_in_all_forms("same_picture", "blocking")
+
+    def test_number_inode_flags_and_options_after_a_non_blocking_connect(self):
+        self.probe_in_all_forms("same_picture", "async")
+
+    def test_flags_changed_while_pending_hold(self):
+        self.probe("same_flags_changed_while_pending")
+
+    def test_a_bound_local_port_is_the_one_the_gateway_sees(self):
+        self.check_local_port({})
+        self.check_local_port(IPV6)
+
+    def test_a_bound_V6ONLY_socket_cannot_reach_an_IPv4_gateway_and_says_so(self):
+        # The kernel lets nobody clear IPV6_V6ONLY once a socket is bound: a documented limit.
+        self.probe("bound_v6only_is_refused", environment=IPV6_ONLY)
+        self.assertEqual(self.gateway.accepted, 0)
+
+    def test_a_bound_V6ONLY_socket_reaches_an_IPv6_gateway(self):
+        gateway = script.ScriptedGateway(address="::1")
+        self.addCleanup(gateway.die)
+        port = int(self.probe("same_local_port", environment=IPV6_ONLY, gateway=gateway.url()))
+        self.assertEqual([request.source_port for request in gateway.requests], [port])
+
+    def check_local_port(self, environment):
+        self.gateway.requests.clear()
+        port = int(self.probe("same_local_port", environment=environment))
+        self.assertEqual([request.source_port for request in self.gateway.requests], [port])
+
+    def test_no_descriptor_is_needed_for_a_blocking_connect(self):
+        self.probe("same_at_descriptor_limit", "blocking")
+
+    def test_no_descriptor_is_needed_for_a_non_blocking_connect(self):
+        self.probe_all([("same_at_descriptor_limit", waiter) for waiter in ("poll", "select", "epoll")])
+
+    def test_a_child_has_no_descriptor_of_the_library(self):
+        self.assert_same_without("child_descriptors")
+
+    def test_a_program_that_does_nothing_has_no_descriptor_of_the_library(self):
+        self.assert_same_without("list_descriptors")
+
+
+class SameErrors(ProbeCase):
+    def test_wrong_arguments_get_the_errors_of_libc(self):
+        self.assert_same_without("wrong_arguments")
+
+    def test_a_pending_socket_answers_as_one_whose_destination_is_silent(self):
+        self.assert_same_without("pending_answers", script.NEVER)
+
+    def test_an_unconnected_socket_answers_as_without_the_library(self):
+        self.assert_same_without("unconnected_answers")
+
+
+class DirectConnections(ProbeCase):
+    def test_a_connection_to_this_host_is_the_same_without_the_library(self):
+        self.assert_same_without("direct_connection", "127.0.0.1")
+        self.assertEqual(self.gateway.accepted, 0)
+
+    def test_a_connection_to_this_host_from_an_IPv6_socket(self):
+        self.assert_same_without("direct_connection", "::1")
+        self.assert_same_without("direct_connection", "::ffff:127.0.0.1")
+        self.assertEqual(self.gateway.accepted, 0)
+
+    def test_unix_sockets_are_left_alone(self):
+        self.assert_same_without("unix_connection")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+# Names: the table and the configuration as units, and what programs see of getaddrinfo and its kin.
+include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
+find_package(GTest REQUIRED)
+find_package(Threads REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+include(GoogleTest)
+
+add_executable(shim_unit_tests
+  ${CMAKE_CURRENT_LIST_DIR}/names/config_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/names/fake_ip_table_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/names/local_file_test.cpp)
+target_sources(shim_unit_tests PRIVATE
+  ${PROJECT_SOURCE_DIR}/shim/config.cpp ${PROJECT_SOURCE_DIR}/shim/fake_ip_table.cpp
+  ${PROJECT_SOURCE_DIR}/shim/file_text.cpp ${PROJECT_SOURCE_DIR}/shim/gateway_url.cpp
+  ${PROJECT_SOURCE_DIR}/shim/local_file.cpp)
+target_include_directories(shim_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/shim)
+target_compile_definitions(shim_unit_tests PRIVATE _GNU_SOURCE)
+target_link_libraries(shim_unit_tests PRIVATE socks64 socks64_warnings GTest::gtest_main Threads::Threads)
+gtest_discover_tests(shim_unit_tests TEST_PREFIX unit.shim. DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
+
+# A plain C program that knows nothing of the shim.
+add_executable(probe_names ${CMAKE_CURRENT_LIST_DIR}/names/probe_names.c)
+target_link_libraries(probe_names PRIVATE socks64_warnings)
+
+function(add_names_test name)
+  add_preload_test(NAME preload.names.${name} TIMEOUT 180 ${ARGN}
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/names/lab.py $<TARGET_FILE:probe_names> ${name})
+endfunction()
+foreach(name delegation families transports services invalid numeric literals local reverse hostent buffers fork
+             spelling freeing errno speed)
+  add_names_test(${name})
+endforeach()
+add_names_test(full ENVIRONMENT SOCKS64_FAKE_IPV4=198.18.5.0/24)
+add_names_test(ranges ENVIRONMENT SOCKS64_FAKE_IPV4=198.18.0.0/16 SOCKS64_FAKE_IPV6=fd00:64::/64)
+add_names_test(gateway6 ENVIRONMENT "SOCKS64_GATEWAY=socks5://[::1]:1080")
+add_names_test(broken ENVIRONMENT SOCKS64_GATEWAY=nonsense)
+
+add_preload_test(NAME preload.socksify
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/names/socksify_test.py)

@@ -1,0 +1,231 @@
+#include "config.hpp"
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+namespace socks64::shim {
+namespace {
+
+std::string problem_of(std::string_view key, std::string_view value) {
+  Config config;
+  const bool fine = set_option(config, "PLACE", key, value);
+  EXPECT_EQ(fine, config.usable());
+  return std::string(config.problem.view());
+}
+
+std::string problem_of_file(std::string_view text) {
+  Config config;
+  const bool fine = apply_file(config, "file", text);
+  EXPECT_EQ(fine, config.usable());
+  return std::string(config.problem.view());
+}
+
+TEST(ShimConfig, Defaults) {
+  const Config config;
+  EXPECT_TRUE(config.usable());
+  EXPECT_EQ("127.0.0.1:1080", config.gateway.endpoint.text().view());
+  EXPECT_EQ("0.0.0.0/8", config.fake_ipv4.text().view());
+  EXPECT_EQ("100::/64", config.fake_ipv6.text().view());
+  EXPECT_EQ(60U, config.timeout_seconds);
+  EXPECT_EQ("", config.gateway.credentials().user);
+}
+
+struct GoodUrl {
+  const char* url;
+  const char* endpoint;
+  const char* user;
+  const char* password;
+};
+
+TEST(ShimConfig, GatewayUrls) {
+  for (const GoodUrl& good : {
+           GoodUrl{"socks5://192.0.2.1:1081", "192.0.2.1:1081", "", ""},
+           {"socks5://192.0.2.1", "192.0.2.1:1080", "", ""},
+           {"SOCKS5H://192.0.2.1/", "192.0.2.1:1080", "", ""},
+           {"socks5://[2001:db8::1]:9", "[2001:db8::1]:9", "", ""},
+           {"socks5://[2001:db8::1]", "[2001:db8::1]:1080", "", ""},
+           {"socks5://[fe80::1%252]:9", "[fe80::1%2]:9", "", ""},
+           {"socks5://[fe80::1%2]:9", "[fe80::1%2]:9", "", ""},
+           {"socks5://alice:pass@192.0.2.1", "192.0.2.1:1080", "alice", "pass"},
+           {"socks5://alice@192.0.2.1", "192.0.2.1:1080", "alice", ""},
+           {"socks5://alice:@192.0.2.1", "192.0.2.1:1080", "alice", ""},
+           {"socks5://a%40b:p%3a%2F%25@192.0.2.1", "192.0.2.1:1080", "a@b", "p:/%"},
+           {"socks5://a:b:c@d@192.0.2.1:1", "192.0.2.1:1", "a", "b:c@d"},
+       }) {
+    Config config;
+    EXPECT_TRUE(set_option(config, "P", "gateway", good.url)) << good.url << config.problem.view();
+    EXPECT_EQ(good.endpoint, config.gateway.endpoint.text().view()) << good.url;
+    EXPECT_EQ(good.user, config.gateway.credentials().user) << good.url;
+    EXPECT_EQ(good.password, config.gateway.credentials().password) << good.url;
+  }
+}
+
+TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
+  const std::string form = "PLACE: expected socks5://[USER:PASSWORD@]HOST[:PORT]";
+  const struct {
+    const char* key;
+    const char* value;
+    std::string problem;
+  } table[] = {
+      {"gateway", "", form},
+      {"gateway", "192.0.2.1:1080", form},
+      {"gateway", "http://192.0.2.1", form + ", not http://"},
+      {"gateway", "alice:secret://192.0.2.1", form},
+      {"gateway", "socks5://", form + ": the host is missing"},
+      {"gateway", "socks5://:1080", form + ": the host is missing"},
+      {"gateway", "socks5://a:secret@", form + ": the host is missing"},
+      {"gateway", "socks5://gw.test:1080",
+       "PLACE: the gateway's host must be an IP address, not a name: 'gw.test'"},
+      {"gateway", "socks5://a:secret@gw.test",
+       "PLACE: the gateway's host must be an IP address, not a name: 'gw.test'"},
+      {"gateway",
+       "socks5://192.0.2.1:", "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+      {"gateway", "socks5://192.0.2.1:0",
+       "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+      {"gateway", "socks5://192.0.2.1:65536",
+       "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+      {"gateway", "socks5://192.0.2.1:80/x",
+       "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+      {"gateway", "socks5://2001:db8::1:1080",
+       "PLACE: an IPv6 address needs brackets: socks5://[2001:db8::1]:1080"},
+      {"gateway", "socks5://[2001:db8::1", "PLACE: the ']' behind the IPv6 address is missing"},
+      {"gateway", "socks5://[192.0.2.1]", "PLACE: expected an IPv6 address between '[' and ']'"},
+      {"gateway", "socks5://[::2]1080", "PLACE: expected ':PORT' or nothing behind ']'"},
+      {"gateway", "socks5://0.0.0.0", "PLACE: no gateway can have the address 0.0.0.0"},
+      {"gateway", "socks5://:secret@192.0.2.1", "PLACE: the user name before '@' is empty"},
+      {"gateway", "socks5://a:secret%4@192.0.2.1",
+       "PLACE: a '%' in user or password must be followed by two hexadecimal digits"},
+      {"fake_ipv4", "10.0.0.0/25",
+       "PLACE: expected an IPv4 block from /8 to /24, like 0.0.0.0/8, not '10.0.0.0/25'"},
+      {"fake_ipv4", "0.0.0.0/7",
+       "PLACE: expected an IPv4 block from /8 to /24, like 0.0.0.0/8, not '0.0.0.0/7'"},
+      {"fake_ipv4", "100::/64",
+       "PLACE: expected an IPv4 block from /8 to /24, like 0.0.0.0/8, not '100::/64'"},
+      {"fake_ipv4", "127.0.0.0/8",
+       "PLACE: fake addresses cannot be loopback addresses: '127.0.0.0/8'"},
+      {"fake_ipv4", "224.0.0.0/8",
+       "PLACE: fake addresses cannot be multicast addresses: '224.0.0.0/8'"},
+      {"fake_ipv6", "0.0.0.0/8",
+       "PLACE: expected an IPv6 block from /32 to /112, like 100::/64, not '0.0.0.0/8'"},
+      {"fake_ipv6", "100::/113",
+       "PLACE: expected an IPv6 block from /32 to /112, like 100::/64, not '100::/113'"},
+      {"fake_ipv6", "::/64", "PLACE: fake addresses cannot be loopback addresses: '::/64'"},
+      {"timeout", "0", "PLACE: expected seconds, from 1 to 3600, not '0'"},
+      {"timeout", "3601", "PLACE: expected seconds, from 1 to 3600, not '3601'"},
+      {"timeout", "1m", "PLACE: expected seconds, from 1 to 3600, not '1m'"},
+      {"udp", "associate", "PLACE: expected refuse or direct, not 'associate'"},
+      {"pipelining", "yes", "PLACE: expected on or off, not 'yes'"},
+      {"log", "debug\n", "PLACE: expected off, error or info, not 'debug?'"},
+      {"gatewya", "x", "PLACE: unknown key 'gatewya'; did you mean 'gateway'?"},
+      {"zzzzzzzzzz", "x", "PLACE: unknown key 'zzzzzzzzzz'"},
+  };
+  for (const auto& row : table) {
+    EXPECT_EQ(row.problem, problem_of(row.key, row.value)) << row.key << " " << row.value;
+    EXPECT_EQ(std::string::npos, problem_of(row.key, row.value).find("secret"));
+  }
+  const std::string long_user(256, 'u');
+  EXPECT_EQ("PLACE: user and password may have 255 octets each",
+            problem_of("gateway", "socks5://" + long_user + "@192.0.2.1"));
+}
+
+TEST(ShimConfig, AFileIsAppliedWhole) {
+  Config config;
+  ASSERT_TRUE(apply_file(config, "file",
+                         "# comment\n\n  gateway=socks5://192.0.2.9:99  # behind\r\n"
+                         "fake_ipv4 = 198.18.0.0/16\n\tfake_ipv6 = fd00::/64\ntimeout = 5\n"
+                         "udp = direct\npipelining = on\nlog = info"))
+      << config.problem.view();
+  EXPECT_EQ("192.0.2.9:99", config.gateway.endpoint.text().view());
+  EXPECT_EQ("198.18.0.0/16", config.fake_ipv4.text().view());
+  EXPECT_EQ("fd00::/64", config.fake_ipv6.text().view());
+  EXPECT_EQ(5U, config.timeout_seconds);
+  EXPECT_EQ(UdpMode::direct, config.udp);
+  EXPECT_TRUE(config.pipelining);
+  EXPECT_EQ(LogLevel::info, config.log);
+}
+
+TEST(ShimConfig, FileProblemsNameTheLine) {
+  using namespace std::string_literals;
+  EXPECT_EQ("file:2: expected KEY = VALUE: the '=' is missing", problem_of_file("\ngateway\n"));
+  EXPECT_EQ("file:1: unknown key 'time_out'; did you mean 'timeout'?",
+            problem_of_file("time_out = 1"));
+  EXPECT_EQ("file:2: 'log' is set a second time", problem_of_file("log = off\nlog = off\n"));
+  EXPECT_EQ("file:3: timeout: expected seconds, from 1 to 3600, not 'x'",
+            problem_of_file("# a\n# b\ntimeout = x\nlog = x\n"));
+  EXPECT_EQ("file:1: the line is longer than 1024 characters",
+            problem_of_file("log = " + std::string(1100, 'x')));
+  EXPECT_EQ("file:1: the line holds a NUL: this is not a text file", problem_of_file("log\0= x"s));
+  EXPECT_EQ("file:1: expected KEY = VALUE: what stands before the '=' is no key",
+            problem_of_file("socks5://u:secret=@192.0.2.1"));
+  EXPECT_EQ("", problem_of_file(""));
+}
+
+class ShimConfigLoad : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = ::testing::TempDir() + "socks64-" + std::to_string(getpid()) + ".conf";
+    for (const OptionName& option : option_names) {
+      unsetenv(option.variable);
+    }
+    setenv("SOCKS64_CONFIG", path_.c_str(), 1);
+  }
+  void TearDown() override {
+    unlink(path_.c_str());
+    unsetenv("SOCKS64_CONFIG");
+    unsetenv("SOCKS64_TIMEOUT");
+    unsetenv("SOCKS64_GATEWAY");
+  }
+  void write(std::string_view text) const { std::ofstream(path_) << text; }
+  std::string load(bool secure = false) {
+    config_ = Config();
+    load_config(config_, secure);
+    return std::string(config_.problem.view());
+  }
+
+  std::string path_;
+  Config config_;
+};
+
+TEST_F(ShimConfigLoad, TheEnvironmentWins) {
+  write("timeout = 7\ngateway = socks5://192.0.2.1\n");
+  setenv("SOCKS64_TIMEOUT", "9", 1);
+  setenv("SOCKS64_GATEWAY", "", 1);  // empty is unset
+  setenv("SOCKS64_NOBODY_KNOWS_THIS", "x", 1);
+  EXPECT_EQ("", load());
+  EXPECT_EQ(9U, config_.timeout_seconds);
+  EXPECT_EQ("192.0.2.1:1080", config_.gateway.endpoint.text().view());
+  setenv("SOCKS64_TIMEOUT", "x", 1);
+  EXPECT_EQ("SOCKS64_TIMEOUT: expected seconds, from 1 to 3600, not 'x'", load());
+}
+
+TEST_F(ShimConfigLoad, ANamedFileMustBeThere) {
+  const std::string named = path_ + ": the configuration file named by SOCKS64_CONFIG ";
+  EXPECT_EQ(named + "does not exist", load());
+  write(std::string(64 * 1024 + 1, '\n'));
+  EXPECT_EQ(named + "is larger than 64 KiB", load());
+  unlink(path_.c_str());
+  ASSERT_EQ(0, mkfifo(path_.c_str(), 0600));
+  EXPECT_EQ(named + "is not a regular file", load());
+}
+
+TEST_F(ShimConfigLoad, ASecureProcessIgnoresTheEnvironment) {
+  if (access(default_config_path, F_OK) == 0) {
+    GTEST_SKIP() << "NOT RUN: this machine has a " << default_config_path;
+  }
+  setenv("SOCKS64_TIMEOUT", "x", 1);
+  EXPECT_EQ("", load(true));
+  EXPECT_EQ(60U, config_.timeout_seconds);
+}
+
+TEST_F(ShimConfigLoad, TheGatewayIsNoFakeAddress) {
+  write("fake_ipv4 = 198.18.0.0/16\ngateway = socks5://198.18.1.1\n");
+  EXPECT_EQ("gateway: its address 198.18.1.1 lies in a block of fake addresses", load());
+}
+
+}  // namespace
+}  // namespace socks64::shim
