@@ -5,9 +5,9 @@
 #include <charconv>
 #include <unistd.h>
 
+#include "config_options.hpp"
 #include "config_site.hpp"
 #include "file_text.hpp"
-#include "gateway_url.hpp"
 #include "host_guard.hpp"
 
 namespace socks64::shim {
@@ -15,67 +15,9 @@ namespace {
 
 constexpr std::size_t npos = std::string_view::npos;
 
-bool set_fake_range(const Site& site, std::string_view text, Family family, Prefix& out) noexcept {
-  const bool v4 = family == Family::ipv4;
-  const unsigned shortest = v4 ? 8 : 32;
-  const unsigned longest = v4 ? 24 : 112;
-  const std::string_view expected = v4 ? "expected an IPv4 block from /8 to /24, like 0.0.0.0/8"
-                                       : "expected an IPv6 block from /32 to /112, like 100::/64";
-  const Result<Prefix> prefix = Prefix::parse(text);
-  if (!prefix || prefix->network().is_v4() != v4 || prefix->length() < shortest ||
-      prefix->length() > longest) {
-    return site.problem(expected, ", not ", shown(text));
-  }
-  // A fake address never leaves the process: a block that holds addresses programs really use on
-  // their own host would cut those off.
-  const bool loopback =
-      v4 ? prefix->network().is_loopback() : prefix->contains(*IpAddress::parse("::1"));
-  if (loopback || prefix->network().is_multicast()) {
-    return site.problem("fake addresses cannot be ", loopback ? "loopback" : "multicast",
-                        " addresses: ", shown(text));
-  }
-  out = *prefix;
-  return true;
-}
-
-bool set_timeout(const Site& site, std::string_view text) noexcept {
-  std::uint32_t seconds = 0;
-  if (!decimal(text, seconds) || seconds < 1 || seconds > 3600) {
-    return site.problem("expected seconds, from 1 to 3600, not ", shown(text));
-  }
-  site.config.timeout_seconds = seconds;
-  return true;
-}
-
-bool set_udp(const Site& site, std::string_view text) noexcept {
-  if (text != "refuse" && text != "direct") {
-    return site.problem("expected refuse or direct, not ", shown(text));
-  }
-  site.config.udp = text == "direct" ? UdpMode::direct : UdpMode::refuse;
-  return true;
-}
-
-bool set_pipelining(const Site& site, std::string_view text) noexcept {
-  if (text != "on" && text != "off") {
-    return site.problem("expected on or off, not ", shown(text));
-  }
-  site.config.pipelining = text == "on";
-  return true;
-}
-
-bool set_log(const Site& site, std::string_view text) noexcept {
-  if (text != "off" && text != "error" && text != "info") {
-    return site.problem("expected off, error or info, not ", shown(text));
-  }
-  site.config.log = text == "off"     ? LogLevel::off
-                    : text == "error" ? LogLevel::error
-                                      : LogLevel::info;
-  return true;
-}
-
 std::size_t index_of(std::string_view key) noexcept {
   std::size_t index = 0;
-  while (index < option_names.size() && key != option_names[index].key) {
+  while (index < options().size() && key != options()[index].key) {
     ++index;
   }
   return index;
@@ -108,7 +50,7 @@ bool unknown_key(const Site& site, std::string_view key) noexcept {
   }
   std::string_view nearest;
   std::size_t best = 4;
-  for (const OptionName& option : option_names) {
+  for (const Option& option : options()) {
     const std::size_t far = distance(key, option.key);
     if (far < best) {
       best = far;
@@ -157,16 +99,6 @@ void load_file(Config& config, std::string_view named_by, const char* path) noex
 
 }  // namespace
 
-constinit const std::array<OptionName, 7> option_names{{
-    {"gateway", "SOCKS64_GATEWAY"},
-    {"fake_ipv4", "SOCKS64_FAKE_IPV4"},
-    {"fake_ipv6", "SOCKS64_FAKE_IPV6"},
-    {"timeout", "SOCKS64_TIMEOUT"},
-    {"udp", "SOCKS64_UDP"},
-    {"pipelining", "SOCKS64_PIPELINING"},
-    {"log", "SOCKS64_LOG"},
-}};
-
 Config::Config() noexcept
     : gateway{.endpoint = {IpAddress::v4(0x7f000001), 1080}},
       fake_ipv4(*Prefix::make(IpAddress::v4(0U), 8)),
@@ -176,28 +108,8 @@ Config::Config() noexcept
 bool set_option(Config& config, std::string_view place, std::string_view key,
                 std::string_view value) noexcept {
   const Site site{config, place};
-  switch (index_of(key)) {
-    case 0:
-      return read_gateway_url(site, value, config.gateway);
-    case 1:
-      return set_fake_range(site, value, Family::ipv4, config.fake_ipv4);
-    case 2:
-      return set_fake_range(site, value, Family::ipv6, config.fake_ipv6);
-    case 3:
-      return set_timeout(site, value);
-    case 4:
-      return set_udp(site, value);
-    case 5:
-      return set_pipelining(site, value);
-    case 6:
-      if (!set_log(site, value)) {
-        config.log = LogLevel::error;  // whoever wanted to hear something wants to hear this
-        return false;
-      }
-      return true;
-    default:
-      return unknown_key(site, key);
-  }
+  const std::size_t index = index_of(key);
+  return index < options().size() ? options()[index].set(site, value) : unknown_key(site, key);
 }
 
 bool apply_file(Config& config, std::string_view path, std::string_view text) noexcept {
@@ -231,10 +143,10 @@ bool apply_file(Config& config, std::string_view path, std::string_view text) no
     }
     const std::string_view key = trimmed(part(line, 0, equals));
     const std::size_t index = index_of(key);
-    if (index == option_names.size()) {
+    if (index == options().size()) {
       return unknown_key(site, key);
     }
-    if ((seen & (1U << index)) != 0) {
+    if (((seen >> index) & 1U) != 0 && !options()[index].repeatable) {
       return site.problem("'", key, "' is set a second time");
     }
     seen |= 1U << index;
@@ -254,7 +166,7 @@ void load_config(Config& config, bool secure) noexcept {
   load_file(config, named.empty() ? "" : "SOCKS64_CONFIG",
             named.empty() ? default_config_path : named.data());
   if (!secure) {
-    for (const OptionName& option : option_names) {
+    for (const Option& option : options()) {
       const std::string_view value = variable(option.variable);
       if (!value.empty()) {
         set_option(config, option.variable, option.key, value);

@@ -85,14 +85,6 @@ bool set_option(Config& config, std::string_view place, std::string_view key,
 /// False on the first problem.
 bool apply_file(Config& config, std::string_view path, std::string_view text) noexcept;
 
-/// A file key with its environment variable, in the order of the table above.
-struct OptionName {
-  const char* key;
-  const char* variable;
-};
-// NOLINTNEXTLINE(bugprone-dynamic-static-initializers): constinit says that it is not
-extern constinit const std::array<OptionName, 7> option_names;
-
 /// Everything together, as the shim does at start-up: file, then environment (unless `secure`).
 /// Reads with plain system calls; allocates nothing.
 void load_config(Config& config, bool secure) noexcept;

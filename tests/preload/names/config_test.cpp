@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "config_options.hpp"
+
 namespace socks64::shim {
 namespace {
 
@@ -169,7 +171,7 @@ class ShimConfigLoad : public ::testing::Test {
  protected:
   void SetUp() override {
     path_ = ::testing::TempDir() + "socks64-" + std::to_string(getpid()) + ".conf";
-    for (const OptionName& option : option_names) {
+    for (const Option& option : options()) {
       unsetenv(option.variable);
     }
     setenv("SOCKS64_CONFIG", path_.c_str(), 1);

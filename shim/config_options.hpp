@@ -1,0 +1,25 @@
+// The keys that the configuration knows: see config.hpp for their meaning.
+#ifndef SOCKS64_SHIM_CONFIG_OPTIONS_HPP
+#define SOCKS64_SHIM_CONFIG_OPTIONS_HPP
+
+#include <span>
+#include <string_view>
+
+namespace socks64::shim {
+
+struct Site;
+
+struct Option {
+  const char* key;       ///< in the file
+  const char* variable;  ///< in the environment
+  /// Reads a value into site.config; false and site.problem() when it is wrong.
+  bool (*set)(const Site& site, std::string_view value) noexcept;
+  bool repeatable;  ///< may stand in the file more than once; each adds to what is there
+};
+
+/// In the order of the table in config.hpp. At most 32.
+[[nodiscard]] std::span<const Option> options() noexcept;
+
+}  // namespace socks64::shim
+
+#endif
