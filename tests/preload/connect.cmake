@@ -32,3 +32,15 @@ foreach(group blocking asynchronous readiness_scan readiness_epoll failures same
 endforeach()
 # They measure time: beside others they would measure those.
 set_tests_properties(preload.connect.asynchronous PROPERTIES RUN_SERIAL ON)
+
+# What the shim adds to calls that are not its business, counted.
+add_executable(shim_load ${CMAKE_CURRENT_LIST_DIR}/../bench/shim/shim_load.c)
+add_library(count_allocations SHARED ${probe_dir}/count_allocations.c)
+foreach(target shim_load count_allocations)
+  set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  target_compile_options(${target} PRIVATE -Wall -Wextra $<$<BOOL:${SOCKS64_WERROR}>:-Werror> -fno-sanitize=all)
+  target_link_options(${target} PRIVATE -fno-sanitize=all)
+endforeach()
+add_preload_test(NAME preload.connect.cost LABELS connect COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_cost.py
+  ENVIRONMENT "SOCKS64_TEST_LOAD=$<TARGET_FILE:shim_load>" "SOCKS64_TEST_ALLOCATIONS=$<TARGET_FILE:count_allocations>")
