@@ -468,8 +468,9 @@ TEST_F(Dial, StuckNamesDoNotDelayTheOthers) {
   int rounds_left = 8;  // a busy neighbour can only add to a round
   int stuck_at_the_end = -1;
   const auto rounds = [&]() -> Task<> {
-    while (rounds_left-- > 0 && p99 >= 5ms) {
+    while (rounds_left-- > 0 && p99 >= 5ms * slowdown) {
       const std::chrono::microseconds round = co_await measure();
+      good.clear_queue();
       p99 = std::min(p99, round);
     }
   };

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <poll.h>
 #include <stdexcept>
 #include <stdlib.h>
 #include <string>
@@ -78,6 +79,13 @@ class Listener {
   [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
   [[nodiscard]] Port port() const { return endpoint_.port; }
   [[nodiscard]] int get() const { return fd_.get(); }
+  /// Takes what waits in the queue, and hangs up: for tests with more connections than it holds.
+  void clear_queue() const {
+    pollfd waiting{fd_.get(), POLLIN, 0};
+    while (::poll(&waiting, 1, 0) > 0) {
+      ::close(::accept(fd_.get(), nullptr, nullptr));
+    }
+  }
 
  private:
   Descriptor fd_;

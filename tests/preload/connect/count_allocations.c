@@ -1,7 +1,8 @@
-/* Preloaded: counts what a program, and everything in it, asks of the heap, and says so at its end. */
+/* Preloaded: counts what a program, and everything in it, asks of the heap, and says so at its end.
+ */
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 void* __libc_malloc(size_t size);
