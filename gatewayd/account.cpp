@@ -108,7 +108,10 @@ std::string_view describe(SessionEnd end) noexcept {
 
 std::string_view crossing(const AccessRecord& record) noexcept {
   if (!record.address) return {};
-  if (record.client.address.is_v4()) {
+  if (record.client.process) {
+    return record.address->address.is_v4() ? "unix>v4" : "unix>v6";
+  }
+  if (record.client.endpoint.address.is_v4()) {
     return record.address->address.is_v4() ? "v4>v4" : "v4>v6";
   }
   return record.address->address.is_v4() ? "v6>v4" : "v6>v6";
@@ -189,7 +192,7 @@ OpenRecord::~OpenRecord() {
   log_.write(record_);
 }
 
-void OpenRecord::open(std::uint64_t id, const Endpoint& client) noexcept {
+void OpenRecord::open(std::uint64_t id, const Client& client) noexcept {
   record_.time = std::chrono::system_clock::now();
   record_.id = id;
   record_.client = client;

@@ -16,6 +16,8 @@
 
 #include "socks64/message.hpp"
 
+#include "client.hpp"
+
 namespace socks64::gateway {
 
 class LineWriter;
@@ -43,7 +45,7 @@ enum class SessionEnd : std::uint8_t {
 struct AccessRecord {
   std::chrono::system_clock::time_point time;  ///< of the accept
   std::uint64_t id = 0;                        ///< unique in the life of the process
-  Endpoint client;
+  Client client;
   std::optional<Command> command;
   std::optional<Target> target;     ///< as the client asked for it
   std::optional<Endpoint> address;  ///< where that led
@@ -67,7 +69,8 @@ void format_text(fmt::memory_buffer& out, const AccessRecord& record);
 /// The same fields as one JSON object; a field without a value is null.
 void format_json(fmt::memory_buffer& out, const AccessRecord& record);
 
-/// "v4>v6" and so on, by the families of the two connections; empty when there is no second one.
+/// "v4>v6", "unix>v6" and so on, by the families of the two connections; empty when there is no
+/// second one.
 [[nodiscard]] std::string_view crossing(const AccessRecord& record) noexcept;
 
 /// Any thread.
@@ -93,7 +96,7 @@ class OpenRecord {
   AccessRecord* operator->() noexcept { return &record_; }
   /// Who and when. Until the session says otherwise, it ends for want of memory: nothing else can
   /// keep it from beginning.
-  void open(std::uint64_t id, const Endpoint& client) noexcept;
+  void open(std::uint64_t id, const Client& client) noexcept;
   /// Fixes total_time: what comes after (a lingering close) is not the session's.
   void stop_clock() noexcept;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
@@ -23,14 +24,26 @@ using namespace std::chrono_literals;
 constexpr seconds a_week = 168h;
 constexpr std::size_t largest_file = std::size_t{16} << 20U;
 constexpr std::string_view address_forms =
-    "an address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\"";
+    "an address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
+    "\"unix:/run/socks64/gateway.sock\"";
+constexpr std::string_view mode_forms = "octal permissions from \"0000\" to \"0777\"";
+
+std::string read_mode(std::string_view text, mode_t& out) {
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc{} || end != text.data() + text.size()) return "not an octal number";
+  if (mode > 0777U) return "more than permissions";
+  out = static_cast<mode_t>(mode);
+  return {};
+}
 
 void read_listener(TableReader& table, std::vector<ListenerConfig>& listeners) {
   if (!table.has("address")) {
     table.complain(fmt::format("address is missing, expected {}", address_forms));
   }
+  ListenerConfig listener;
+  bool good = false;
   table.parsed("address", address_forms, [&](std::string_view text) {
-    ListenerConfig listener;
     std::string problem;
     if (!parse_listen_address(text, listener.address, problem)) {
       return problem;
@@ -38,13 +51,18 @@ void read_listener(TableReader& table, std::vector<ListenerConfig>& listeners) {
     const bool twice =
         std::any_of(listeners.begin(), listeners.end(),
                     [&](const ListenerConfig& other) { return other.address == listener.address; });
-    if (twice && listener.address.port != 0) {
+    if (twice && (listener.address.is_unix() || listener.address.endpoint.port != 0)) {
       problem = "listed twice";
     } else {
-      listeners.push_back(listener);
+      good = true;
     }
     return problem;
   });
+  table.parsed("mode", mode_forms, [&](std::string_view text) -> std::string {
+    if (good && !listener.address.is_unix()) return "only a UNIX socket has permissions";
+    return read_mode(text, listener.mode);
+  });
+  if (good) listeners.push_back(std::move(listener));
 }
 
 void read_timeouts(TableReader& table, Config& config) {
@@ -157,10 +175,19 @@ std::vector<ListenerConfig> Config::default_listeners() {
   constexpr Port port = 1080;
   IpAddress::V6Bytes loopback{};
   loopback[15] = 1;
-  return {{{IpAddress::v4(0x7f000001), port}}, {{IpAddress::v6(loopback), port}}};
+  return {{Endpoint{IpAddress::v4(0x7f000001), port}}, {Endpoint{IpAddress::v6(loopback), port}}};
 }
 
-bool parse_listen_address(std::string_view text, Endpoint& out, std::string& problem) {
+bool parse_listen_address(std::string_view text, ListenAddress& out, std::string& problem) {
+  constexpr std::string_view unix_prefix = "unix:";
+  if (text.starts_with(unix_prefix)) {
+    const std::string_view path = text.substr(unix_prefix.size());
+    problem = socket_path_problem(path);
+    if (!problem.empty()) return false;
+    out = {};
+    out.path = path;
+    return true;
+  }
   const Result<Endpoint> endpoint = Endpoint::parse(text);
   if (!endpoint) {
     problem = describe(endpoint.error());

@@ -14,13 +14,15 @@
 
 #include "account.hpp"
 #include "dial.hpp"
+#include "listener.hpp"
 #include "log.hpp"
 #include "resolve.hpp"
 
 namespace socks64::gateway {
 
 struct ListenerConfig {
-  Endpoint address;
+  ListenAddress address;
+  mode_t mode = default_socket_mode;  ///< of a UNIX socket
 };
 
 struct TimeoutConfig {
@@ -70,8 +72,10 @@ struct ConfigResult {
 [[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
 [[nodiscard]] ConfigResult load_config(const std::string& path);
 
-/// "[::1]:1080" or "127.0.0.1:1080"; false, with what is wrong in `problem`, for anything else.
-[[nodiscard]] bool parse_listen_address(std::string_view text, Endpoint& out, std::string& problem);
+/// "[::1]:1080", "127.0.0.1:1080" or "unix:/absolute/path"; false, with what is wrong in `problem`,
+/// for anything else.
+[[nodiscard]] bool parse_listen_address(std::string_view text, ListenAddress& out,
+                                        std::string& problem);
 
 }  // namespace socks64::gateway
 

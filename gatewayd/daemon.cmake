@@ -1,7 +1,7 @@
 # Configuration, listeners, sessions, and the daemon itself.
 add_library(gateway_core STATIC
-  account.cpp config.cpp config_reader.cpp deadline.cpp gateway.cpp handshake.cpp keep_alive.cpp limits.cpp
-  line_writer.cpp listener.cpp log.cpp reply.cpp session.cpp worker.cpp)
+  account.cpp client.cpp config.cpp config_reader.cpp deadline.cpp gateway.cpp handshake.cpp keep_alive.cpp limits.cpp
+  line_writer.cpp listener.cpp log.cpp reply.cpp session.cpp unix_socket.cpp worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt

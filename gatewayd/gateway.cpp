@@ -94,14 +94,14 @@ Gateway::~Gateway() = default;
 std::vector<std::string> Gateway::open() {
   std::vector<std::string> problems;
   for (const ListenerConfig& wanted : config_.listeners) {
-    ListeningSocket opened = open_listener(wanted.address);
+    ListeningSocket opened = open_listener(wanted.address, wanted.mode);
     if (!opened.socket) {
       problems.push_back(std::move(opened.error));
       continue;
     }
     listeners_.push_back(std::make_unique<Listener>(
         context_.get_executor(), std::move(opened), limit_, log_,
-        [this](Descriptor socket, const Endpoint& client, SessionLimit::Ticket ticket) {
+        [this](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, std::move(ticket));
         }));
   }
@@ -120,7 +120,7 @@ bool Gateway::run() {
   }
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     spawn_logged(context_.get_executor(), "listener", listener->accept_connections());
-    log_.info("listening on {}", listener->local().text().view());
+    log_.info("listening on {}", listener->name());
   }
   mask_signals(SIG_UNBLOCK);
   for (bool over = false; !over;) {
@@ -135,7 +135,7 @@ bool Gateway::run() {
   return clean_;
 }
 
-void Gateway::deliver(Descriptor socket, const Endpoint& client, SessionLimit::Ticket ticket) {
+void Gateway::deliver(Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
   // The worker with the fewest sessions; among equals, each in its turn.
   Worker* chosen = nullptr;
   std::size_t least = 0;

@@ -49,7 +49,7 @@ class Gateway {
   [[nodiscard]] bool run();
 
  private:
-  void deliver(Descriptor socket, const Endpoint& client, SessionLimit::Ticket ticket);
+  void deliver(Descriptor socket, const Client& client, SessionLimit::Ticket ticket);
   void await_signal();
   void drain();
   void cancel_sessions();

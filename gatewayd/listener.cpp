@@ -33,28 +33,47 @@ bool set_option(int fd, int level, int name, int value) noexcept {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
-ListeningSocket failed(const Endpoint& address, int error) {
+ListeningSocket failed(const ListenAddress& address, int error) {
   ListeningSocket result;
   std::string_view hint;
-  if (error == EACCES && address.port != 0 && address.port < 1024) {
+  if (error == EACCES && address.endpoint.port != 0 && address.endpoint.port < 1024) {
     hint = " (a port below 1024 needs root or CAP_NET_BIND_SERVICE)";
   }
   result.error =
-      fmt::format("cannot listen on {}: {}{}", address.text().view(), std::strerror(error), hint);
+      fmt::format("cannot listen on {}: {}{}", address.text(), std::strerror(error), hint);
+  return result;
+}
+
+ListeningSocket open_at_path(const ListenAddress& address, mode_t mode) {
+  UnixListeningSocket opened = open_unix_listener(address.path, mode, backlog);
+  ListeningSocket result;
+  if (!opened.socket) {
+    result.error = fmt::format("cannot listen on {}: {}", address.text(), opened.error);
+    return result;
+  }
+  result.socket = std::move(opened.socket);
+  result.local = address;
+  result.file = std::move(opened.file);
   return result;
 }
 
 }  // namespace
 
-ListeningSocket open_listener(const Endpoint& address) {
-  const int family = address.address.is_v4() ? AF_INET : AF_INET6;
+std::string ListenAddress::text() const {
+  return is_unix() ? "unix:" + escaped(path) : std::string(endpoint.text().view());
+}
+
+ListeningSocket open_listener(const ListenAddress& address, mode_t mode) {
+  if (address.is_unix()) return open_at_path(address, mode);
+  const Endpoint& wanted = address.endpoint;
+  const int family = wanted.address.is_v4() ? AF_INET : AF_INET6;
   Descriptor socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) {
     return failed(address, errno);
   }
   const int fd = socket.get();
   sockaddr_storage name{};
-  const socklen_t size = to_sockaddr(address, name);
+  const socklen_t size = to_sockaddr(wanted, name);
   // SO_REUSEADDR: a restart need not wait for the TIME_WAIT of the last run. It does not let two
   // listeners share a port.
   if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
@@ -69,24 +88,26 @@ ListeningSocket open_listener(const Endpoint& address) {
     return failed(address, errno);
   }
   ListeningSocket result;
-  result.local = from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length).value_or(address);
+  result.local = from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length).value_or(wanted);
   result.socket = std::move(socket);
   return result;
 }
 
 Listener::Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit,
                    Log& log, Deliver deliver)
-    : acceptor_(executor, listening.local.address.is_v4() ? tcp::v4() : tcp::v6(),
+    : acceptor_(executor, listening.local.endpoint.address.is_v4() ? tcp::v4() : tcp::v6(),
                 listening.socket.get()),
       pause_(executor),
-      local_(listening.local),
+      local_(std::move(listening.local)),
+      name_(local_.text()),
+      file_(std::move(listening.file)),
       limit_(limit),
       log_(log),
       deliver_(std::move(deliver)) {
   (void)listening.socket.release();
 }
 
-bool Listener::hand_over(Descriptor socket, const Endpoint& client,
+bool Listener::hand_over(Descriptor socket, const Client& client,
                          SessionLimit::Ticket ticket) noexcept {
   try {
     deliver_(std::move(socket), client, std::move(ticket));
@@ -125,7 +146,13 @@ Listener::Outcome Listener::accept_some() noexcept {
           continue;  // ECONNABORTED and the pending network errors of accept(2): that one is gone
       }
     }
-    const Result<Endpoint> client = from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length);
+    std::optional<Client> client;
+    if (local_.is_unix()) {
+      client = unix_client(socket.get());
+    } else if (const Result<Endpoint> from =
+                   from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length)) {
+      client = *from;
+    }
     if (client && !hand_over(std::move(socket), *client, std::move(*ticket))) {
       return Outcome::no_memory;
     }
@@ -138,7 +165,7 @@ Task<> Listener::pause(Outcome why) {
   if (last_warning_ == Clock::time_point{} || now - last_warning_ >= warning_interval) {
     last_warning_ = now;
     log_.warning(
-        "accepting on {} pauses: {}; {} sessions", local_.text().view(),
+        "accepting on {} pauses: {}; {} sessions", name_,
         why == Outcome::no_session ? "limits.sessions is reached" : "no descriptors or memory left",
         limit_.count());
   }
@@ -155,7 +182,7 @@ Task<> Listener::accept_until_closed() {
     }
     const Outcome outcome = accept_some();
     if (outcome == Outcome::closed) {
-      log_.error("the listener on {} is broken", local_.text().view());
+      log_.error("the listener on {} is broken", name_);
       co_return;
     }
     if (outcome == Outcome::no_session || outcome == Outcome::no_descriptor ||
@@ -182,6 +209,7 @@ Task<> Listener::accept_connections() {
 }
 
 void Listener::close() {
+  file_.remove();  // first: whoever comes now finds no gateway, instead of one that goes away
   while (accept_some() == Outcome::batch_full) {
   }
   asio::error_code ignored;

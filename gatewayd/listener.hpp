@@ -19,36 +19,62 @@
 
 #include "socks64/address.hpp"
 
+#include "client.hpp"
 #include "descriptor.hpp"
 #include "limits.hpp"
 #include "net.hpp"
+#include "unix_socket.hpp"
 
 namespace socks64::gateway {
 
 class Log;
 
+/// Where clients connect: an endpoint, or the path of a UNIX socket.
+struct ListenAddress {
+  Endpoint endpoint;
+  std::string path;  ///< not empty: a UNIX socket
+
+  ListenAddress() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): an endpoint is an address to listen on
+  ListenAddress(const Endpoint& at) : endpoint(at) {}
+
+  [[nodiscard]] bool is_unix() const noexcept { return !path.empty(); }
+  /// "127.0.0.1:1080", "[::1]:1080" or "unix:/run/socks64/gateway.sock".
+  [[nodiscard]] std::string text() const;
+  friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
+};
+
+/// Of a UNIX socket's file: whoever may write to it may connect. Our own user and group, as TCP
+/// listeners are on loopback: more has to be asked for.
+inline constexpr mode_t default_socket_mode = 0660;
+
 struct ListeningSocket {
   Descriptor socket;
-  Endpoint local;     ///< with the port that was chosen when 0 was asked for
-  std::string error;  ///< set when there is no socket: one line, naming the address
+  ListenAddress local;  ///< with the port that was chosen when 0 was asked for
+  SocketFile file;      ///< of a UNIX socket
+  std::string error;    ///< set when there is no socket: one line, naming the address
 };
 
 /// Binds and listens. What sessions need of their sockets - TCP_NODELAY, keep-alive - is set here
 /// once: accepted sockets inherit it. IPv6 sockets take IPv6 alone (IPV6_V6ONLY), so that an
 /// address always means what it says and no client ever shows up as ::ffff:a.b.c.d.
-[[nodiscard]] ListeningSocket open_listener(const Endpoint& address);
+/// A UNIX socket has none of these options; its file gets `mode`.
+[[nodiscard]] ListeningSocket open_listener(const ListenAddress& address,
+                                            mode_t mode = default_socket_mode);
 
 class Listener {
  public:
   using Deliver =
-      std::function<void(Descriptor socket, const Endpoint& client, SessionLimit::Ticket ticket)>;
+      std::function<void(Descriptor socket, const Client& client, SessionLimit::Ticket ticket)>;
 
   Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit, Log& log,
            Deliver deliver);
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  [[nodiscard]] const Endpoint& local() const noexcept { return local_; }
+  [[nodiscard]] const Endpoint& local() const noexcept { return local_.endpoint; }
+  /// As the log calls it.
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
   /// Runs until close(). When descriptors, memory or sessions are used up it pauses: clients wait
   /// in the kernel's queue, and the loop does not spin.
@@ -68,14 +94,16 @@ class Listener {
   };
 
   [[nodiscard]] Outcome accept_some() noexcept;
-  [[nodiscard]] bool hand_over(Descriptor socket, const Endpoint& client,
+  [[nodiscard]] bool hand_over(Descriptor socket, const Client& client,
                                SessionLimit::Ticket ticket) noexcept;
   [[nodiscard]] Task<> accept_until_closed();
   [[nodiscard]] Task<> pause(Outcome why);
 
   Acceptor acceptor_;
   Timer pause_;
-  Endpoint local_;
+  ListenAddress local_;
+  std::string name_;
+  SocketFile file_;
   SessionLimit& limit_;
   Log& log_;
   Deliver deliver_;

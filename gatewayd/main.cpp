@@ -52,11 +52,12 @@ void say(std::string_view text) {
 }
 
 std::string check_listen(const std::string& text) {
-  socks64::Endpoint endpoint;
+  ListenAddress address;
   std::string problem;
-  if (!parse_listen_address(text, endpoint, problem)) {
+  if (!parse_listen_address(text, address, problem)) {
     problem = fmt::format(
-        "{} is wrong: {}; expected an address and a port such as 127.0.0.1:1080 or [::1]:1080",
+        "{} is wrong: {}; expected an address and a port such as 127.0.0.1:1080 or [::1]:1080, or "
+        "unix:/run/socks64/gateway.sock",
         escaped(text), problem);
   }
   return problem;
@@ -73,8 +74,9 @@ void describe_options(CLI::App& app, Options& options) {
                "Read the configuration, print \"ok\" or every error in it, and exit with 0 or 1");
   app.add_option("-l,--listen", options.listen,
                  "Serve this address instead of the file's listeners; may be given several times; "
-                 "port 0 takes any free one and logs it")
-      ->type_name("ADDR:PORT")
+                 "port 0 takes any free one and logs it; a UNIX socket is served to this user and "
+                 "group")
+      ->type_name("ADDR:PORT|unix:PATH")
       ->check(check_listen)
       ->take_all();
   app.add_option("--threads", options.threads, "Worker threads; 0: one for each processor")

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <poll.h>
 #include <sys/socket.h>
 #include <utility>
 #include <vector>
@@ -83,9 +84,12 @@ SessionEnd end_of(RelayEnd end) noexcept {
 // one dial, which the connect timeout bounds.
 //
 // An RST is unmistakable, and cancels the dial. The kernel reports it as EPOLLERR and EPOLLHUP, for
-// which Asio's wait_error stands; urgent data wakes that too (EPOLLPRI), so SO_ERROR decides.
-// Reading SO_ERROR clears it, which is harmless: the session ends on it. Urgent data that nobody
-// reads would wake us for ever, so behind it we only look again every now and then.
+// which Asio's wait_error stands; urgent data wakes that too (EPOLLPRI), so poll(2) decides. Urgent
+// data that nobody reads would wake us for ever, so behind it we only look again every now and
+// then.
+//
+// A UNIX socket has no RST, and does not need one: while we have not shut down anything, POLLHUP
+// says that the client has closed its socket, and one that only said FIN shows none.
 class ResetWatch : public std::enable_shared_from_this<ResetWatch> {
  public:
   ResetWatch(Socket& client, SessionControl& control)
@@ -102,10 +106,10 @@ class ResetWatch : public std::enable_shared_from_this<ResetWatch> {
 
  private:
   void look() {
-    int pending = 0;
-    socklen_t size = sizeof pending;
-    ::getsockopt(client_.native_handle(), SOL_SOCKET, SO_ERROR, &pending, &size);
-    if (pending != 0) return control_.stop(SessionControl::Stop::client_gone);
+    pollfd state{client_.native_handle(), 0, 0};
+    if (::poll(&state, 1, 0) > 0 && (state.revents & (POLLERR | POLLHUP)) != 0) {
+      return control_.stop(SessionControl::Stop::client_gone);
+    }
     look_again_.expires_after(urgent_recheck);
     look_again_.async_wait([watch = weak_from_this()](const asio::error_code& error) {
       const std::shared_ptr<ResetWatch> alive = watch.lock();
@@ -130,6 +134,18 @@ Task<DialResult> dial_for(Socket& client, SessionControl& control, const Target&
   co_return reached;
 }
 
+/// Throws away what the client has sent, one piece of it; as recv(2).
+ssize_t discard(int client) noexcept {
+  // MSG_TRUNC: the kernel drops the octets of a TCP stream without copying them (tcp(7)). Those of
+  // a UNIX stream it wants to copy.
+  ssize_t dropped = ::recv(client, nullptr, std::size_t{1} << 20U, MSG_TRUNC | MSG_DONTWAIT);
+  if (dropped < 0 && errno == EFAULT) {
+    std::array<std::uint8_t, 16384> scrap;
+    dropped = ::recv(client, scrap.data(), scrap.size(), MSG_DONTWAIT);
+  }
+  return dropped;
+}
+
 // RFC 1928 section 6: "the SOCKS server MUST terminate the TCP connection shortly after sending the
 // [failing] reply. This must be no more than 10 seconds". Not at once, though: closing a socket
 // that holds unread octets - the early data of a client that did not wait - sends an RST, and an
@@ -139,9 +155,7 @@ Task<> farewell(Socket& client, DeadlineQueue& deadlines) {
   const DeadlineQueue::Entry deadline(deadlines, client);
   ::shutdown(client.native_handle(), SHUT_WR);
   for (;;) {
-    // MSG_TRUNC: the kernel drops the octets without copying them (tcp(7)).
-    const ssize_t dropped =
-        ::recv(client.native_handle(), nullptr, std::size_t{1} << 20U, MSG_TRUNC | MSG_DONTWAIT);
+    const ssize_t dropped = discard(client.native_handle());
     if (dropped == 0 || deadline.expired()) break;
     if (dropped < 0 && errno == EINTR) continue;
     if (dropped < 0 && errno != EAGAIN) break;

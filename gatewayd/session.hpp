@@ -35,7 +35,7 @@ class SessionControl {
  public:
   enum class Stop : std::uint8_t { none, client_gone, shutdown };
 
-  SessionControl(std::uint64_t id, const Endpoint& client, SessionLimit::Ticket ticket,
+  SessionControl(std::uint64_t id, const Client& client, SessionLimit::Ticket ticket,
                  AccessLog& access_log)
       : ticket_(std::move(ticket)), record_(access_log) {
     record_.open(id, client);

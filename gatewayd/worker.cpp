@@ -96,7 +96,7 @@ void Worker::start() {
 
 void Worker::take(Accepted accepted) {
   const std::uint64_t id = accepted.id;
-  const Endpoint client = accepted.client;
+  const Client client = accepted.client;
   try {
     asio::post(context_, [this, accepted = std::move(accepted), load = Load(load_)]() mutable {
       begin(std::move(accepted), std::move(load));
@@ -118,8 +118,10 @@ void Worker::begin(Accepted accepted, Load load) {
   const Executor executor = context_.get_executor();
   Socket socket(executor);
   asio::error_code error;
-  socket.assign(accepted.client.address.is_v4() ? tcp::v4() : tcp::v6(), accepted.socket.get(),
-                error);
+  // A UNIX client is a stream socket like the others: of the protocol Asio keeps nothing but what
+  // a new socket would be opened with.
+  socket.assign(accepted.client.endpoint.address.is_v4() ? tcp::v4() : tcp::v6(),
+                accepted.socket.get(), error);
   if (error) {
     return;  // no memory in epoll_ctl(2): the connection closes, its record says no-resources
   }
@@ -133,7 +135,7 @@ void Worker::begin(Accepted accepted, Load load) {
 }
 
 /// "One access record per session, on every path": also for one that memory did not reach.
-void Worker::write_stillborn(std::uint64_t id, const Endpoint& client) noexcept {
+void Worker::write_stillborn(std::uint64_t id, const Client& client) noexcept {
   OpenRecord record(services_.access_log);
   record.open(id, client);
 }

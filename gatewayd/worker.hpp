@@ -36,7 +36,7 @@ class SessionList {
 /// A connection on its way from the listener to a worker.
 struct Accepted {
   Descriptor socket;
-  Endpoint client;
+  Client client;
   std::uint64_t id;
   SessionLimit::Ticket ticket;
 };
@@ -92,7 +92,7 @@ class Worker {
   class Member;
 
   void begin(Accepted accepted, Load load);
-  void write_stillborn(std::uint64_t id, const Endpoint& client) noexcept;
+  void write_stillborn(std::uint64_t id, const Client& client) noexcept;
 
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_;

@@ -51,6 +51,15 @@ TEST(AccessRecord, TextHasEveryField) {
             "end=both-closed reason=-");
 }
 
+TEST(AccessRecord, ClientOfAUnixSocketIsAProcess) {
+  AccessRecord record = full_record();
+  record.client = Client(Client::Process{1000, 4711});
+  EXPECT_NE(as_text(record).find(" client=unix:1000:4711 "), std::string::npos) << as_text(record);
+  EXPECT_NE(as_text(record).find(" crossing=unix>v6 "), std::string::npos) << as_text(record);
+  record.address = *Endpoint::parse("192.0.2.1:80");
+  EXPECT_NE(as_json(record).find(R"("crossing":"unix>v4")"), std::string::npos) << as_json(record);
+}
+
 TEST(AccessRecord, TextMarksWhatIsAbsent) {
   AccessRecord record;
   record.client = *Endpoint::parse("[::1]:1");

@@ -26,8 +26,8 @@ TEST(Config, EmptyFileServesLoopbackAlone) {
   const ConfigResult result = parse_config("", "x");
   EXPECT_EQ(all(result.problems), "");
   ASSERT_EQ(result.config.listeners.size(), 2U);
-  EXPECT_EQ(result.config.listeners[0].address.text().view(), "127.0.0.1:1080");
-  EXPECT_EQ(result.config.listeners[1].address.text().view(), "[::1]:1080");
+  EXPECT_EQ(result.config.listeners[0].address.text(), "127.0.0.1:1080");
+  EXPECT_EQ(result.config.listeners[1].address.text(), "[::1]:1080");
 }
 
 TEST(Config, EveryKeyIsRead) {
@@ -71,8 +71,8 @@ format = "json"
   const Config& config = result.config;
   EXPECT_EQ(config.threads, 3U);
   ASSERT_EQ(config.listeners.size(), 2U);
-  EXPECT_EQ(config.listeners[0].address.text().view(), "[::]:1080");
-  EXPECT_EQ(config.listeners[1].address.text().view(), "0.0.0.0:0");
+  EXPECT_EQ(config.listeners[0].address.text(), "[::]:1080");
+  EXPECT_EQ(config.listeners[1].address.text(), "0.0.0.0:0");
   EXPECT_EQ(config.timeouts.handshake, 250ms);
   EXPECT_EQ(config.dial.connect_timeout, 7s);
   EXPECT_EQ(config.timeouts.idle, 2min);
@@ -154,10 +154,12 @@ TEST(Config, WrongValuesAreNamed) {
       {"listener = []", "f:1:12: listener: empty, expected at least one [[listener]]"},
       {"[[listener]]\naddress = \"[ff02::1]:1080\"",
        "f:2:11: listener.address: \"[ff02::1]:1080\" is wrong: a multicast address; expected an "
-       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\""},
+       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
+       "\"unix:/run/socks64/gateway.sock\""},
       {"[[listener]]\naddress = \"127.0.0.1:1\"\n[[listener]]\naddress = \"127.0.0.1:1\"",
        "f:4:11: listener.address: \"127.0.0.1:1\" is wrong: listed twice; expected an "
-       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\""},
+       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
+       "\"unix:/run/socks64/gateway.sock\""},
       {"[resolver]\nservers = [\"192.0.2.1\", \"fe80::53%2\"]",
        "f:2:25: resolver.servers: \"fe80::53%2\" is wrong: a link-local address; expected an "
        "address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
@@ -235,6 +237,46 @@ TEST(Config, DurationsReadBack) {
   for (const char* wrong : {"", "s", "10", "-1s", "1.5s", "1d", "1s ", "99999999999999999999s"}) {
     EXPECT_LT(parse_duration(wrong).count(), 0) << wrong;
   }
+}
+
+TEST(Config, UnixListeners) {
+  const ConfigResult result = parse_config(
+      "[[listener]]\naddress = \"unix:/run/socks64/gateway.sock\"\nmode = \"0600\"\n"
+      "[[listener]]\naddress = \"unix:/run/socks64/other.sock\"\n",
+      "x");
+  EXPECT_EQ(all(result.problems), "");
+  ASSERT_EQ(result.config.listeners.size(), 2U);
+  EXPECT_EQ(result.config.listeners[0].address.path, "/run/socks64/gateway.sock");
+  EXPECT_EQ(result.config.listeners[0].address.text(), "unix:/run/socks64/gateway.sock");
+  EXPECT_EQ(result.config.listeners[0].mode, 0600U);
+  EXPECT_EQ(result.config.listeners[1].mode, 0660U);
+}
+
+TEST(Config, UnixListenersThatAreWrong) {
+  const auto problem = [](const std::string& address, const std::string& more = {}) {
+    return all(parse_config("[[listener]]\naddress = \"" + address + "\"\n" + more, "x").problems);
+  };
+  EXPECT_NE(problem("unix:gateway.sock").find("x:2:11: listener.address: "), std::string::npos);
+  EXPECT_NE(problem("unix:gateway.sock").find("not absolute"), std::string::npos);
+  EXPECT_NE(problem("unix:").find("not absolute"), std::string::npos);
+  EXPECT_NE(problem("unix:/run/").find("ends with a slash"), std::string::npos);
+  EXPECT_NE(problem("unix:/a\\u0000b").find("NUL"), std::string::npos);
+  const std::string longest = "unix:/" + std::string(106, 'a');
+  EXPECT_EQ(problem(longest), "");
+  EXPECT_NE(problem(longest + "a").find("108 octets, and a socket's may have 107"),
+            std::string::npos);
+  const std::string here = "unix:/run/a";
+  EXPECT_NE(problem(here, "[[listener]]\naddress = \"" + here + "\"\n").find("listed twice"),
+            std::string::npos);
+  for (const char* mode : {"0800", "rw", "", "01777", "-1", "0x7"}) {
+    EXPECT_NE(
+        problem(here, std::string("mode = \"") + mode + "\"\n").find("x:3:8: listener.mode: "),
+        std::string::npos)
+        << mode;
+  }
+  EXPECT_NE(problem(here, "mode = 432\n").find("x:3:8: listener.mode: "), std::string::npos);
+  EXPECT_NE(problem("127.0.0.1:1", "mode = \"0600\"\n").find("only a UNIX socket"),
+            std::string::npos);
 }
 
 // The file that is installed says of every key what its default is; it is to be believed.

@@ -124,7 +124,9 @@ GatewayProcess::GatewayProcess(const Options& options) {
     constexpr std::string_view words = "listening on ";
     const std::string line = wait_for_log(words);
     if (line.empty()) throw std::runtime_error("gatewayd does not start");
-    listeners_.push_back(*Endpoint::parse(line.substr(line.find(words) + words.size())));
+    // A UNIX socket has no endpoint; its test knows the path.
+    listeners_.push_back(
+        Endpoint::parse(line.substr(line.find(words) + words.size())).value_or(Endpoint{}));
   }
 }
 

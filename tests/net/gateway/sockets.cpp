@@ -9,6 +9,7 @@
 #include <random>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <system_error>
 
 #include <gtest/gtest.h>
@@ -79,6 +80,27 @@ Stream Stream::connect(const Endpoint& to) {
 int Stream::try_connect(const Endpoint& to) {
   try {
     (void)connect(to);
+    return 0;
+  } catch (const std::system_error& error) {
+    return error.code().value();
+  }
+}
+
+Stream Stream::connect(const std::string& path) {
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) fail("socket");
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  path.copy(name.sun_path, sizeof name.sun_path - 1);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
+    fail("connect");
+  }
+  return Stream(std::move(socket));
+}
+
+int Stream::try_connect(const std::string& path) {
+  try {
+    (void)connect(path);
     return 0;
   } catch (const std::system_error& error) {
     return error.code().value();

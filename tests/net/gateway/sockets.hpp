@@ -28,6 +28,9 @@ class Stream {
   static Stream connect(const Endpoint& to);
   /// The errno of a connect; 0 when it worked.
   static int try_connect(const Endpoint& to);
+  /// To a UNIX socket.
+  static Stream connect(const std::string& path);
+  static int try_connect(const std::string& path);
 
   void send(std::string_view octets);
   /// False when the connection is broken.

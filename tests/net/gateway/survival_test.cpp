@@ -33,7 +33,7 @@ using namespace std::chrono_literals;
 struct Connection {
   explicit Connection(const Executor& executor) : gateway_side(executor) {
     const ListeningSocket listening = open_listener(endpoint("127.0.0.1", 0));
-    client.emplace(Stream::connect(listening.local));
+    client.emplace(Stream::connect(listening.local.endpoint));
     gateway_side.assign(tcp::v4(),
                         ::accept4(listening.socket.get(), nullptr, nullptr, SOCK_NONBLOCK));
   }
@@ -93,7 +93,7 @@ TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   int failures = 3;
   std::vector<Descriptor> delivered;
   Listener listener(context.get_executor(), std::move(opened), limit, log,
-                    [&](Descriptor socket, const Endpoint&, SessionLimit::Ticket) {
+                    [&](Descriptor socket, const Client&, SessionLimit::Ticket) {
                       if (failures-- > 0) throw std::bad_alloc();
                       delivered.push_back(std::move(socket));
                       context.stop();
