@@ -21,7 +21,8 @@ constexpr std::string_view expected_rule =
 constexpr std::string_view expected_ports =
     "expected a port from 1 to 65535, or LOW-HIGH, behind the last ':'";
 constexpr std::string_view expected_block =
-    "expected an address block like 10.0.0.0/8 or 2001:db8::/32, with zeros behind its length";
+    "expected an address block like 10.0.0.0/8 or 2001:db8::/32, with zeros behind its length; an "
+    "IPv6 one in brackets where a port follows";
 constexpr std::string_view expected_name =
     "expected *, a name like example.com, or an address block like 10.0.0.0/8";
 
