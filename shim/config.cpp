@@ -165,6 +165,7 @@ void load_config(Config& config, bool secure) noexcept {
   // The value ends in a NUL: it is the tail of an entry of `environ`.
   load_file(config, named.empty() ? "" : "SOCKS64_CONFIG",
             named.empty() ? default_config_path : named.data());
+  const std::size_t rules_of_the_file = config.rules.all().size();
   if (!secure) {
     for (const Option& option : options()) {
       const std::string_view value = variable(option.variable);
@@ -173,6 +174,7 @@ void load_config(Config& config, bool secure) noexcept {
       }
     }
   }
+  config.rules.bring_forward(rules_of_the_file);
   const IpAddress& gateway = config.gateway.endpoint.address;
   if (config.fake_ipv4.contains(gateway) || config.fake_ipv6.contains(gateway)) {
     const Site site{config, "gateway"};

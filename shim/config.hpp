@@ -9,6 +9,8 @@
 //   SOCKS64_FAKE_IPV6    fake_ipv6    an IPv6 block for fake addresses, /32 to /112; 100::/64 unless told
 //   SOCKS64_TIMEOUT      timeout      seconds that a handshake with the gateway may take, 1 to 3600; 60 unless told
 //   SOCKS64_UDP          udp          refuse (unless told) or direct: datagrams to other hosts
+//   SOCKS64_RULES        rule         ACTION TARGET, as rules.hpp says; in the file one a line, in the environment with ';' between
+//                                     them; the environment's come before the file's
 //   SOCKS64_PIPELINING   pipelining   on or off (unless told)
 //   SOCKS64_LOG          log          off (unless told), error, info: one-line diagnostics on standard error
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
@@ -30,6 +32,8 @@
 #include "socks64/address.hpp"
 #include "socks64/message.hpp"
 #include "socks64/prefix.hpp"
+
+#include "rules.hpp"
 
 namespace socks64::shim {
 
@@ -66,6 +70,7 @@ struct Config {
   UdpMode udp = UdpMode::refuse;
   LogLevel log = LogLevel::off;
   bool pipelining = false;
+  Rules rules;
   /// Why this configuration cannot be used, the first reason found, naming the place
   /// ("SOCKS64_GATEWAY: ...",
   /// "/etc/socks64/socks64.conf:3: ..."). Never holds a password. Empty: it can be used.

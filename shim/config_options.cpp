@@ -59,6 +59,32 @@ bool set_udp(const Site& site, std::string_view text) noexcept {
   return true;
 }
 
+bool set_rule(const Site& site, std::string_view text) noexcept {
+  const bool several = text.find(';') != std::string_view::npos;
+  std::uint32_t number = 0;
+  do {
+    ++number;
+    const std::size_t end = text.find(';');
+    const std::string_view rule = trimmed(part(text, 0, end));
+    text = end == std::string_view::npos ? std::string_view() : part(text, end + 1);
+    if (rule.empty() && several) {
+      continue;  // a ';' behind the last one, say
+    }
+    if (const std::string_view wrong = site.config.rules.add(rule); !wrong.empty()) {
+      TextBuffer<24> which;
+      if (several) {
+        std::array<char, 10> digits{};
+        const auto digits_end = std::to_chars(digits.begin(), digits.end(), number).ptr;
+        which.append("rule ");
+        which.append({digits.data(), static_cast<std::size_t>(digits_end - digits.begin())});
+        which.append(": ");
+      }
+      return site.problem(which, wrong, ", in ", shown(rule));
+    }
+  } while (!text.empty());
+  return true;
+}
+
 bool set_pipelining(const Site& site, std::string_view text) noexcept {
   if (text != "on" && text != "off") {
     return site.problem("expected on or off, not ", shown(text));
@@ -79,6 +105,7 @@ bool set_log(const Site& site, std::string_view text) noexcept {
 }
 
 constexpr bool once = false;
+constexpr bool many = true;
 
 constinit const Option table[] = {
     {"gateway", "SOCKS64_GATEWAY", set_gateway, once},
@@ -86,6 +113,7 @@ constinit const Option table[] = {
     {"fake_ipv6", "SOCKS64_FAKE_IPV6", set_fake_ipv6, once},
     {"timeout", "SOCKS64_TIMEOUT", set_timeout, once},
     {"udp", "SOCKS64_UDP", set_udp, once},
+    {"rule", "SOCKS64_RULES", set_rule, many},
     {"pipelining", "SOCKS64_PIPELINING", set_pipelining, once},
     {"log", "SOCKS64_LOG", set_log, once},
 };

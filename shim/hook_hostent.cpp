@@ -1,5 +1,6 @@
 // The gethostby... family. libc's functions are not called at all: they may ask nscd and DNS for
-// whatever they are given, and a numeric host needs no libc.
+// whatever they are given, and a numeric host needs no libc. The exception are questions that a
+// rule makes direct.
 #include <cerrno>
 #include <cstring>
 #include <netdb.h>
@@ -10,6 +11,7 @@
 #include "host_guard.hpp"
 #include "lifecycle.hpp"
 #include "name_query.hpp"
+#include "policy.hpp"
 
 using namespace socks64;
 using namespace socks64::shim;
@@ -66,26 +68,40 @@ Outcome find_by_name(const char* name, int family, HostAddresses& addresses) noe
   return not_found;
 }
 
-Outcome find_by_address(const void* address, socklen_t length, int family,
-                        HostAddresses& addresses) noexcept {
+Result<IpAddress> read_address(const void* address, socklen_t length, int family) noexcept {
   if (address == nullptr ||
       !((family == AF_INET && length == 4) || (family == AF_INET6 && length == 16))) {
-    return bad_argument;
+    return Errc::bad_address;
   }
-  IpAddress asked;
   if (family == AF_INET) {
     IpAddress::V4Bytes bytes{};
     std::memcpy(bytes.data(), address, bytes.size());
-    asked = IpAddress::v4(bytes);
-  } else {
-    IpAddress::V6Bytes bytes{};
-    std::memcpy(bytes.data(), address, bytes.size());
-    asked = IpAddress::v6(bytes);
+    return IpAddress::v4(bytes);
   }
-  if (!look_up_address(asked, addresses.canonical)) {
+  IpAddress::V6Bytes bytes{};
+  std::memcpy(bytes.data(), address, bytes.size());
+  return IpAddress::v6(bytes);
+}
+
+bool is_for_libc(const void* address, socklen_t length, int family) noexcept {
+  const Result<IpAddress> asked = read_address(address, length, family);
+  return asked ? shim::is_for_libc(*asked) : asks_libc_always(config());
+}
+
+bool is_for_libc(const char* name) noexcept {
+  return name != nullptr ? shim::is_for_libc(std::string_view(name)) : asks_libc_always(config());
+}
+
+Outcome find_by_address(const void* address, socklen_t length, int family,
+                        HostAddresses& addresses) noexcept {
+  const Result<IpAddress> asked = read_address(address, length, family);
+  if (!asked) {
+    return bad_argument;
+  }
+  if (!look_up_address(*asked, addresses.canonical)) {
     return not_found;
   }
-  addresses.add(asked);
+  addresses.add(*asked);
   return success;
 }
 
@@ -128,7 +144,7 @@ hostent* finish_own(Outcome outcome, const HostAddresses& addresses, int family)
 }  // namespace
 
 S64_EXPORT hostent* gethostbyname2(const char* name, int family) {
-  if (!ready()) {
+  if (!ready() || is_for_libc(name)) {
     return libc::gethostbyname2(name, family);
   }
   HostAddresses addresses;
@@ -136,7 +152,7 @@ S64_EXPORT hostent* gethostbyname2(const char* name, int family) {
 }
 
 S64_EXPORT hostent* gethostbyname(const char* name) {
-  if (!ready()) {
+  if (!ready() || is_for_libc(name)) {
     return libc::gethostbyname(name);
   }
   HostAddresses addresses;
@@ -145,7 +161,7 @@ S64_EXPORT hostent* gethostbyname(const char* name) {
 
 S64_EXPORT int gethostbyname2_r(const char* name, int family, hostent* entry, char* buffer,
                                 std::size_t size, hostent** result, int* error) {
-  if (!ready()) {
+  if (!ready() || is_for_libc(name)) {
     return libc::gethostbyname2_r(name, family, entry, buffer, size, result, error);
   }
   HostAddresses addresses;
@@ -155,7 +171,7 @@ S64_EXPORT int gethostbyname2_r(const char* name, int family, hostent* entry, ch
 
 S64_EXPORT int gethostbyname_r(const char* name, hostent* entry, char* buffer, std::size_t size,
                                hostent** result, int* error) {
-  if (!ready()) {
+  if (!ready() || is_for_libc(name)) {
     return libc::gethostbyname_r(name, entry, buffer, size, result, error);
   }
   HostAddresses addresses;
@@ -164,7 +180,7 @@ S64_EXPORT int gethostbyname_r(const char* name, hostent* entry, char* buffer, s
 }
 
 S64_EXPORT hostent* gethostbyaddr(const void* address, socklen_t length, int family) {
-  if (!ready()) {
+  if (!ready() || is_for_libc(address, length, family)) {
     return libc::gethostbyaddr(address, length, family);
   }
   HostAddresses addresses;
@@ -173,7 +189,7 @@ S64_EXPORT hostent* gethostbyaddr(const void* address, socklen_t length, int fam
 
 S64_EXPORT int gethostbyaddr_r(const void* address, socklen_t length, int family, hostent* entry,
                                char* buffer, std::size_t size, hostent** result, int* error) {
-  if (!ready()) {
+  if (!ready() || is_for_libc(address, length, family)) {
     return libc::gethostbyaddr_r(address, length, family, entry, buffer, size, result, error);
   }
   HostAddresses addresses;

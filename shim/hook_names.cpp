@@ -3,7 +3,8 @@
 // libc's getaddrinfo is not called at all, not even for questions that need no name service: with
 // AI_ADDRCONFIG, and that is in force without hints, it asks nscd about the network interfaces; for
 // a named service it asks nscd again; and after a name that /etc/hosts has in the other family
-// alone it asks DNS. A hook that never calls it cannot leak through it.
+// alone it asks DNS. A hook that never calls it cannot leak through it. The exception are questions
+// that a rule makes direct: libc answers those as it would without us.
 #include <algorithm>
 #include <cstring>
 
@@ -15,6 +16,7 @@
 #include "host_guard.hpp"
 #include "lifecycle.hpp"
 #include "name_query.hpp"
+#include "policy.hpp"
 #include "services.hpp"
 
 using namespace socks64;
@@ -120,7 +122,7 @@ Verdict find_name(std::string_view name, const addrinfo& hints, HostAddresses& o
   if (name.ends_with('.')) {
     name.remove_suffix(1);
   }
-  if (hints.ai_family == AF_INET6 && has(hints, AI_V4MAPPED) &&
+  if (hints.ai_family == AF_INET6 && has(hints, AI_V4MAPPED) && may_be_local(name) &&
       (find_local(name, families, out) || find_mapped(name, out))) {
     return Verdict::found;
   }
@@ -188,7 +190,7 @@ bool name_service(Port port, int flags, ServiceName& name) noexcept {
 
 S64_EXPORT int getaddrinfo(const char* node, const char* service, const addrinfo* hints,
                            addrinfo** result) {
-  if (!ready()) {
+  if (!ready() || (node != nullptr ? is_for_libc(node) : asks_libc_always(config()))) {
     return libc::getaddrinfo(node, service, hints, result);
   }
   // libc takes "*" for "none" in both places.
@@ -227,8 +229,8 @@ S64_EXPORT int getnameinfo(const sockaddr* address, socklen_t length, char* host
   constexpr int by_number = NI_NUMERICHOST | NI_NUMERICSERV;
   const Result<Endpoint> endpoint =
       address != nullptr ? from_sockaddr(address, length) : Result<Endpoint>(Errc::bad_address);
-  if (!ready() || !endpoint) {
-    // AF_UNIX, or something that libc will refuse.
+  if (!ready() || !endpoint || is_for_libc(endpoint->address)) {
+    // AF_UNIX, something that libc will refuse, or a direct address.
     return libc::getnameinfo(address, length, host, host_size, service, service_size, flags);
   }
   const ErrnoGuard guard;

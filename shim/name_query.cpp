@@ -14,6 +14,7 @@
 #include "hook_table.hpp"
 #include "host_guard.hpp"
 #include "lifecycle.hpp"
+#include "policy.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -182,6 +183,29 @@ bool can_be_delegated(const IpAddress& literal) noexcept {
          !fake_ips().covers(literal);
 }
 
+bool is_for_libc(std::string_view name) noexcept {
+  if (config().rules.all().empty()) {
+    return false;
+  }
+  if (asks_libc_always(config())) {
+    return true;
+  }
+  if (const Result<IpAddress> literal = parse_numeric(name)) {
+    return is_for_libc(*literal);
+  }
+  return decide_name(config(), name).action == RuleAction::direct;
+}
+
+bool is_for_libc(const IpAddress& address) noexcept {
+  return !config().rules.all().empty() && !fake_ips().covers(address) &&
+         asks_libc(config(), address);
+}
+
+bool may_be_local(std::string_view name) noexcept {
+  const NameDecision decision = decide_name(config(), name);
+  return !decision.by_name || decision.action == RuleAction::direct;
+}
+
 Verdict look_up_name(std::string_view name, Families families, HostAddresses& out) noexcept {
   if (name.ends_with('.')) {
     name.remove_suffix(1);
@@ -189,14 +213,21 @@ Verdict look_up_name(std::string_view name, Families families, HostAddresses& ou
   if (!is_host_name(name)) {
     return Verdict::no_such_name;
   }
-  if (find_local(name, families, out)) {
+  if (may_be_local(name) && find_local(name, families, out)) {
     order_local(out);
     return Verdict::found;
+  }
+  if (decide_name(config(), name).action == RuleAction::refuse) {
+    return Verdict::no_such_name;
   }
   return delegate(name, families, out);
 }
 
 Verdict delegate_literal(const IpAddress& literal, Families families, HostAddresses& out) noexcept {
+  const Rule* rule = config().rules.find(literal);
+  if (rule != nullptr && rule->every_port() && rule->action == RuleAction::refuse) {
+    return Verdict::no_such_name;
+  }
   // "0x7f.1" would mean nothing to the gateway: it gets the usual spelling.
   return delegate(literal.text().view(), families, out);
 }

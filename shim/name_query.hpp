@@ -26,6 +26,15 @@ enum class Verdict : unsigned char {
   no_room,       ///< the table of fake addresses is full
 };
 
+/// Whether the rules leave a question to libc, whose answer is then the program's: `name` as the
+/// program gave it, a literal too.
+[[nodiscard]] bool is_for_libc(std::string_view name) noexcept;
+/// The same for the name of an address.
+[[nodiscard]] bool is_for_libc(const IpAddress& address) noexcept;
+
+/// Whether /etc/hosts and localhost may answer for a name: unless a rule is for just this name.
+[[nodiscard]] bool may_be_local(std::string_view name) noexcept;
+
 /// Local names get their addresses, all others a fake address in each family asked for. The order
 /// is the one to try them in.
 [[nodiscard]] Verdict look_up_name(std::string_view name, Families families,

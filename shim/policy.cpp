@@ -1,12 +1,49 @@
 #include "policy.hpp"
 
-#include <cerrno>
-
 namespace socks64::shim {
 namespace {
 
 bool is_this_host(const IpAddress& address) noexcept {
   return address.is_loopback() || address.unmapped().is_unspecified();
+}
+
+/// Where 0.0.0.0 and :: lead.
+IpAddress loopback_of(const IpAddress& address) noexcept {
+  const IpAddress plain = address.unmapped();
+  if (!plain.is_unspecified()) {
+    return plain;
+  }
+  if (plain.is_v4()) {
+    return IpAddress::v4(0x7f000001);
+  }
+  IpAddress::V6Bytes one{};
+  one.back() = 1;
+  return IpAddress::v6(one);
+}
+
+RuleAction action_of(const Rule* rule) noexcept {
+  return rule != nullptr ? rule->action : RuleAction::gateway;
+}
+
+/// A name behind a fake address, or a literal that was delegated as a name.
+const Rule* rule_for(const Rules& rules, const DomainName& name, Port port) noexcept {
+  const Result<IpAddress> literal = IpAddress::parse(name.view());
+  return literal ? rules.find(*literal, port) : rules.find(name.view(), port);
+}
+
+Decision decide_this_host(const Config& config, const Endpoint& destination) noexcept {
+  const IpAddress address = loopback_of(destination.address);
+  const Rule* rule = config.rules.find_loopback(address, destination.port);
+  if (rule == nullptr || rule->action == RuleAction::direct) {
+    return Direct{};
+  }
+  if (rule->action == RuleAction::refuse) {
+    return Refuse{refused_errno};
+  }
+  if (!config.usable()) {
+    return Refuse{broken_config_errno};
+  }
+  return ViaGateway{Endpoint{address, destination.port}};
 }
 
 }  // namespace
@@ -21,17 +58,28 @@ Decision decide_stream(const Config& config, const FakeIpTable& table,
     if (!config.usable()) {
       return Refuse{broken_config_errno};
     }
+    if (action_of(rule_for(config.rules, *name, destination.port)) == RuleAction::refuse) {
+      return Refuse{refused_errno};
+    }
     return ViaGateway{NamedEndpoint{*name, destination.port}};
   }
-  if (is_this_host(destination.address)) {
+  const Endpoint plain{destination.address.unmapped(), destination.port};
+  if (config.usable() && plain == config.gateway.endpoint) {
     return Direct{};
+  }
+  if (is_this_host(destination.address)) {
+    return decide_this_host(config, destination);
   }
   if (!config.usable()) {
     return Refuse{broken_config_errno};
   }
-  const Endpoint plain{destination.address.unmapped(), destination.port};
-  if (plain == config.gateway.endpoint) {
-    return Direct{};
+  switch (action_of(config.rules.find(plain.address, plain.port))) {
+    case RuleAction::direct:
+      return Direct{};
+    case RuleAction::refuse:
+      return Refuse{refused_errno};
+    case RuleAction::gateway:
+      break;
   }
   return ViaGateway{plain};
 }
@@ -41,10 +89,38 @@ Decision decide_datagram(const Config& config, const FakeIpTable& table,
   if (table.covers(destination.address)) {
     return Refuse{EHOSTUNREACH};
   }
-  if (is_this_host(destination.address) || (config.usable() && config.udp == UdpMode::direct)) {
+  if (is_this_host(destination.address)) {
+    const Decision decision = decide_this_host(config, destination);
+    return std::holds_alternative<ViaGateway>(decision) ? Decision(Refuse{ENETUNREACH}) : decision;
+  }
+  if (!config.usable()) {
+    return Refuse{broken_config_errno};
+  }
+  const RuleAction action = action_of(config.rules.find(destination.address, destination.port));
+  if (action == RuleAction::refuse) {
+    return Refuse{refused_errno};
+  }
+  if (action == RuleAction::direct || config.udp == UdpMode::direct) {
     return Direct{};
   }
-  return Refuse{config.usable() ? ENETUNREACH : broken_config_errno};
+  return Refuse{ENETUNREACH};
+}
+
+NameDecision decide_name(const Config& config, std::string_view name) noexcept {
+  const Rule* rule = config.usable() ? config.rules.find(name) : nullptr;
+  if (rule == nullptr) {
+    return {};
+  }
+  return {rule->every_port() ? rule->action : RuleAction::gateway, rule->host != Rule::Host::any};
+}
+
+bool asks_libc(const Config& config, const IpAddress& address) noexcept {
+  const Rule* rule = config.usable() ? config.rules.find(address) : nullptr;
+  return rule != nullptr && rule->every_port() && rule->action == RuleAction::direct;
+}
+
+bool asks_libc_always(const Config& config) noexcept {
+  return config.usable() && config.rules.everything_direct();
 }
 
 int errno_of(ReplyCode code) noexcept {

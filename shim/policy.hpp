@@ -3,6 +3,8 @@
 #ifndef SOCKS64_SHIM_POLICY_HPP
 #define SOCKS64_SHIM_POLICY_HPP
 
+#include <cerrno>
+#include <string_view>
 #include <variant>
 
 #include "socks64/address.hpp"
@@ -22,16 +24,43 @@ struct Refuse {
 };
 using Decision = std::variant<Direct, ViaGateway, Refuse>;
 
-/// For stream sockets. Loopback, "this host" (0.0.0.0, ::) and the gateway itself are direct; a
-/// fake address nobody was given is refused with EHOSTUNREACH, whatever else is configured: it must
-/// never reach the wire.
+/// What a rule that refuses makes of a connect: connect(2) has it for a local firewall's rule, and
+/// reply code 2 becomes it too.
+inline constexpr int refused_errno = EACCES;
+
+/// For stream sockets. Loopback and "this host" (0.0.0.0, ::) are direct unless a rule made for
+/// loopback addresses says otherwise; the gateway itself is direct; the rules decide on the rest,
+/// and where none matches it goes through the gateway. A fake address stands for its name; it goes
+/// through the gateway where a rule says direct, for it must never reach the wire. One that nobody
+/// was given is refused with EHOSTUNREACH, whatever else is configured.
 [[nodiscard]] Decision decide_stream(const Config& config, const FakeIpTable& table,
                                      const Endpoint& destination) noexcept;
 
-/// For datagrams: direct or refused. A fake address is refused with EHOSTUNREACH, another host with
-/// ENETUNREACH unless `udp = direct`.
+/// For datagrams: direct or refused. A fake address is refused with EHOSTUNREACH, what a rule
+/// refuses with `refused_errno`, another host with ENETUNREACH unless a rule or `udp = direct`
+/// allows it.
 [[nodiscard]] Decision decide_datagram(const Config& config, const FakeIpTable& table,
                                        const Endpoint& destination) noexcept;
+
+struct NameDecision {
+  /// direct: libc looks the name up, as without us. gateway: the name gets a fake address.
+  /// refuse: there is no such name.
+  RuleAction action = RuleAction::gateway;
+  /// A rule is for this name, not for everything: then /etc/hosts and localhost do not go before
+  /// gateway and refuse.
+  bool by_name = false;
+};
+
+/// For look-ups. A name with a rule for some of its ports is the gateway's: only behind a fake
+/// address will it be recognised when the port is known.
+[[nodiscard]] NameDecision decide_name(const Config& config, std::string_view name) noexcept;
+
+/// Whether libc answers, as without us, what is asked of an address: literals that would be
+/// delegated as names, and which name an address has. Not for a fake address.
+[[nodiscard]] bool asks_libc(const Config& config, const IpAddress& address) noexcept;
+
+/// Whether libc answers everything: nothing gets a fake address here.
+[[nodiscard]] bool asks_libc_always(const Config& config) noexcept;
 
 /// REP -> errno, RFC 1928 section 6; the one table of it.
 ///   1 general failure ECONNABORTED, 2 not allowed EACCES, 3 network unreachable ENETUNREACH, 4

@@ -168,9 +168,9 @@ class ProbeCase(unittest.TestCase):
             self.assertFalse(request.kind == "ipv4" and request.host.startswith("0."), request)
 
 
-def main():
+def main(enter=enter_network):
     if not PROBE or not PRELOAD:
         sys.exit("SOCKS64_TEST_PROBE and SOCKS64_TEST_PRELOAD are set by ctest; see preload.cmake")
-    enter_network()
+    enter()
     threading.stack_size(256 * 1024)  # the gateway has a thread per connection
     unittest.main(verbosity=2)

@@ -1,0 +1,6 @@
+# Rules: the syntax and the decisions as units (in shim_unit_tests), and what programs see of them.
+include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
+target_sources(connect_probe PRIVATE ${CMAKE_CURRENT_LIST_DIR}/rules/rules.c)
+add_preload_test(NAME preload.rules LABELS connect TIMEOUT 300
+  COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_LIST_DIR}/rules/test_rules.py
+  ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>")
