@@ -108,8 +108,10 @@ S64_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
   return may_read(fd, flags) ? libc::recvmsg(fd, message, flags) : -1;
 }
 
-S64_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
-  return may_read(fd, flags) ? libc::recvmmsg(fd, messages, count, flags, timeout) : -1;
+S64_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags flags,
+                        timespec* timeout) {
+  return may_read(fd, static_cast<int>(flags)) ? libc::recvmmsg(fd, messages, count, flags, timeout)
+                                               : -1;
 }
 
 S64_EXPORT ssize_t send(int fd, const void* buffer, std::size_t size, int flags) {
@@ -133,7 +135,8 @@ S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 
 // As the kernel: the messages before the first that fails are sent, and the error shows with the
 // next call.
-S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
+S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags batch_flags) {
+  const int flags = static_cast<int>(batch_flags);
   unsigned allowed = 0;
   if (messages != nullptr) {
     ErrnoGuard guard;
@@ -148,8 +151,10 @@ S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   } else {
     allowed = count;
   }
-  return may_write(fd, flags) ? libc::sendmmsg(fd, messages, allowed, without_fast_open(fd, flags))
-                              : -1;
+  return may_write(fd, flags)
+             ? libc::sendmmsg(fd, messages, allowed,
+                              static_cast<BatchFlags>(without_fast_open(fd, flags)))
+             : -1;
 }
 
 S64_EXPORT ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) noexcept {

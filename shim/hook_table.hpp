@@ -22,11 +22,14 @@
 
 namespace socks64::shim {
 
-/// The type of ioctl's second parameter: glibc and musl differ.
+/// Parameters whose type is not the same in glibc and in musl: ioctl's second, and the flags of
+/// recvmmsg and sendmmsg.
 #ifdef __GLIBC__
 using IoctlRequest = unsigned long;
+using BatchFlags = int;
 #else
 using IoctlRequest = int;
+using BatchFlags = unsigned;
 #endif
 
 enum class Hook : std::uint16_t {

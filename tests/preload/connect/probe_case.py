@@ -22,6 +22,7 @@ from scripted_gateway import ScriptedGateway
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
 PROBE = os.environ.get("SOCKS64_TEST_PROBE", "")
 PRELOAD = os.environ.get("SOCKS64_TEST_PRELOAD", "")
+MUSL = os.environ.get("SOCKS64_TEST_LIBC") == "musl"  # the probe's libc; helpers such as sh and true have the machine's
 EMPTY_CONFIG = tempfile.NamedTemporaryFile(prefix="socks64-probe-")
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000

@@ -3,7 +3,7 @@
 import os
 import unittest
 
-from probe_case import IPV6, IPV6_ONLY, PROBE, ProbeCase, main
+from probe_case import IPV6, IPV6_ONLY, MUSL, PROBE, ProbeCase, main
 from test_fakes import FakeCase
 import scripted_gateway as script
 
@@ -85,6 +85,7 @@ class OtherWaysIn(ProbeCase):
     def test_FIONREAD_counts_nothing_of_the_handshake(self):
         self.probe("octets_of_the_handshake_are_not_counted")
 
+    @unittest.skipIf(MUSL, "NOT RUN: they are glibc's")
     def test_the_second_names_of_libcs_calls_go_through_the_gateway_too(self):
         self.probe("second_names_of_the_calls")
         self.assert_asked(*[f"ipv4 192.0.2.1:{script.SOON_HELLO}"] * 2)
@@ -123,6 +124,7 @@ class TheProgramsOwn(ProbeCase):
         self.probe("v6only_stays", environment=IPV6_ONLY)
 
     @unittest.skipIf(SANITIZED, "NOT RUN: a sanitizer's shadow memory does not fit into a limited address space")
+    @unittest.skipIf(MUSL, "NOT RUN: the shell that sets the limit has another libc")
     def test_connects_under_a_limit_of_the_address_space(self):
         for kibibytes in (60000, 40000):
             with self.subTest(kibibytes=kibibytes):
