@@ -9,6 +9,8 @@
 //   SOCKS64_FAKE_IPV6    fake_ipv6    an IPv6 block for fake addresses, /32 to /112; 100::/64 unless told
 //   SOCKS64_TIMEOUT      timeout      seconds that a handshake with the gateway may take, 1 to 3600; 60 unless told
 //   SOCKS64_UDP          udp          refuse (unless told) or direct: datagrams to other hosts
+//   SOCKS64_DNS          dns          what becomes of the DNS queries that a program sends by itself: answer (unless told), gateway,
+//                                     refuse, direct; see dns_route.hpp
 //   SOCKS64_PIPELINING   pipelining   on or off (unless told)
 //   SOCKS64_LOG          log          off (unless told), error, info: one-line diagnostics on standard error
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
@@ -55,6 +57,7 @@ struct Gateway {
 
 enum class LogLevel : std::uint8_t { off, error, info };
 enum class UdpMode : std::uint8_t { refuse, direct };
+enum class DnsMode : std::uint8_t { answer, gateway, refuse, direct };
 
 struct Config {
   using Problem = TextBuffer<320>;
@@ -64,6 +67,7 @@ struct Config {
   Prefix fake_ipv6;
   std::uint32_t timeout_seconds = 60;
   UdpMode udp = UdpMode::refuse;
+  DnsMode dns = DnsMode::answer;
   LogLevel log = LogLevel::off;
   bool pipelining = false;
   /// Why this configuration cannot be used, the first reason found, naming the place
