@@ -11,6 +11,8 @@
 //   SOCKS64_UDP          udp          refuse (unless told) or direct: datagrams to other hosts
 //   SOCKS64_RULES        rule         ACTION TARGET, as rules.hpp says; in the file one a line, in the environment with ';' between
 //                                     them; the environment's come before the file's
+//   SOCKS64_DNS          dns          what becomes of the DNS queries that a program sends by itself: answer (unless told), gateway,
+//                                     refuse, direct; see dns_route.hpp
 //   SOCKS64_PIPELINING   pipelining   on or off (unless told)
 //   SOCKS64_LOG          log          off (unless told), error, info: one-line diagnostics on standard error
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
@@ -59,6 +61,7 @@ struct Gateway {
 
 enum class LogLevel : std::uint8_t { off, error, info };
 enum class UdpMode : std::uint8_t { refuse, direct };
+enum class DnsMode : std::uint8_t { answer, gateway, refuse, direct };
 
 struct Config {
   using Problem = TextBuffer<320>;
@@ -68,6 +71,7 @@ struct Config {
   Prefix fake_ipv6;
   std::uint32_t timeout_seconds = 60;
   UdpMode udp = UdpMode::refuse;
+  DnsMode dns = DnsMode::answer;
   LogLevel log = LogLevel::off;
   bool pipelining = false;
   Rules rules;

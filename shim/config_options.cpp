@@ -85,6 +85,23 @@ bool set_rule(const Site& site, std::string_view text) noexcept {
   return true;
 }
 
+bool set_dns(const Site& site, std::string_view text) noexcept {
+  constexpr struct {
+    std::string_view name;
+    DnsMode mode;
+  } modes[] = {{"answer", DnsMode::answer},
+               {"gateway", DnsMode::gateway},
+               {"refuse", DnsMode::refuse},
+               {"direct", DnsMode::direct}};
+  for (const auto& [name, mode] : modes) {
+    if (text == name) {
+      site.config.dns = mode;
+      return true;
+    }
+  }
+  return site.problem("expected answer, gateway, refuse or direct, not ", shown(text));
+}
+
 bool set_pipelining(const Site& site, std::string_view text) noexcept {
   if (text != "on" && text != "off") {
     return site.problem("expected on or off, not ", shown(text));
@@ -114,6 +131,7 @@ constinit const Option table[] = {
     {"timeout", "SOCKS64_TIMEOUT", set_timeout, once},
     {"udp", "SOCKS64_UDP", set_udp, once},
     {"rule", "SOCKS64_RULES", set_rule, many},
+    {"dns", "SOCKS64_DNS", set_dns, once},
     {"pipelining", "SOCKS64_PIPELINING", set_pipelining, once},
     {"log", "SOCKS64_LOG", set_log, once},
 };

@@ -20,6 +20,12 @@
 // A hook is exported under the C name; everything else of the library is hidden.
 #define S64_EXPORT extern "C" __attribute__((visibility("default")))
 
+#ifdef __GLIBC__
+struct __res_state;  // NOLINT(bugprone-reserved-identifier): the system's
+struct gaicb;
+#endif
+struct sigevent;
+
 namespace socks64::shim {
 
 /// Parameters whose type is not the same in glibc and in musl: ioctl's second, and the flags of

@@ -7,12 +7,13 @@ include(GoogleTest)
 
 add_executable(shim_unit_tests
   ${CMAKE_CURRENT_LIST_DIR}/names/config_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/names/dns_answer_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/names/fake_ip_table_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/names/local_file_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/rules/policy_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/rules/rules_test.cpp)
 target_sources(shim_unit_tests PRIVATE
-  ${PROJECT_SOURCE_DIR}/shim/fake_ip_table.cpp ${PROJECT_SOURCE_DIR}/shim/local_file.cpp
+  ${PROJECT_SOURCE_DIR}/shim/dns_answer.cpp ${PROJECT_SOURCE_DIR}/shim/fake_ip_table.cpp ${PROJECT_SOURCE_DIR}/shim/local_file.cpp
   ${PROJECT_SOURCE_DIR}/shim/policy.cpp)
 target_include_directories(shim_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/shim)
 target_compile_definitions(shim_unit_tests PRIVATE _GNU_SOURCE)
@@ -21,14 +22,14 @@ gtest_discover_tests(shim_unit_tests TEST_PREFIX unit.shim. DISCOVERY_TIMEOUT 60
 
 # A plain C program that knows nothing of the shim.
 add_executable(probe_names ${CMAKE_CURRENT_LIST_DIR}/names/probe_names.c)
-target_link_libraries(probe_names PRIVATE socks64_warnings)
+target_link_libraries(probe_names PRIVATE socks64_warnings Threads::Threads resolv ${CMAKE_DL_LIBS})
 
 function(add_names_test name)
   add_preload_test(NAME preload.names.${name} TIMEOUT 180 ${ARGN}
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/names/lab.py $<TARGET_FILE:probe_names> ${name})
 endfunction()
 foreach(name delegation families transports services invalid numeric literals local reverse hostent buffers fork
-             spelling freeing errno speed)
+             spelling freeing errno speed resolver resolver_errors background)
   add_names_test(${name})
 endforeach()
 add_names_test(full ENVIRONMENT SOCKS64_FAKE_IPV4=198.18.5.0/24)

@@ -2,9 +2,14 @@
  * argument. Plain C and libc. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <arpa/nameser.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <resolv.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -577,6 +582,215 @@ static void case_broken(void) {
   CHECK(is_fake4(fake4("broken.example.test")));
 }
 
+/* The records of an answer as text: "address address" or "name". */
+static const char* records(const unsigned char* message, int size) {
+  static char out[1024];
+  out[0] = '\0';
+  ns_msg parsed;
+  if (size < 0 || ns_initparse(message, size, &parsed) != 0) {
+    return size < 0 ? "none" : "unreadable";
+  }
+  CHECK(ns_msg_getflag(parsed, ns_f_qr) == 1);
+  for (int i = 0; i < ns_msg_count(parsed, ns_s_an); ++i) {
+    ns_rr record;
+    char text[NS_MAXDNAME] = "?";
+    CHECK(ns_parserr(&parsed, ns_s_an, i, &record) == 0);
+    CHECK(ns_rr_ttl(record) <= 60);
+    if (ns_rr_type(record) == ns_t_a) {
+      inet_ntop(AF_INET, ns_rr_rdata(record), text, sizeof(text));
+    } else if (ns_rr_type(record) == ns_t_aaaa) {
+      inet_ntop(AF_INET6, ns_rr_rdata(record), text, sizeof(text));
+    } else if (ns_rr_type(record) == ns_t_ptr) {
+      CHECK(dn_expand(message, message + size, ns_rr_rdata(record), text, sizeof(text)) > 0);
+    }
+    strcat(strcat(out, i == 0 ? "" : " "), text);
+  }
+  return out;
+}
+
+static const char* text4(struct in_addr address) {
+  static char out[INET_ADDRSTRLEN];
+  return inet_ntop(AF_INET, &address, out, sizeof(out));
+}
+
+/* S1: resolver(3) gives the same fakes as getaddrinfo, and its errors as libc would. */
+static void case_resolver(void) {
+  unsigned char out[NS_PACKETSZ];
+  char text6[INET6_ADDRSTRLEN];
+  struct in6_addr address6 = fake6("resolver.example.test");
+  inet_ntop(AF_INET6, &address6, text6, sizeof(text6));
+  const char* text = text4(fake4("resolver.example.test"));
+  CHECK(is_fake4(fake4("resolver.example.test")) && is_fake6(&address6));
+
+  errno = 0;
+  CHECK_TEXT(records(out, res_query("resolver.example.test", ns_c_in, ns_t_a, out, sizeof(out))),
+             text);
+  CHECK_TEXT(records(out, res_query("Resolver.Example.Test.", ns_c_in, ns_t_a, out, sizeof(out))),
+             text);
+  CHECK_TEXT(
+      records(out, res_search("resolver.example.test", ns_c_in, ns_t_aaaa, out, sizeof(out))),
+      text6);
+  CHECK_TEXT(
+      records(out, res_querydomain("resolver", "example.test", ns_c_in, ns_t_a, out, sizeof(out))),
+      text);
+  CHECK_TEXT(records(out, res_querydomain("resolver.example.test.", NULL, ns_c_in, ns_t_a, out,
+                                          sizeof(out))),
+             text);
+  CHECK_TEXT(records(out, res_query("localhost", ns_c_in, ns_t_a, out, sizeof(out))), "127.0.0.1");
+  CHECK_TEXT(records(out, res_query("multi.lab.test", ns_c_in, ns_t_a, out, sizeof(out))),
+             "192.0.2.13 192.0.2.14");
+  CHECK_TEXT(records(out, res_query("four.lab.test", ns_c_in, ns_t_a, out, sizeof(out))),
+             "192.0.2.11");
+  CHECK(errno == 0);
+
+  struct in_addr address = fake4("resolver.example.test");
+  const unsigned char* octets = (const unsigned char*)&address;
+  char reverse[64];
+  snprintf(reverse, sizeof(reverse), "%d.%d.%d.%d.in-addr.arpa", octets[3], octets[2], octets[1],
+           octets[0]);
+  CHECK_TEXT(records(out, res_query(reverse, ns_c_in, ns_t_ptr, out, sizeof(out))),
+             "resolver.example.test");
+
+  struct __res_state state;
+  memset(&state, 0, sizeof(state));
+  CHECK_TEXT(
+      records(out, res_nquery(&state, "resolver.example.test", ns_c_in, ns_t_a, out, sizeof(out))),
+      text);
+  CHECK_TEXT(
+      records(out, res_nsearch(&state, "resolver.example.test", ns_c_in, ns_t_a, out, sizeof(out))),
+      text);
+  CHECK_TEXT(records(out, res_nquerydomain(&state, "resolver", "example.test", ns_c_in, ns_t_a, out,
+                                           sizeof(out))),
+             text);
+  CHECK(res_nquery(&state, "resolver.example.test", ns_c_in, ns_t_mx, out, sizeof(out)) == -1);
+  CHECK(state.res_h_errno == NO_DATA && h_errno == NO_DATA);
+
+  unsigned char query[NS_PACKETSZ];
+  int length = res_mkquery(ns_o_query, "resolver.example.test", ns_c_in, ns_t_a, NULL, 0, NULL,
+                           query, sizeof(query));
+  CHECK(length > 0);
+  CHECK_TEXT(records(out, res_send(query, length, out, sizeof(out))), text);
+  CHECK(memcmp(out, query, 2) == 0);
+  CHECK_TEXT(records(out, res_nsend(&state, query, length, out, sizeof(out))), text);
+
+  /* The names that programs of older days were linked with. */
+  static const char* const old[] = {"__res_query", "__res_search"};
+  for (size_t i = 0; i < 2; ++i) {
+    int (*ask)(const char*, int, int, unsigned char*, int) = NULL;
+    *(void**)(void*)&ask = dlsym(RTLD_DEFAULT, old[i]);
+    CHECK(ask != NULL);
+    if (ask != NULL) {
+      CHECK_TEXT(records(out, ask("resolver.example.test", ns_c_in, ns_t_a, out, sizeof(out))),
+                 text);
+    }
+  }
+}
+
+static void case_resolver_errors(void) {
+  unsigned char out[NS_PACKETSZ];
+  static const struct {
+    const char* name;
+    int klass, type, error;
+  } wrong[] = {
+      {"resolver.example.test", ns_c_in, ns_t_mx, NO_DATA},
+      {"_http._tcp.example.test", ns_c_in, ns_t_srv, NO_DATA},
+      {"no blanks.example.test", ns_c_in, ns_t_a, HOST_NOT_FOUND},
+      {"9.2.0.192.in-addr.arpa", ns_c_in, ns_t_ptr, HOST_NOT_FOUND},
+      {"192.0.2.300", ns_c_in, ns_t_a, HOST_NOT_FOUND},
+      {"empty..label", ns_c_in, ns_t_a, NO_RECOVERY},
+      {"label-of-64-characters-0123456789012345678901234567890123456789012.test", ns_c_in, ns_t_a,
+       NO_RECOVERY},
+      {"version.bind", ns_c_chaos, ns_t_txt, NO_RECOVERY},
+  };
+  for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); ++i) {
+    h_errno = 0;
+    CHECK(res_query(wrong[i].name, wrong[i].klass, wrong[i].type, out, sizeof(out)) == -1);
+    if (h_errno != wrong[i].error) {
+      printf("%s: h_errno %d, not %d\n", wrong[i].name, h_errno, wrong[i].error);
+      ++failures;
+    }
+  }
+  /* As much as fits, marked as truncated, and the whole length. */
+  int whole = res_query("resolver.example.test", ns_c_in, ns_t_a, out, sizeof(out));
+  memset(out, 0xee, sizeof(out));
+  CHECK(res_query("resolver.example.test", ns_c_in, ns_t_a, out, 20) == whole);
+  CHECK((out[2] & 0x02) != 0 && out[20] == 0xee);
+  CHECK(res_query("resolver.example.test", ns_c_in, ns_t_a, out, 4) == -1);
+  errno = 0;
+  CHECK(res_send(out, 5, out, sizeof(out)) == -1 && errno == EINVAL);
+}
+
+static volatile sig_atomic_t signalled;
+static void on_signal(int number, siginfo_t* info, void* context) {
+  (void)context;
+  signalled = number == SIGUSR1 && info->si_code == SI_ASYNCNL ? info->si_value.sival_int : -1;
+}
+
+static pthread_t notified_on;
+static int notified_with;
+static pthread_mutex_t notified_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t notified_change = PTHREAD_COND_INITIALIZER;
+static void on_notice(union sigval value) {
+  pthread_mutex_lock(&notified_lock);
+  notified_on = pthread_self();
+  notified_with = value.sival_int;
+  pthread_cond_signal(&notified_change);
+  pthread_mutex_unlock(&notified_lock);
+}
+
+static int fake_in(const struct gaicb* request) {
+  return request->ar_result != NULL && request->ar_result->ai_family == AF_INET &&
+         is_fake4(((struct sockaddr_in*)(void*)request->ar_result->ai_addr)->sin_addr);
+}
+
+/* S1: getaddrinfo_a, with every way to hear of its end. */
+static void case_background(void) {
+  struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+  struct gaicb one = {.ar_name = "one.example.test", .ar_service = "80", .ar_request = &hints};
+  struct gaicb two = {.ar_name = "two.example.test", .ar_request = &hints};
+  struct gaicb bad = {.ar_name = "no blanks", .ar_request = &hints};
+  struct gaicb* list[] = {&one, NULL, &two, &bad};
+  CHECK(getaddrinfo_a(GAI_WAIT, list, 4, NULL) == 0);
+  CHECK(gai_error(&one) == 0 && fake_in(&one));
+  CHECK(gai_error(&two) == 0 && fake_in(&two));
+  CHECK(gai_error(&bad) == EAI_NONAME && bad.ar_result == NULL);
+  CHECK(gai_cancel(&one) == EAI_ALLDONE);
+  CHECK(gai_suspend((const struct gaicb* const*)list, 4, NULL) == EAI_ALLDONE);
+  freeaddrinfo(one.ar_result);
+  freeaddrinfo(two.ar_result);
+
+  struct sigaction action = {.sa_flags = SA_SIGINFO};
+  action.sa_sigaction = on_signal;
+  CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+  struct sigevent event;
+  memset(&event, 0, sizeof(event));
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGUSR1;
+  event.sigev_value.sival_int = 64;
+  list[2] = list[3] = NULL;
+  CHECK(getaddrinfo_a(GAI_NOWAIT, list, 4, &event) == 0);
+  CHECK(gai_error(&one) == 0 && fake_in(&one));
+  freeaddrinfo(one.ar_result);
+  CHECK(signalled == 64);
+
+  event.sigev_notify = SIGEV_THREAD;
+  event.sigev_notify_function = on_notice;
+  pthread_mutex_lock(&notified_lock);
+  CHECK(getaddrinfo_a(GAI_NOWAIT, list, 4, &event) == 0);
+  while (notified_with == 0) {
+    pthread_cond_wait(&notified_change, &notified_lock);
+  }
+  CHECK(notified_with == 64 && !pthread_equal(notified_on, pthread_self()));
+  pthread_mutex_unlock(&notified_lock);
+  CHECK(gai_error(&one) == 0 && fake_in(&one));
+  freeaddrinfo(one.ar_result);
+
+  CHECK(getaddrinfo_a(GAI_NOWAIT, list, 4, NULL) == 0 && gai_error(&one) == 0);
+  freeaddrinfo(one.ar_result);
+  errno = 0;
+  CHECK(getaddrinfo_a(7, list, 4, NULL) == EAI_SYSTEM && errno == EINVAL);
+}
+
 /* S5: 20,000 distinct names in 50 ms. Measured in processor time, with room for a loaded machine.
  */
 static void case_speed(void) {
@@ -603,11 +817,11 @@ int main(int argc, char** argv) {
     void (*run)(void);
   } cases[] = {
 #define CASE(name) {#name, case_##name}
-      CASE(control),    CASE(delegation), CASE(families), CASE(gateway6), CASE(ranges),
-      CASE(transports), CASE(services),   CASE(invalid),  CASE(numeric),  CASE(literals),
-      CASE(local),      CASE(reverse),    CASE(hostent),  CASE(buffers),  CASE(fork),
-      CASE(spelling),   CASE(freeing),    CASE(errno),    CASE(full),     CASE(broken),
-      CASE(speed),
+      CASE(control),    CASE(delegation), CASE(families),        CASE(gateway6),   CASE(ranges),
+      CASE(transports), CASE(services),   CASE(invalid),         CASE(numeric),    CASE(literals),
+      CASE(local),      CASE(reverse),    CASE(hostent),         CASE(buffers),    CASE(fork),
+      CASE(spelling),   CASE(freeing),    CASE(errno),           CASE(full),       CASE(broken),
+      CASE(speed),      CASE(resolver),   CASE(resolver_errors), CASE(background),
   };
   for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); ++i) {
     if (strcmp(cases[i].name, argv[1]) == 0) {

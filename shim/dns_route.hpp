@@ -1,0 +1,52 @@
+// The DNS queries that a program sends itself, past getaddrinfo: which destinations are resolvers,
+// what `dns` says of them, and the answer.
+//
+//   answer    Answered in the process: A, AAAA and PTR as getaddrinfo and getnameinfo would, other
+//   types empty. gateway   A, AAAA and PTR by UDP are answered in the process; for other types the
+//   answer is
+//             truncated, so that the client comes back by TCP, and TCP to a resolver goes through
+//             the gateway as any connection does. (What it says of addresses is the truth then, and
+//             no fake.) A resolver on this host cannot be reached through the gateway, and is
+//             answered for in all.
+//   refuse    Datagrams are refused with ENETUNREACH, also those to a resolver on this host; by TCP
+//             that one is refused too, others are reached through the gateway.
+//   direct    Nothing is done about them.
+#ifndef SOCKS64_SHIM_DNS_ROUTE_HPP
+#define SOCKS64_SHIM_DNS_ROUTE_HPP
+
+#include <span>
+
+#include "socks64/address.hpp"
+
+#include "config.hpp"
+#include "dns_answer.hpp"
+#include "fake_ip_table.hpp"
+
+namespace socks64::shim {
+
+inline constexpr Port dns_port = 53;
+
+enum class DnsRoute : std::uint8_t {
+  none,    ///< not a resolver, or one like any other host: the policy decides
+  answer,  ///< in the process
+  refuse,
+  direct,
+};
+
+/// A resolver is any other host at port 53, and of this host's own addresses those that
+/// /etc/resolv.conf names (127.0.0.53, say), or 127.0.0.1 and ::1 where it names none.
+[[nodiscard]] DnsRoute dns_route(const Config& config, const FakeIpTable& fakes,
+                                 const Endpoint& destination, DnsTransport transport) noexcept;
+
+/// answer_dns() with the names of this process. `resolver` is where the query was going.
+[[nodiscard]] std::size_t answer_query(Bytes query, DnsTransport transport,
+                                       const IpAddress& resolver,
+                                       std::span<std::uint8_t, dns_max_answer> out) noexcept;
+
+/// The same for a query that was going to whatever libc would have asked.
+[[nodiscard]] std::size_t answer_query(Bytes query,
+                                       std::span<std::uint8_t, dns_max_answer> out) noexcept;
+
+}  // namespace socks64::shim
+
+#endif
