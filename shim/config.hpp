@@ -10,7 +10,8 @@
 //   SOCKS64_TIMEOUT      timeout      seconds that a handshake with the gateway may take, 1 to 3600; 60 unless told
 //   SOCKS64_UDP          udp          refuse (unless told) or direct: datagrams to other hosts
 //   SOCKS64_PIPELINING   pipelining   on or off (unless told)
-//   SOCKS64_LOG          log          off (unless told), error, info: one-line diagnostics on standard error
+//   SOCKS64_LOG          log          off (unless told), error, info, explain: one-line diagnostics on standard
+//                                     error
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
 // clang-format on
 //
@@ -53,7 +54,8 @@ struct Gateway {
   }
 };
 
-enum class LogLevel : std::uint8_t { off, error, info };
+/// `explain`: all of `info`, with a line for each connect, direct and refused ones too.
+enum class LogLevel : std::uint8_t { off, error, info, explain };
 enum class UdpMode : std::uint8_t { refuse, direct };
 
 struct Config {
