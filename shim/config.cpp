@@ -1,6 +1,5 @@
 #include "config.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include "config_site.hpp"
 #include "file_text.hpp"
 #include "host_guard.hpp"
+#include "spelling.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -23,27 +23,6 @@ std::size_t index_of(std::string_view key) noexcept {
   return index;
 }
 
-/// Levenshtein's distance; keys are short.
-std::size_t distance(std::string_view a, std::string_view b) noexcept {
-  std::array<std::size_t, 17> row{};
-  if (a.size() > 16 || b.size() > 16) {
-    return npos;
-  }
-  for (std::size_t j = 0; j <= b.size(); ++j) {
-    row[j] = j;
-  }
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (lower(a[i - 1]) == lower(b[j - 1]) ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
-
 bool unknown_key(const Site& site, std::string_view key) noexcept {
   if (key.empty() || !is_plain_word(key)) {
     return site.problem("expected KEY = VALUE: what stands before the '=' is no key");
@@ -51,7 +30,7 @@ bool unknown_key(const Site& site, std::string_view key) noexcept {
   std::string_view nearest;
   std::size_t best = 4;
   for (const Option& option : options()) {
-    const std::size_t far = distance(key, option.key);
+    const std::size_t far = spelling_distance(key, option.key);
     if (far < best) {
       best = far;
       nearest = option.key;

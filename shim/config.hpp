@@ -14,7 +14,8 @@
 //   SOCKS64_DNS          dns          what becomes of the DNS queries that a program sends by itself: answer (unless told), gateway,
 //                                     refuse, direct; see dns_route.hpp
 //   SOCKS64_PIPELINING   pipelining   on or off (unless told)
-//   SOCKS64_LOG          log          off (unless told), error, info: one-line diagnostics on standard error
+//   SOCKS64_LOG          log          off (unless told), error, info, explain: one-line diagnostics on standard
+//                                     error
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
 // clang-format on
 //
@@ -59,7 +60,8 @@ struct Gateway {
   }
 };
 
-enum class LogLevel : std::uint8_t { off, error, info };
+/// `explain`: all of `info`, with a line for each connect, direct and refused ones too.
+enum class LogLevel : std::uint8_t { off, error, info, explain };
 enum class UdpMode : std::uint8_t { refuse, direct };
 enum class DnsMode : std::uint8_t { answer, gateway, refuse, direct };
 

@@ -1,6 +1,8 @@
 // The keys of the configuration, one line each, and the readers of their values.
 #include "config_options.hpp"
 
+#include <iterator>
+
 #include "config_site.hpp"
 #include "gateway_url.hpp"
 
@@ -111,14 +113,15 @@ bool set_pipelining(const Site& site, std::string_view text) noexcept {
 }
 
 bool set_log(const Site& site, std::string_view text) noexcept {
-  if (text != "off" && text != "error" && text != "info") {
-    site.config.log = LogLevel::error;  // whoever wanted to hear something wants to hear this
-    return site.problem("expected off, error or info, not ", shown(text));
+  constexpr std::string_view names[] = {"off", "error", "info", "explain"};  // as LogLevel
+  for (std::size_t i = 0; i < std::size(names); ++i) {
+    if (text == names[i]) {
+      site.config.log = static_cast<LogLevel>(i);
+      return true;
+    }
   }
-  site.config.log = text == "off"     ? LogLevel::off
-                    : text == "error" ? LogLevel::error
-                                      : LogLevel::info;
-  return true;
+  site.config.log = LogLevel::error;  // whoever wanted to hear something wants to hear this
+  return site.problem("expected off, error, info or explain, not ", shown(text));
 }
 
 constexpr bool once = false;

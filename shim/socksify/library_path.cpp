@@ -23,9 +23,35 @@ bool must_be_first(std::string_view library) {
   return name.starts_with("libasan.so") || name.starts_with("libtsan.so");
 }
 
+/// A library for each class, where the loader's $LIB leads to both. What $LIB stands for is built
+/// into the loader: on Debian and its kin lib/TRIPLET, elsewhere lib64 and lib. libc lies there.
+void find_other_class(Library& library) {
+  constexpr bool wide = sizeof(void*) == 8;
+  constexpr const char* styles[][2] = {{"lib/x86_64-linux-gnu", "lib/i386-linux-gnu"},
+                                       {"lib64", "lib"}};
+  for (const auto& style : styles) {
+    const std::string own = std::string("/") + style[wide ? 0 : 1] + "/";
+    const std::string other = std::string("/") + style[wide ? 1 : 0] + "/";
+    const std::string ending = own + library_name;
+    if (!library.path.ends_with(ending) || !is_readable(own + "libc.so.6")) {
+      continue;
+    }
+    const std::string prefix = library.path.substr(0, library.path.size() - ending.size());
+    if (is_readable(prefix + other + library_name)) {
+      library.other = prefix + other + library_name;
+      library.entry = prefix + "/$LIB/" + library_name;
+      return;
+    }
+  }
+}
+
 }  // namespace
 
-std::string find_library(std::string& problem) {
+const std::string& Library::for_class(unsigned bits) const {
+  return bits == sizeof(void*) * 8 ? path : other;
+}
+
+Library find_library(std::string& problem) {
   std::error_code error;
   const char* const given = std::getenv("SOCKS64_LIBRARY");
   fs::path found;
@@ -43,14 +69,18 @@ std::string find_library(std::string& problem) {
       problem = "where this command is cannot be told without /proc; set SOCKS64_LIBRARY";
       return {};
     }
-    for (const char* place : {".", "..", "../shim", "../" SOCKS64_LIBDIR,
-                              "../" SOCKS64_LIBDIR "/socks64", "../lib", "../lib/socks64"}) {
+    for (const char* place :
+         {".", "..", "../shim", "../" SOCKS64_LIBDIR, "../" SOCKS64_LIBDIR "/socks64", "../lib",
+          "../lib/socks64", "../lib/x86_64-linux-gnu", "../lib64"}) {
       const fs::path candidate = (here / place / library_name).lexically_normal();
       if (is_readable(candidate)) {
         found = candidate;
         break;
       }
-      tried += (tried.empty() ? "" : ", ") + candidate.parent_path().string();
+      const std::string folder = candidate.parent_path().string();
+      if ((tried + ",").find(folder + ",") == std::string::npos) {
+        tried += (tried.empty() ? "" : ", ") + folder;
+      }
     }
     if (found.empty()) {
       problem = std::string(library_name) + " is not there; looked in " + tried +
@@ -64,17 +94,19 @@ std::string find_library(std::string& problem) {
         "LD_PRELOAD cannot hold '" + found.string() + "': there is a blank or a colon in the path";
     return {};
   }
-  return found.string();
+  Library library{found.string(), {}, found.string()};
+  find_other_class(library);
+  return library;
 }
 
-std::string preload_list(std::string_view library, std::string_view present) {
+std::string preload_list(const Library& library, std::string_view present) {
   std::string first;
   std::string rest;
   while (!present.empty()) {
     const std::size_t end = present.find_first_of(": ");
     const std::string_view entry = present.substr(0, end);
     present = end == std::string_view::npos ? std::string_view() : present.substr(end + 1);
-    if (entry.empty() || entry == library) {
+    if (entry.empty() || entry == library.path || entry == library.entry) {
       continue;
     }
     if (must_be_first(entry)) {
@@ -83,7 +115,7 @@ std::string preload_list(std::string_view library, std::string_view present) {
       rest.append(":").append(entry);
     }
   }
-  return first + std::string(library) + rest;
+  return first + library.entry + rest;
 }
 
 }  // namespace socks64::socksify

@@ -1,147 +1,51 @@
-// socksify PROGRAM ARGS...: runs a program with libsocks64.so in it.
+// socksify PROGRAM ARGS...: runs a program with libsocks64.so in it. Here is the table of contents:
+// command_line what was asked, settings what the library is told, library_path where it lies,
+// program_check and gateway_test what is told instead of running.
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <memory>
+#include <optional>
 #include <string>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
+#include "command_line.hpp"
 #include "config.hpp"
-#include "file_text.hpp"
+#include "gateway_test.hpp"
 #include "library_path.hpp"
+#include "program_check.hpp"
+#include "settings.hpp"
 
 namespace {
 
-using socks64::shim::Config;
+using namespace socks64::socksify;
 
-// The exit statuses that shells and env(1) use for a program that could not be started.
-constexpr int bad_usage = 2;
-constexpr int not_executable = 126;
-constexpr int not_found = 127;
-
-struct Options {
-  std::string gateway;
-  std::string config;
-  std::string log;
-  bool verbose = false;
-  std::vector<std::string> command;
-};
-
-class Help : public CLI::Formatter {
- public:
-  std::string make_usage(const CLI::App*, std::string) const override {
-    return "Usage: socksify [OPTIONS] [--] PROGRAM [ARGS...]\n";
+int test(const CommandLine& line, const socks64::shim::Config& config) {
+  std::string problem;
+  const std::optional<socks64::Target> destination = parse_destination(line.destination, problem);
+  if (!destination) {
+    return fail(bad_usage, problem);
   }
-};
+  return test_destination(config, *destination) ? success : test_failed;
+}
 
-int fail(int status, const std::string& message) {
-  std::fprintf(stderr, "socksify: %s\n", message.c_str());
+int check(const CommandLine& line, const Library& library) {
+  int status = success;
+  for (const Finding& finding : check_program(line.command, library)) {
+    std::printf("%s\n", finding.text.c_str());
+    status = finding.obstacle ? cannot_follow : status;
+  }
   return status;
 }
 
-/// 0 and `options`, or the status to exit with. Everything behind the first word that is no option
-/// of ours belongs to the program.
-int parse(int argc, char** argv, Options& options, bool& done) {
-  CLI::App app{"Runs PROGRAM so that its connections go through a SOCKS gateway (RFC 3089)."};
-  app.formatter(std::make_shared<Help>());
-  app.prefix_command();
-  app.set_version_flag("--version", "socksify " SOCKS64_VERSION);
-  app.add_option("-g,--gateway", options.gateway,
-                 "The gateway, socks5://[USER:PASSWORD@]HOST[:PORT]; HOST is an IP address")
-      ->type_name("URL");
-  app.add_option("--config", options.config, "Read FILE instead of /etc/socks64/socks64.conf")
-      ->type_name("FILE");
-  app.add_option("--log", options.log, "Diagnostics on standard error: off, error or info")
-      ->type_name("LEVEL");
-  app.add_flag("-v,--verbose", options.verbose, "The same as --log info");
-  app.footer(
-      "Without -g: SOCKS64_GATEWAY, then the configuration file, then socks5://127.0.0.1:1080.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& wish) {
-    done = true;
-    return app.exit(wish);
-  } catch (const CLI::ParseError& error) {
-    return fail(bad_usage, std::string(error.what()) + " (socksify --help shows the options)");
-  }
-  if (app.count("--gateway") != 0 && options.gateway.empty()) {
-    return fail(bad_usage, "-g: expected socks5://[USER:PASSWORD@]HOST[:PORT], got nothing");
-  }
-  options.command = app.remaining();
-  bool separated = false;
-  if (!options.command.empty() && options.command.front() == "--") {
-    separated = true;
-    options.command.erase(options.command.begin());
-  }
-  if (options.command.empty()) {
-    return fail(bad_usage, "which program? Usage: socksify [OPTIONS] [--] PROGRAM [ARGS...]");
-  }
-  if (!separated && options.command.front().starts_with("-")) {
-    // CLI11 drops a "--" that stands before the program; then the word was meant as it is.
-    const std::string& word = options.command.front();
-    bool behind_separator = false;
-    for (int i = 1; i + 1 < argc; ++i) {
-      behind_separator = behind_separator || (std::string(argv[i]) == "--" && word == argv[i + 1]);
-    }
-    if (!behind_separator) {
-      return fail(bad_usage, "unknown option '" + word + "' (socksify --help shows the options)");
+/// What --explain cannot show, because no line will ever come from there.
+void warn_of_obstacles(const CommandLine& line, const Library& library) {
+  for (const Finding& finding : check_program(line.command, library)) {
+    if (finding.obstacle) {
+      std::fprintf(stderr, "socksify: warning: %s\n", finding.text.c_str());
     }
   }
-  return 0;
-}
-
-/// A file that holds a password and that everybody may read. Only files of the user's own choice:
-/// /etc/socks64/socks64.conf has to be readable for everybody whose programs use it.
-void warn_about_password(const char* path) {
-  Config alone;
-  socks64::shim::FileText file;
-  if (file.read(path, socks64::shim::max_config_size) == 0 &&
-      (file.status().st_mode & S_IROTH) != 0 &&
-      socks64::shim::apply_file(alone, path, file.view()) && alone.gateway.password_size != 0) {
-    std::fprintf(stderr, "socksify: warning: %s holds a password and everybody may read it\n",
-                 path);
-  }
-}
-
-/// Puts the options into the environment, where the shim looks, and judges the whole as the shim
-/// will: a mistake is better told here than by a connection that fails.
-int configure(const Options& options) {
-  Config config;
-  if (!options.gateway.empty() &&
-      !socks64::shim::set_option(config, "-g", "gateway", options.gateway)) {
-    return fail(bad_usage, std::string(config.problem.view()));
-  }
-  const std::string log = options.verbose && options.log.empty() ? "info" : options.log;
-  if (!log.empty() && !socks64::shim::set_option(config, "--log", "log", log)) {
-    return fail(bad_usage, std::string(config.problem.view()));
-  }
-  if (!options.gateway.empty()) {
-    setenv("SOCKS64_GATEWAY", options.gateway.c_str(), 1);
-  }
-  if (!log.empty()) {
-    setenv("SOCKS64_LOG", log.c_str(), 1);
-  }
-  if (!options.config.empty()) {
-    // The program may run in another directory by the time it starts others.
-    std::error_code error;
-    const auto path = std::filesystem::absolute(options.config, error);
-    setenv("SOCKS64_CONFIG", path.c_str(), 1);
-  }
-  Config whole;
-  socks64::shim::load_config(whole, false);
-  if (!whole.usable()) {
-    return fail(bad_usage, std::string(whole.problem.view()));
-  }
-  if (const char* path = std::getenv("SOCKS64_CONFIG"); path != nullptr && *path != '\0') {
-    warn_about_password(path);
-  }
-  return 0;
 }
 
 int run(const std::vector<std::string>& command) {
@@ -159,21 +63,38 @@ int run(const std::vector<std::string>& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options;
-  bool done = false;
-  if (const int status = parse(argc, argv, options, done); status != 0 || done) {
-    return status;
-  }
-  if (const int status = configure(options); status != 0) {
-    return status;
+  using Action = CommandLine::Action;
+  CommandLine line;
+  if (const std::optional<int> status = parse_command_line(argc, argv, line)) {
+    return *status;
   }
   std::string problem;
-  const std::string library = socks64::socksify::find_library(problem);
-  if (library.empty()) {
+  std::vector<Setting> settings = settings_of(line, problem);
+  socks64::shim::Config config;
+  if (!problem.empty() || !apply_settings(settings, config, problem)) {
     return fail(bad_usage, problem);
   }
+  if (line.action == Action::test) {
+    return test(line, config);
+  }
+  const Library library = find_library(problem);
+  if (line.action == Action::check) {
+    return check(line, library);
+  }
+  if (library.path.empty()) {
+    return fail(bad_usage, problem);
+  }
+  warn_about_passwords();
   const char* const present = std::getenv("LD_PRELOAD");
-  setenv("LD_PRELOAD",
-         socks64::socksify::preload_list(library, present != nullptr ? present : "").c_str(), 1);
-  return run(options.command);
+  const std::string preload = preload_list(library, present != nullptr ? present : "");
+  if (line.action == Action::print_env) {
+    settings.push_back({"LD_PRELOAD", preload});
+    print_settings(settings);
+    return success;
+  }
+  if (line.explain) {
+    warn_of_obstacles(line, library);
+  }
+  setenv("LD_PRELOAD", preload.c_str(), 1);
+  return run(line.command);
 }

@@ -122,7 +122,7 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
       {"timeout", "1m", "PLACE: expected seconds, from 1 to 3600, not '1m'"},
       {"udp", "associate", "PLACE: expected refuse or direct, not 'associate'"},
       {"pipelining", "yes", "PLACE: expected on or off, not 'yes'"},
-      {"log", "debug\n", "PLACE: expected off, error or info, not 'debug?'"},
+      {"log", "debug\n", "PLACE: expected off, error, info or explain, not 'debug?'"},
       {"gatewya", "x", "PLACE: unknown key 'gatewya'; did you mean 'gateway'?"},
       {"zzzzzzzzzz", "x", "PLACE: unknown key 'zzzzzzzzzz'"},
   };

@@ -45,7 +45,7 @@ check_fails(2, "unknown option '--bogus' (socksify --help shows the options)", "
 check_fails(2, "-g: expected socks5://[USER:PASSWORD@]HOST[:PORT]", "-g", "nonsense", "true")
 check_fails(2, "-g: expected socks5://[USER:PASSWORD@]HOST[:PORT], got nothing", "-g", "", "true")
 check_fails(2, "-g: the gateway's host must be an IP address, not a name: 'gw'", "-g", "socks5://u:secret@gw", "true")
-check_fails(2, "--log: expected off, error or info, not 'all'", "--log", "all", "true")
+check_fails(2, "--log: expected off, error, info or explain, not 'all'", "--log", "all", "true")
 check_fails(2, "SOCKS64_GATEWAY: expected socks5://[USER:PASSWORD@]HOST[:PORT]", "true", SOCKS64_GATEWAY="nonsense")
 check_fails(2, "SOCKS64_LIBRARY: '/nonexistent/x.so' is not a readable file", "true", SOCKS64_LIBRARY="/nonexistent/x.so")
 check_fails(127, "cannot run 'no-such-program': No such file or directory", "no-such-program")

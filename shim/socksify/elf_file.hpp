@@ -1,0 +1,33 @@
+// What an executable says of itself: the few facts that decide whether a library can be put into
+// it.
+#ifndef SOCKS64_SHIM_SOCKSIFY_ELF_FILE_HPP
+#define SOCKS64_SHIM_SOCKSIFY_ELF_FILE_HPP
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace socks64::socksify {
+
+struct ElfFile {
+  unsigned char elf_class = 0;      ///< ELFCLASS32 or ELFCLASS64
+  unsigned char byte_order = 0;     ///< ELFDATA2LSB or ELFDATA2MSB
+  std::uint16_t machine = 0;        ///< EM_*
+  std::string interpreter;          ///< PT_INTERP, the loader; empty: statically linked
+  std::vector<std::string> needed;  ///< DT_NEEDED
+  std::vector<std::string> wanted;  ///< names of undefined dynamic symbols
+  bool go = false;                  ///< built by the Go tool chain
+
+  [[nodiscard]] bool needs(std::string_view library) const;  ///< a name that begins so
+};
+
+/// `content` is a whole file. Nothing when it is no ELF file; a damaged one gives the facts that
+/// can be read. Class, byte order and machine are all there is of an ELF file of another byte
+/// order.
+[[nodiscard]] std::optional<ElfFile> read_elf(std::string_view content);
+
+}  // namespace socks64::socksify
+
+#endif

@@ -1,0 +1,337 @@
+#include "gateway_test.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+#include "socks64/client_handshake.hpp"
+#include "socks64/sockaddr.hpp"
+
+namespace socks64::socksify {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// All gateways of a configuration, in the order in which they are tried.
+std::vector<shim::Gateway> gateways_of(const shim::Config& config) {
+  return {config.gateway};
+}
+
+const char* origin_of_gateway() {
+  const auto is_set = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return value != nullptr && *value != '\0';
+  };
+  return is_set("SOCKS64_GATEWAY")  ? "from -g or SOCKS64_GATEWAY"
+         : is_set("SOCKS64_CONFIG") ? "from the configuration file of --config or SOCKS64_CONFIG"
+                                    : "from /etc/socks64/socks64.conf, or the default";
+}
+
+/// One line a step: what, how it went, how long it took.
+class Steps {
+ public:
+  void begin() { started_ = Clock::now(); }
+  void passed(const char* step, const std::string& what) const { tell(step, "ok", what); }
+  void broke(const char* step, const std::string& what, const std::string& advice) const {
+    tell(step, "FAILED", what);
+    std::printf("  %-15s %s\n", "what to do", advice.c_str());
+  }
+
+ private:
+  void tell(const char* step, const char* how, const std::string& what) const {
+    const std::chrono::duration<double, std::milli> took = Clock::now() - started_;
+    std::printf("  %-15s %-6s %8.1f ms  %s\n", step, how, took.count(), what.c_str());
+    static_cast<void>(std::fflush(stdout));
+  }
+  Clock::time_point started_;
+};
+
+std::string advice_on_connect(int error, const Endpoint& gateway) {
+  const std::string port = std::to_string(gateway.port);
+  switch (error) {
+    case ECONNREFUSED:
+      return "nothing listens there: is the gateway running, and is " + port + " its port?";
+    case ETIMEDOUT:
+      return "nobody answers: is the address right, and does every firewall on the way let TCP "
+             "port " +
+             port + " through?";
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EADDRNOTAVAIL:
+      return std::string(
+                 "this host has no way to it: give an address of the gateway that it can "
+                 "reach, an ") +
+             (gateway.address.is_v4() ? "IPv6" : "IPv4") + " address perhaps";
+    default:
+      return "look at this host's network and firewall";
+  }
+}
+
+std::string advice_on(Errc error, bool has_credentials) {
+  switch (error) {
+    case Errc::no_acceptable_method:
+      return has_credentials ? "the gateway takes neither user and password nor no authentication"
+                             : "the gateway wants to know who you are: "
+                               "-g socks5://USER:PASSWORD@HOST:PORT";
+    case Errc::auth_failed:
+      return "user or password are not what the gateway knows";
+    case Errc::truncated:
+      return "the gateway closed the connection: its log says why; perhaps it does not admit this "
+             "host";
+    default:
+      return "what answers there does not speak SOCKS5: is the port right?";
+  }
+}
+
+std::string advice_on(ReplyCode code, const Target& destination) {
+  const bool name = std::holds_alternative<NamedEndpoint>(destination);
+  switch (code) {
+    case ReplyCode::not_allowed:
+      return "the gateway's rules do not permit it";
+    case ReplyCode::network_unreachable:
+      return "the gateway has no route to the destination";
+    case ReplyCode::host_unreachable:
+      return name ? "the name does not exist, or nothing answers at its addresses; ask the DNS "
+                    "that the gateway uses"
+                  : "nothing answers at that address, seen from the gateway";
+    case ReplyCode::connection_refused:
+      return "nothing listens on that port of the destination";
+    case ReplyCode::ttl_expired:
+      return "the destination did not answer the gateway in time";
+    case ReplyCode::command_not_supported:
+    case ReplyCode::address_type_not_supported:
+      return "the gateway cannot do this: is it a SOCKS5 server that knows names and IPv6?";
+    default:
+      return "the gateway's log says more";
+  }
+}
+
+/// A connection to one gateway, closed at the end.
+class Attempt {
+ public:
+  Attempt(const shim::Gateway& gateway, const Target& destination, Clock::time_point end)
+      : gateway_(gateway),
+        destination_(destination),
+        end_(end),
+        machine_({Command::connect, destination}, gateway_.credentials()) {}
+  ~Attempt() {
+    if (fd_ >= 0) {
+      close(fd_);
+    }
+  }
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+  bool run() { return connect_to_gateway() && negotiate(); }
+
+ private:
+  /// 0, or ETIMEDOUT at the end of the time.
+  int await(short events) const {
+    for (;;) {
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(end_ - Clock::now()).count();
+      pollfd waited{fd_, events, 0};
+      const int count = poll(&waited, 1, static_cast<int>(std::max<decltype(left)>(left, 0)));
+      if (count > 0) {
+        return 0;
+      }
+      if (count == 0) {
+        return ETIMEDOUT;
+      }
+      if (errno != EINTR) {
+        return errno;
+      }
+    }
+  }
+
+  bool connect_to_gateway() {
+    steps_.begin();
+    sockaddr_storage address{};
+    const socklen_t length = to_sockaddr(gateway_.endpoint, address);
+    fd_ = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error = fd_ < 0 ? errno : 0;
+    if (error == 0 && connect(fd_, reinterpret_cast<const sockaddr*>(&address), length) != 0) {
+      error = errno;
+      if (error == EINPROGRESS) {
+        error = await(POLLOUT);
+        socklen_t size = sizeof(error);
+        if (error == 0) {
+          getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
+        }
+      }
+    }
+    if (error != 0) {
+      steps_.broke("connect", std::strerror(error), advice_on_connect(error, gateway_.endpoint));
+      return false;
+    }
+    steps_.passed("connect", "TCP connection to the gateway");
+    return true;
+  }
+
+  /// The machine's output says where it is: the request is the second message that begins with the
+  /// version of SOCKS, the greeting being the first (RFC 1928 sections 3 and 4), and RFC 1929's
+  /// begins with another version.
+  void note_progress() {
+    if (machine_.want() != ClientHandshake::Want::write || machine_.output().empty()) {
+      return;
+    }
+    const std::uint8_t version = machine_.output().front();
+    if (version == userpass_version) {
+      password_asked_ = true;
+    } else if (greeted_ && !requested_) {
+      requested_ = true;
+      steps_.passed("authentication", password_asked_ ? "with user and password" : "none wanted");
+      steps_.begin();
+    }
+    greeted_ = true;
+  }
+
+  bool broke(const std::string& what, const std::string& advice) const {
+    steps_.broke(requested_ ? "request" : "authentication", what, advice);
+    return false;
+  }
+
+  bool broke_by_kernel(int error) const {
+    return broke(std::strerror(error),
+                 error == ETIMEDOUT
+                     ? requested_ ? "the gateway is still at it: is the destination alive? The "
+                                    "key 'timeout' says how long a program waits"
+                                  : "what listens there says nothing: is it a SOCKS5 server?"
+                     : advice_on(Errc::truncated, false));
+  }
+
+  bool negotiate() {
+    steps_.begin();
+    for (;;) {
+      switch (machine_.want()) {
+        case ClientHandshake::Want::done:
+          steps_.passed("request", "the gateway reached " + std::string(text(destination_).view()));
+          return true;
+        case ClientHandshake::Want::failed:
+          return machine_.error() == Errc::request_failed
+                     ? broke(std::string(describe(machine_.reply_code())),
+                             advice_on(machine_.reply_code(), destination_))
+                     : broke(std::string(describe(machine_.error())),
+                             advice_on(machine_.error(), gateway_.user_size != 0));
+        case ClientHandshake::Want::write:
+          note_progress();
+          if (!move(POLLOUT)) {
+            return false;
+          }
+          break;
+        case ClientHandshake::Want::read:
+          if (!move(POLLIN)) {
+            return false;
+          }
+          break;
+      }
+    }
+  }
+
+  bool move(short direction) {
+    if (const int error = await(direction)) {
+      return broke_by_kernel(error);
+    }
+    std::array<std::uint8_t, max_reply_size> in;
+    const ssize_t count =
+        direction == POLLOUT
+            ? send(fd_, machine_.output().data(), machine_.output().size(), MSG_NOSIGNAL)
+            : recv(fd_, in.data(), std::min(machine_.read_size(), in.size()), 0);
+    if (count < 0) {
+      return errno == EINTR || errno == EAGAIN || broke_by_kernel(errno);
+    }
+    if (direction == POLLOUT) {
+      machine_.sent(static_cast<std::size_t>(count));
+    } else if (count == 0) {
+      machine_.closed();
+    } else {
+      machine_.received(Bytes(in.data(), static_cast<std::size_t>(count)));
+    }
+    return true;
+  }
+
+  const shim::Gateway gateway_;  // the machine's credentials are views into it
+  const Target destination_;
+  const Clock::time_point end_;
+  ClientHandshake machine_;
+  Steps steps_;
+  int fd_ = -1;
+  bool greeted_ = false;
+  bool password_asked_ = false;
+  bool requested_ = false;
+};
+
+}  // namespace
+
+std::optional<Target> parse_destination(std::string_view text, std::string& problem) {
+  constexpr const char* expected = "--test: expected HOST:PORT, an IPv6 address in brackets";
+  if (text.find("://") != std::string_view::npos) {
+    problem = std::string(expected) + ", not a URL";
+    return std::nullopt;
+  }
+  const std::size_t colon = text.rfind(':');
+  const bool bracketed = text.starts_with('[');
+  if (colon == std::string_view::npos || (bracketed && colon < text.rfind(']'))) {
+    problem = std::string(expected) + ": the port is missing";
+    return std::nullopt;
+  }
+  const Result<Port> port = parse_port(text.substr(colon + 1));
+  if (!port || *port == 0) {
+    problem = std::string(expected) + ": the port is a number from 1 to 65535";
+    return std::nullopt;
+  }
+  const std::string_view host = text.substr(0, colon);
+  if (bracketed) {
+    const Result<Endpoint> endpoint = Endpoint::parse(text);
+    if (!endpoint) {
+      problem = std::string(expected) + ": between the brackets there is no IPv6 address";
+      return std::nullopt;
+    }
+    return *endpoint;
+  }
+  if (host.find(':') != std::string_view::npos) {
+    problem = std::string(expected) + ", like [2001:db8::1]:80";
+    return std::nullopt;
+  }
+  if (const Result<IpAddress> address = IpAddress::parse(host)) {
+    return Endpoint{*address, *port};
+  }
+  const Result<DomainName> name = DomainName::from(host);
+  const bool clean = std::none_of(host.begin(), host.end(), [](unsigned char c) {
+    return c <= ' ' || c == 0x7f || c == '/' || c == '@';
+  });
+  if (!name || !clean) {
+    problem = std::string(expected) + ": there is no usable host name before the colon";
+    return std::nullopt;
+  }
+  return NamedEndpoint{*name, *port};
+}
+
+bool test_destination(const shim::Config& config, const Target& destination) {
+  std::printf("configuration: usable; gateway %s\n", origin_of_gateway());
+  if (const auto* endpoint = std::get_if<Endpoint>(&destination);
+      endpoint != nullptr && endpoint->address.is_loopback()) {
+    std::printf("note: programs reach %s directly; this asks the gateway for its own\n",
+                std::string(endpoint->address.text().view()).c_str());
+  }
+  bool reached = false;
+  for (const shim::Gateway& gateway : gateways_of(config)) {
+    std::printf("gateway %s%s:\n", std::string(gateway.endpoint.text().view()).c_str(),
+                gateway.user_size != 0 ? ", with user and password" : "");
+    Attempt attempt(gateway, destination,
+                    Clock::now() + std::chrono::seconds(config.timeout_seconds));
+    reached = attempt.run() || reached;
+  }
+  return reached;
+}
+
+}  // namespace socks64::socksify

@@ -1,0 +1,36 @@
+// The options of the command line as the settings that the shim reads.
+#ifndef SOCKS64_SHIM_SOCKSIFY_SETTINGS_HPP
+#define SOCKS64_SHIM_SOCKSIFY_SETTINGS_HPP
+
+#include <string>
+#include <vector>
+
+#include "command_line.hpp"
+#include "config.hpp"
+
+namespace socks64::socksify {
+
+struct Setting {
+  std::string variable;
+  std::string value;
+};
+
+/// What the options say, as variables. Empty and `problem` when one is wrong: a mistake is better
+/// told here than by a connection that fails. An option that the shim does not know is wrong, too.
+[[nodiscard]] std::vector<Setting> settings_of(const CommandLine& line, std::string& problem);
+
+/// Puts them into the environment, where the shim looks, and judges the whole as the shim will.
+/// False and `problem` when it cannot be used.
+[[nodiscard]] bool apply_settings(const std::vector<Setting>& settings, shim::Config& whole,
+                                  std::string& problem);
+
+/// Warns of files with a password that everybody may read. Only files of the user's own choice:
+/// /etc/socks64/socks64.conf has to be readable for everybody whose programs use it.
+void warn_about_passwords();
+
+/// `export NAME='VALUE'`, a line each, for a POSIX shell.
+void print_settings(const std::vector<Setting>& settings);
+
+}  // namespace socks64::socksify
+
+#endif
