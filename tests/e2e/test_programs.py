@@ -4,10 +4,7 @@ What arrived is compared by content; the gateway's access record must show that 
 the family that has it; and nothing but the flow to the gateway was seen on the client's link (case.py).
 """
 
-import hashlib
 import json
-import os
-import shutil
 import unittest
 
 import sandbox
@@ -15,14 +12,8 @@ import topology
 from case import PYTHON, GatewayTest
 from gateway import Gateway
 from hosts import LAB
+from program_case import DESTINATIONS, ProgramCase, on_every_pair, sha256
 from services import FILES
-
-DESTINATIONS = topology.SERVED_BY
-
-
-def sha256(octets):
-    return hashlib.sha256(octets).hexdigest()
-
 
 URLLIB = """
 import sys, urllib.request
@@ -62,28 +53,7 @@ Promise.all(paths.map(path => new Promise((resolve, reject) => {
 """
 
 
-class Programs:
-    """Every test for one client and one destination; the classes made of it below name both."""
-
-    client = None
-    name = None
-
-    def setUp(self):
-        super().setUp()
-        self.scratch = f"{LAB}/tmp/{self.id()}"
-        os.makedirs(self.scratch, exist_ok=True)
-        self.addCleanup(shutil.rmtree, self.scratch)
-        self.page = self.lab.site.front_page(DESTINATIONS[self.name].host).encode()
-
-    def program(self, argv, env=None, **options):
-        return self.socksified(self.client, argv, env, directory=self.scratch, **options)
-
-    def files(self):
-        return {path: digest for path, digest in self.lab.site.digests.items() if path.startswith("/files/")}
-
-    def read(self, path):
-        with open(f"{self.scratch}/{path}", "rb") as file:
-            return file.read()
+class Programs(ProgramCase):
 
     def test_curl(self):
         self.assertEqual(self.program(["curl", "-sS", "--fail", f"http://{self.name}/"]), self.page)
@@ -176,11 +146,7 @@ class SlowNames(GatewayTest):
         self.assertLess(seconds, topology.SLOW_SECONDS * 2.5)
 
 
-for client_ in topology.CLIENTS:
-    for name_ in DESTINATIONS:
-        title = f"{client_.name}_to_{name_.partition('.')[0]}"
-        globals()[title] = type(title, (Programs, GatewayTest), {"client": client_.name, "name": name_,
-                                                                 "__module__": __name__})
+globals().update(on_every_pair(Programs, __name__))
 
 
 if __name__ == "__main__":
