@@ -16,11 +16,6 @@
 using namespace socks64;
 using namespace socks64::shim;
 
-#ifndef NETDB_INTERNAL  // musl has the functions without the names of these two outcomes
-#define NETDB_INTERNAL (-1)
-#define NETDB_SUCCESS 0
-#endif
-
 namespace {
 
 /// How the reentrant forms end: the value they return and h_errno.

@@ -17,6 +17,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#ifndef NETDB_INTERNAL  // musl has h_errno without the names of these two outcomes
+#define NETDB_INTERNAL (-1)
+#define NETDB_SUCCESS 0
+#endif
+
 // A hook is exported under the C name; everything else of the library is hidden.
 #define S64_EXPORT extern "C" __attribute__((visibility("default")))
 
