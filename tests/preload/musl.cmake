@@ -32,7 +32,7 @@ foreach(group blocking readiness_scan readiness_epoll failures same_descriptor f
     COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py)
 endforeach()
 foreach(group delegation families transports services invalid numeric literals local reverse hostent buffers fork spelling freeing
-        errno)
+        errno resolver resolver_errors)
   add_preload_test(NAME preload.musl.names.${group} LABELS musl TIMEOUT 180 ENVIRONMENT ${musl_environment}
     COMMAND ${Python3_EXECUTABLE} ${dir}/names/lab.py $<TARGET_FILE:probe_names_musl> ${group})
 endforeach()

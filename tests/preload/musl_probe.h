@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <resolv.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -42,6 +43,16 @@ static inline const char* strerrorname_np(int error) {
 /* netdb.h: the two outcomes of h_errno that musl has no names for. */
 #define NETDB_INTERNAL (-1)
 #define NETDB_SUCCESS 0
+
+/* resolver(3) with a state: there is one, and it is nobody's. */
+static inline int res_told(struct __res_state* state, int length) {
+  state->res_h_errno = h_errno;
+  return length;
+}
+#define res_nquery(state, ...) res_told(state, res_query(__VA_ARGS__))
+#define res_nsearch(state, ...) res_told(state, res_search(__VA_ARGS__))
+#define res_nquerydomain(state, ...) res_told(state, res_querydomain(__VA_ARGS__))
+#define res_nsend(state, ...) res_told(state, res_send(__VA_ARGS__))
 
 /* Neither libc converts without being asked; musl has no words to ask. */
 #define AI_IDN 0
