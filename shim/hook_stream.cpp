@@ -82,11 +82,25 @@ int without_fast_open(int fd, int flags) noexcept {
                                                                              : flags;
 }
 
-/// Reads a datagram and shows who sent it.
+/// Reads a datagram and shows who sent it. The sender is asked for in full, whatever room the
+/// program has for it.
 ssize_t receive(int fd, msghdr& message, int flags) noexcept {
-  const socklen_t room = message.msg_name != nullptr ? message.msg_namelen : 0;
-  const ssize_t size = libc::recvmsg(fd, &message, flags);
-  return size < 0 ? size : dns_received(fd, message, room, size, flags);
+  sockaddr_storage from{};
+  msghdr inner = message;
+  inner.msg_name = &from;
+  inner.msg_namelen = sizeof(from);
+  const ssize_t received = libc::recvmsg(fd, &inner, flags);
+  if (received < 0) {
+    return received;
+  }
+  const ssize_t size = dns_received(fd, inner, sizeof(from), received, flags);
+  if (message.msg_name != nullptr) {
+    std::memcpy(message.msg_name, &from, std::min(message.msg_namelen, inner.msg_namelen));
+    message.msg_namelen = inner.msg_namelen;
+  }
+  message.msg_controllen = inner.msg_controllen;
+  message.msg_flags = inner.msg_flags;
+  return size;
 }
 
 /// The same as recvfrom().
