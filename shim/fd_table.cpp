@@ -357,6 +357,9 @@ void FdTable::release_locked(int fd, FdEntry& entry, Close how) noexcept {
     }
     drop_reference(*connection);
   }
+  if (DnsLink* link = entry.dns.exchange(nullptr, std::memory_order_acq_rel)) {
+    drop(*link);
+  }
 }
 
 void FdTable::release(int fd, Close how) noexcept {
@@ -415,6 +418,10 @@ void FdTable::duplicate(int original, int copy) noexcept {
   if (connection != nullptr) {
     ++connection->references;
     to->connection.store(connection, std::memory_order_release);
+  }
+  if (DnsLink* link = source->dns.load(std::memory_order_relaxed)) {
+    share(*link);
+    to->dns.store(link, std::memory_order_release);
   }
   const int next = source->next_duplicate.load(std::memory_order_relaxed);
   to->next_duplicate.store(next == 0 ? original + 1 : next, std::memory_order_relaxed);

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "connection.hpp"
+#include "dns_link.hpp"
 #include "host_guard.hpp"
 #include "mapped_pool.hpp"
 
@@ -25,10 +26,12 @@ struct FdEntry {
   std::atomic<std::uint32_t> registrations{0};  ///< head of its epoll registrations, index + 1
   std::atomic<std::int32_t> next_duplicate{0};  ///< ring of duplicates: descriptor + 1; 0: alone
   std::atomic<FdKind> kind{FdKind::other};
+  std::atomic<DnsLink*> dns{nullptr};  ///< when it speaks with a resolver
 
   [[nodiscard]] bool is_followed() const noexcept {
     return kind.load(std::memory_order_relaxed) != FdKind::other ||
            connection.load(std::memory_order_relaxed) != nullptr ||
+           dns.load(std::memory_order_relaxed) != nullptr ||
            next_duplicate.load(std::memory_order_relaxed) != 0;
   }
 };
@@ -39,6 +42,8 @@ class FdTable {
 
   /// Null for a descriptor nothing was ever noted of. Lock-free.
   [[nodiscard]] FdEntry* find(int fd) const noexcept;
+  /// The same, made if need be; null when there is no memory. Lock-free.
+  [[nodiscard]] FdEntry* make(int fd) noexcept;
   /// The connection of a descriptor, unless spent. Lock-free; does not look at the file behind it.
   [[nodiscard]] Connection* connection(int fd) const noexcept;
   /// The same, after checking that the descriptor still is the file it was (a close that we did not
@@ -128,7 +133,6 @@ class FdTable {
 
   enum class Close : std::uint8_t { seen, unseen };
 
-  [[nodiscard]] FdEntry* make(int fd) noexcept;
   [[nodiscard]] PendingHandshake* reserve_handshake() noexcept;
   void leave_ring(int fd, FdEntry& entry) noexcept;
   void drop_stale_duplicates(int fd, ino_t inode) noexcept;

@@ -6,6 +6,7 @@
 
 #include "socks64/sockaddr.hpp"
 
+#include "dns_link.hpp"
 #include "fd_table.hpp"
 #include "gateway_connect.hpp"
 #include "gateway_link.hpp"
@@ -76,6 +77,9 @@ S64_EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
   if (Connection* connection = fd_table().verified_connection(fd)) {
     return connect_again(fd, *connection, address, length);
   }
+  if (const std::optional<int> done = dns_connect(fd, address, length)) {
+    return *done;
+  }
   const Result<Endpoint> destination = from_sockaddr(address, length);
   if (!destination) {
     return libc::connect(fd, address, length);  // another family, or an error that the kernel names
@@ -109,6 +113,11 @@ S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* l
 }
 
 S64_EXPORT int getpeername(int fd, sockaddr* address, socklen_t* length) noexcept {
+  if (any_dns_link()) {
+    if (const std::optional<int> done = dns_getpeername(fd, address, length)) {
+      return *done;
+    }
+  }
   Connection* connection =
       fd_table().any_connection() ? fd_table().verified_connection(fd) : nullptr;
   if (connection == nullptr || address == nullptr || length == nullptr) {

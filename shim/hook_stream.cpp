@@ -1,13 +1,18 @@
 // I/O. On a socket whose handshake is pending the first read or write finishes it: for waiters that
 // no hook saw, for programs that do not wait at all. Everything else costs one relaxed load. Sends
-// with an address are judged first: no datagram ever goes to a fake.
+// with an address are judged first: no datagram ever goes to a fake. Queries to a resolver never
+// leave: see dns_link.cpp.
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <optional>
 #include <sys/ioctl.h>
 
 #include "socks64/sockaddr.hpp"
 
+#include "dns_link.hpp"
 #include "fd_table.hpp"
 #include "gateway_connect.hpp"
 #include "gateway_link.hpp"
@@ -77,6 +82,52 @@ int without_fast_open(int fd, int flags) noexcept {
                                                                              : flags;
 }
 
+/// Reads a datagram and shows who sent it. The sender is asked for in full, whatever room the
+/// program has for it.
+ssize_t receive(int fd, msghdr& message, int flags) noexcept {
+  sockaddr_storage from{};
+  msghdr inner = message;
+  inner.msg_name = &from;
+  inner.msg_namelen = sizeof(from);
+  const ssize_t received = libc::recvmsg(fd, &inner, flags);
+  if (received < 0) {
+    return received;
+  }
+  const ssize_t size = dns_received(fd, inner, sizeof(from), received, flags);
+  if (message.msg_name != nullptr) {
+    std::memcpy(message.msg_name, &from, std::min(message.msg_namelen, inner.msg_namelen));
+    message.msg_namelen = inner.msg_namelen;
+  }
+  message.msg_controllen = inner.msg_controllen;
+  message.msg_flags = inner.msg_flags;
+  return size;
+}
+
+/// The same as recvfrom().
+ssize_t receive(int fd, void* buffer, std::size_t size, int flags, sockaddr* address,
+                socklen_t* length) noexcept {
+  iovec part{buffer, size};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_name = length != nullptr ? address : nullptr;
+  message.msg_namelen = message.msg_name != nullptr ? *length : 0;
+  const ssize_t received = receive(fd, message, flags);
+  if (received >= 0 && message.msg_name != nullptr) {
+    *length = message.msg_namelen;
+  }
+  return received;
+}
+
+bool any_may_be_dns(const mmsghdr* messages, unsigned count) noexcept {
+  for (unsigned i = 0; i < count; ++i) {
+    if (may_be_dns(messages[i].msg_hdr.msg_name, messages[i].msg_hdr.msg_namelen)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 S64_EXPORT ssize_t read(int fd, void* buffer, std::size_t size) {
@@ -84,6 +135,11 @@ S64_EXPORT ssize_t read(int fd, void* buffer, std::size_t size) {
 }
 
 S64_EXPORT ssize_t write(int fd, const void* buffer, std::size_t size) {
+  if (any_dns_link()) {
+    if (const std::optional<ssize_t> done = dns_write(fd, buffer, size, 0)) {
+      return *done;
+    }
+  }
   return may_write(fd) ? libc::write(fd, buffer, size) : -1;
 }
 
@@ -92,6 +148,14 @@ S64_EXPORT ssize_t readv(int fd, const iovec* parts, int count) {
 }
 
 S64_EXPORT ssize_t writev(int fd, const iovec* parts, int count) {
+  if (any_dns_link() && parts != nullptr && count > 0) {
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(parts);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    message.msg_iovlen = static_cast<std::size_t>(count);
+    if (const std::optional<ssize_t> done = dns_sendmsg(fd, message, 0)) {
+      return *done;
+    }
+  }
   return may_write(fd) ? libc::writev(fd, parts, count) : -1;
 }
 
@@ -101,25 +165,71 @@ S64_EXPORT ssize_t recv(int fd, void* buffer, std::size_t size, int flags) {
 
 S64_EXPORT ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* address,
                             socklen_t* length) {
-  return may_read(fd, flags) ? libc::recvfrom(fd, buffer, size, flags, address, length) : -1;
+  if (!may_read(fd, flags)) {
+    return -1;
+  }
+  return any_dns_link() ? receive(fd, buffer, size, flags, address, length)
+                        : libc::recvfrom(fd, buffer, size, flags, address, length);
 }
 
 S64_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
-  return may_read(fd, flags) ? libc::recvmsg(fd, message, flags) : -1;
+  if (!may_read(fd, flags)) {
+    return -1;
+  }
+  return any_dns_link() && message != nullptr ? receive(fd, *message, flags)
+                                              : libc::recvmsg(fd, message, flags);
 }
 
-S64_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags flags,
+S64_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags batch_flags,
                         timespec* timeout) {
-  return may_read(fd, static_cast<int>(flags)) ? libc::recvmmsg(fd, messages, count, flags, timeout)
-                                               : -1;
+  const int flags = static_cast<int>(batch_flags);
+  if (!may_read(fd, flags)) {
+    return -1;
+  }
+  if (!any_dns_link() || messages == nullptr) {
+    return libc::recvmmsg(fd, messages, count, batch_flags, timeout);
+  }
+  // The kernel overwrites the room for the addresses; it takes no more than so many at a time.
+  constexpr unsigned most = 1024;
+  std::array<std::uint8_t, most> rooms;
+  count = std::min(count, most);
+  for (unsigned i = 0; i < count; ++i) {
+    const msghdr& header = messages[i].msg_hdr;
+    rooms[i] = static_cast<std::uint8_t>(
+        header.msg_name == nullptr ? 0 : std::min<socklen_t>(header.msg_namelen, 255));
+  }
+  const int received = libc::recvmmsg(fd, messages, count, batch_flags, timeout);
+  for (int i = 0; i < received; ++i) {
+    messages[i].msg_len = static_cast<unsigned>(
+        dns_received(fd, messages[i].msg_hdr, rooms[static_cast<std::size_t>(i)],
+                     static_cast<ssize_t>(messages[i].msg_len), flags));
+  }
+  return received;
 }
 
 S64_EXPORT ssize_t send(int fd, const void* buffer, std::size_t size, int flags) {
+  if (any_dns_link()) {
+    if (const std::optional<ssize_t> done = dns_write(fd, buffer, size, flags)) {
+      return *done;
+    }
+  }
   return may_write(fd, flags) ? libc::send(fd, buffer, size, flags) : -1;
 }
 
 S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flags,
                           const sockaddr* address, socklen_t length) {
+  if (may_be_dns(address, length)) {
+    iovec part{const_cast<void*>(buffer), size};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    msghdr message{};
+    message.msg_name =
+        const_cast<sockaddr*>(address);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    message.msg_namelen = address != nullptr ? length : 0;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    if (const std::optional<ssize_t> done = dns_sendmsg(fd, message, flags)) {
+      return *done;
+    }
+  }
   if (!may_send_to(fd, address, length, flags) || !may_write(fd, flags)) {
     return -1;
   }
@@ -127,6 +237,11 @@ S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flag
 }
 
 S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+  if (message != nullptr && may_be_dns(message->msg_name, message->msg_namelen)) {
+    if (const std::optional<ssize_t> done = dns_sendmsg(fd, *message, flags)) {
+      return *done;
+    }
+  }
   if (message != nullptr && !may_send_to(fd, message->msg_name, message->msg_namelen, flags)) {
     return -1;
   }
@@ -137,6 +252,22 @@ S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 // next call.
 S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags batch_flags) {
   const int flags = static_cast<int>(batch_flags);
+  if (messages != nullptr && any_may_be_dns(messages, count)) {
+    ErrnoGuard guard;
+    unsigned sent = 0;
+    for (ssize_t size = 0; sent < count; ++sent) {
+      size = sendmsg(fd, &messages[sent].msg_hdr, flags);
+      if (size < 0) {
+        break;
+      }
+      messages[sent].msg_len = static_cast<unsigned>(size);
+    }
+    if (sent != 0 || count == 0) {
+      return static_cast<int>(sent);
+    }
+    guard.set(errno);
+    return -1;
+  }
   unsigned allowed = 0;
   if (messages != nullptr) {
     ErrnoGuard guard;
@@ -229,7 +360,11 @@ S64_EXPORT ssize_t __recv_chk(int fd, void* buffer, std::size_t size, std::size_
 
 S64_EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, std::size_t size, std::size_t room,
                                   int flags, sockaddr* address, socklen_t* length) {
-  return may_read(fd, flags) ? libc::__recvfrom_chk(fd, buffer, size, room, flags, address, length)
-                             : -1;
+  if (!may_read(fd, flags)) {
+    return -1;
+  }
+  return any_dns_link() && size <= room
+             ? receive(fd, buffer, size, flags, address, length)
+             : libc::__recvfrom_chk(fd, buffer, size, room, flags, address, length);
 }
 #endif

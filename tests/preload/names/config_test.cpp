@@ -37,6 +37,22 @@ TEST(ShimConfig, Defaults) {
   EXPECT_EQ("", config.gateway.credentials().user);
 }
 
+TEST(ShimConfig, Dns) {
+  Config config;
+  EXPECT_EQ(DnsMode::answer, config.dns);
+  for (const auto& [text, mode] : {std::pair{"gateway", DnsMode::gateway},
+                                   {"refuse", DnsMode::refuse},
+                                   {"direct", DnsMode::direct},
+                                   {"answer", DnsMode::answer}}) {
+    EXPECT_TRUE(set_option(config, "PLACE", "dns", text));
+    EXPECT_EQ(mode, config.dns);
+  }
+  for (const char* text : {"", "Answer", "on", "8.8.8.8"}) {
+    EXPECT_EQ(std::string("PLACE: expected answer, gateway, refuse or direct, not '") + text + "'",
+              problem_of("dns", text));
+  }
+}
+
 struct GoodUrl {
   const char* url;
   const char* endpoint;

@@ -1,0 +1,115 @@
+"""S2: queries by datagram sockets of every style are answered in the process, and nothing leaves it."""
+
+from dns_case import DnsCase, main
+from probe_case import FORMS, IPV4, IPV6
+
+BOTH = {"IPv4": IPV4, "IPv6": IPV6}
+WITH_ADDRESS = ("sendto", "sendmsg", "sendmmsg")
+WITH_SENDER = ("recvfrom", "recvmsg", "recvmmsg")
+SENDERS = ("send", "write", "writev") + WITH_ADDRESS
+RECEIVERS = ("recv", "read") + WITH_SENDER
+WAITERS = ("poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait", "epoll_pwait2")
+
+
+class Datagrams(DnsCase):
+    def tearDown(self):
+        super().tearDown()
+        self.assert_nothing_sent()
+
+    def test_a_connected_socket_gets_its_answer(self):
+        for form, environment in FORMS.items():
+            with self.subTest(form=form):
+                self.probe_all([("datagram_connected", send, receive) for send in SENDERS for receive in RECEIVERS],
+                               environment=environment)
+
+    def test_an_unconnected_socket_gets_its_answer_from_the_resolver_it_asked(self):
+        for form, environment in FORMS.items():
+            with self.subTest(form=form):
+                self.probe_all([("datagram_unconnected", send, receive, *bound) for send in WITH_ADDRESS
+                                for receive in WITH_SENDER for bound in ((), ("bound",))], environment=environment)
+
+    def test_readiness_is_the_kernels(self):
+        for form, environment in BOTH.items():
+            with self.subTest(form=form):
+                self.probe_all([("datagram_readiness", waiter) for waiter in WAITERS], environment=environment)
+        self.probe("datagram_receive_timeout")
+
+    def test_one_socket_may_ask_several_resolvers(self):
+        for environment in BOTH.values():
+            self.probe("datagram_several_resolvers", environment=environment)
+
+    def test_a_hundred_queries_at_once(self):
+        self.probe_in_all_forms("datagram_many")
+
+    def test_short_buffers_are_cut_as_the_kernel_cuts_them(self):
+        self.probe_in_all_forms("datagram_truncation")
+
+    def test_what_is_no_query_is_refused(self):
+        self.probe_in_all_forms("datagram_not_dns")
+
+    def test_other_types_are_empty_and_wrong_questions_answered(self):
+        self.probe("datagram_others", 0)
+
+    def test_duplicates_and_reused_numbers(self):
+        self.probe("datagram_duplicates")
+
+    def test_parent_and_child_ask_on_one_socket(self):
+        for environment in BOTH.values():
+            self.probe("datagram_after_fork", environment=environment)
+
+    def test_a_socket_may_be_connected_anew(self):
+        self.probe("datagram_reconnected")
+
+    def test_a_query_sent_past_libc_is_answered_when_it_is_read(self):
+        self.probe_in_all_forms("datagram_sent_past_libc")
+
+    def test_a_configuration_that_cannot_be_used_does_not_let_queries_out(self):
+        self.probe("datagram_connected", "send", "recv", environment={"SOCKS64_TIMEOUT": "never"})
+
+
+class Resolvers(DnsCase):
+    """Which addresses of this host are a resolver: /etc/resolv.conf knows."""
+
+    def test_one_on_this_host_is_answered_for(self):
+        self.probe("datagram_local", "127.0.0.53", "answered")
+        self.assert_nothing_sent()
+
+    def test_another_server_on_this_host_is_reached(self):
+        for address in ("127.0.0.54", "127.0.0.1", "::1"):
+            self.probe("datagram_local", address, "reached")
+
+    def test_without_any_it_is_this_host(self):
+        self.write_resolv_conf("# nothing\n")
+        for address in ("127.0.0.1", "::1"):
+            self.probe("datagram_local", address, "answered")
+        self.probe("datagram_local", "127.0.0.53", "reached")
+
+
+class Modes(DnsCase):
+    def test_refuse(self):
+        for udp in ("refuse", "direct"):
+            refuse = {"SOCKS64_DNS": "refuse", "SOCKS64_UDP": udp}
+            self.probe("datagram_refused", environment=refuse)
+            self.probe("datagram_refused", environment={**refuse, **IPV6})
+            self.probe("datagram_refused", "127.0.0.53", environment=refuse)
+        self.assert_nothing_sent()
+
+    def test_direct(self):
+        for target, environment in (("192.0.2.1", IPV4), ("2001:db8::1", IPV6)):
+            self.probe("datagram_direct", environment={**environment, "SOCKS64_DNS": "direct"})
+            self.assertIn(target, self.sent())
+        self.probe("datagram_local", "127.0.0.53", "reached", environment={"SOCKS64_DNS": "direct"})
+
+    def test_gateway_sends_clients_to_tcp_for_what_is_no_address(self):
+        self.probe("datagram_others", 1, environment={"SOCKS64_DNS": "gateway"})
+        self.probe("datagram_others", 0, environment={"SOCKS64_DNS": "gateway", "PROBE_TARGET": "127.0.0.53"})
+        self.assert_nothing_sent()
+
+    def test_the_sniffer_sees_what_leaves_without_the_library(self):
+        # Without this, silence would prove nothing.
+        self.probe("datagram_direct", preload=False)
+        self.assertIn("192.0.2.1", self.sent())
+
+
+if __name__ == "__main__":
+    main()
