@@ -11,6 +11,7 @@
 //   SOCKS64_UDP          udp          refuse (unless told) or direct: datagrams to other hosts
 //   SOCKS64_PIPELINING   pipelining   on or off (unless told)
 //   SOCKS64_LOG          log          off (unless told), error, info: one-line diagnostics on standard error
+//   SOCKS64_FOLLOW_EXEC  follow_exec  on (unless told) or off: programs started with another environment keep the shim
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
 // clang-format on
 //
@@ -66,6 +67,7 @@ struct Config {
   UdpMode udp = UdpMode::refuse;
   LogLevel log = LogLevel::off;
   bool pipelining = false;
+  bool follow_exec = true;
   /// Why this configuration cannot be used, the first reason found, naming the place
   /// ("SOCKS64_GATEWAY: ...",
   /// "/etc/socks64/socks64.conf:3: ..."). Never holds a password. Empty: it can be used.

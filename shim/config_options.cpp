@@ -67,6 +67,14 @@ bool set_pipelining(const Site& site, std::string_view text) noexcept {
   return true;
 }
 
+bool set_follow_exec(const Site& site, std::string_view text) noexcept {
+  if (text != "on" && text != "off") {
+    return site.problem("expected on or off, not ", shown(text));
+  }
+  site.config.follow_exec = text == "on";
+  return true;
+}
+
 bool set_log(const Site& site, std::string_view text) noexcept {
   if (text != "off" && text != "error" && text != "info") {
     site.config.log = LogLevel::error;  // whoever wanted to hear something wants to hear this
@@ -87,6 +95,7 @@ constinit const Option table[] = {
     {"timeout", "SOCKS64_TIMEOUT", set_timeout, once},
     {"udp", "SOCKS64_UDP", set_udp, once},
     {"pipelining", "SOCKS64_PIPELINING", set_pipelining, once},
+    {"follow_exec", "SOCKS64_FOLLOW_EXEC", set_follow_exec, once},
     {"log", "SOCKS64_LOG", set_log, once},
 };
 

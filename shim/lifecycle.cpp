@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 
 #include "diag.hpp"
+#include "exec_environment.hpp"
 #include "fake_ip_table.hpp"
 #include "fd_table.hpp"
 #include "hook_table.hpp"
@@ -42,7 +43,11 @@ void start() noexcept {
   const ErrnoGuard guard;
   note_process_id();
   Config& config = *new (config_storage) Config();
-  load_config(config, getauxval(AT_SECURE) != 0);
+  const bool secure = getauxval(AT_SECURE) != 0;
+  if (!remember_environment(secure)) {
+    config.problem.append("start-up: no memory for the settings that children have to keep");
+  }
+  load_config(config, secure);
   fake_ips().configure(config.fake_ipv4, config.fake_ipv6);
   // pthread_atfork may allocate, once; the table of handlers is libc's.
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
