@@ -15,6 +15,7 @@
 #include "config.hpp"
 #include "file_text.hpp"
 #include "library_path.hpp"
+#include "shared_table.hpp"
 
 namespace {
 
@@ -30,6 +31,7 @@ struct Options {
   std::string config;
   std::string log;
   bool verbose = false;
+  bool private_table = false;
   std::vector<std::string> command;
 };
 
@@ -60,6 +62,8 @@ int parse(int argc, char** argv, Options& options, bool& done) {
   app.add_option("--log", options.log, "Diagnostics on standard error: off, error or info")
       ->type_name("LEVEL");
   app.add_flag("-v,--verbose", options.verbose, "The same as --log info");
+  app.add_flag("--private-table", options.private_table,
+               "Every program has fake addresses of its own, instead of one table for all");
   app.footer(
       "Without -g: SOCKS64_GATEWAY, then the configuration file, then socks5://127.0.0.1:1080.");
   try {
@@ -170,6 +174,10 @@ int main(int argc, char** argv) {
   std::string problem;
   const std::string library = socks64::socksify::find_library(problem);
   if (library.empty()) {
+    return fail(bad_usage, problem);
+  }
+  problem = socks64::socksify::share_table(!options.private_table, argc, argv);
+  if (!problem.empty()) {
     return fail(bad_usage, problem);
   }
   const char* const present = std::getenv("LD_PRELOAD");
