@@ -16,6 +16,7 @@
 //   SOCKS64_PIPELINING   pipelining   on or off (unless told)
 //   SOCKS64_LOG          log          off (unless told), error, info, explain: one-line diagnostics on standard
 //                                     error
+//   SOCKS64_FOLLOW_EXEC  follow_exec  on (unless told) or off: programs started with another environment keep the shim
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
 // clang-format on
 //
@@ -77,6 +78,7 @@ struct Config {
   LogLevel log = LogLevel::off;
   bool pipelining = false;
   Rules rules;
+  bool follow_exec = true;
   /// Why this configuration cannot be used, the first reason found, naming the place
   /// ("SOCKS64_GATEWAY: ...",
   /// "/etc/socks64/socks64.conf:3: ..."). Never holds a password. Empty: it can be used.

@@ -112,6 +112,14 @@ bool set_pipelining(const Site& site, std::string_view text) noexcept {
   return true;
 }
 
+bool set_follow_exec(const Site& site, std::string_view text) noexcept {
+  if (text != "on" && text != "off") {
+    return site.problem("expected on or off, not ", shown(text));
+  }
+  site.config.follow_exec = text == "on";
+  return true;
+}
+
 bool set_log(const Site& site, std::string_view text) noexcept {
   constexpr std::string_view names[] = {"off", "error", "info", "explain"};  // as LogLevel
   for (std::size_t i = 0; i < std::size(names); ++i) {
@@ -136,6 +144,7 @@ constinit const Option table[] = {
     {"rule", "SOCKS64_RULES", set_rule, many},
     {"dns", "SOCKS64_DNS", set_dns, once},
     {"pipelining", "SOCKS64_PIPELINING", set_pipelining, once},
+    {"follow_exec", "SOCKS64_FOLLOW_EXEC", set_follow_exec, once},
     {"log", "SOCKS64_LOG", set_log, once},
 };
 

@@ -6,6 +6,9 @@
 // anonymous, therefore it ends with the family and an exec'd program starts with an empty one, as
 // RFC 3089 section 3 wants the table: local, independent of other applications. It costs no memory
 // until names arrive (MAP_NORESERVE; pages appear when touched), and is left out of core dumps.
+// Under socksify the same memory is a file's (table_file.cpp), and a tree of programs shares it; to
+// touch a page of a file on a full filesystem raises SIGBUS, so each is asked for first
+// (present()).
 //
 // Why no lock. A process of the family may be killed at any instruction, and a signal handler may
 // interrupt any other. A lock in shared memory would need an owner, a way to find out that the
@@ -32,8 +35,9 @@
 // addresses.
 //
 // The mapping is writable by every process of the family, also by one that dropped privileges: the
-// offsets found in it are checked before they are followed, so that a process which scribbles there
-// can spoil names, but cannot make another one read outside of the mapping.
+// offsets found in it are checked before they are followed, and a search gives up after max_probes,
+// so that a process which scribbles there can spoil names, but cannot make another one read outside
+// of the mapping, or search for long. All zero is an empty table.
 #include "fake_ip_table.hpp"
 
 #include <algorithm>
@@ -58,6 +62,10 @@ constexpr std::size_t max_record = 1 + DomainName::max_size;
 constexpr unsigned offset_bits = 25;
 constexpr std::uint32_t offset_mask = (1U << offset_bits) - 1;
 static_assert(max_arena / unit <= offset_mask);
+
+// Runs of used slots stay below two thousand in the largest table that is full to seven eighths,
+// and a range of 2^16 can be searched whole.
+constexpr std::uint32_t max_probes = 1U << 16;
 
 using Word = std::atomic<std::uint32_t>;
 static_assert(Word::is_always_lock_free, "the words are shared between processes");
@@ -105,6 +113,13 @@ std::uint64_t hash_of(const Spelling& name, std::uint64_t seed) noexcept {
   return hash ^ (hash >> 29);
 }
 
+std::size_t range_size(const Prefix& prefix) noexcept {
+  const unsigned bits = (prefix.network().is_v4() ? 32U : 128U) - prefix.length();
+  return bits >= 24 ? std::size_t{1} << 24 : std::size_t{1} << bits;
+}
+
+}  // namespace
+
 std::uint64_t fresh_seed() noexcept {
   const ErrnoGuard guard;
   std::uint64_t seed = 0;
@@ -118,8 +133,6 @@ std::uint64_t fresh_seed() noexcept {
   return seed;
 }
 
-/// What our mapping may take of the address space: all of it where there is no limit, else a
-/// sixteenth, because the limit was set for the program and not for us.
 std::size_t address_space_budget() noexcept {
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
@@ -127,13 +140,6 @@ std::size_t address_space_budget() noexcept {
   }
   return static_cast<std::size_t>(limit.rlim_cur / 16);
 }
-
-std::size_t range_size(const Prefix& prefix) noexcept {
-  const unsigned bits = (prefix.network().is_v4() ? 32U : 128U) - prefix.length();
-  return bits >= 24 ? std::size_t{1} << 24 : std::size_t{1} << bits;
-}
-
-}  // namespace
 
 struct FakeIpTable::Record {
   std::uint8_t size;
@@ -143,9 +149,8 @@ struct FakeIpTable::Record {
 // Words that are written often have a cache line of their own.
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct alignas(64) FakeIpTable::Shared {
-  std::uint64_t seed;
   Word names;                  ///< entries published
-  alignas(64) Word next_unit;  ///< where the next record goes
+  alignas(64) Word next_unit;  ///< where the next record goes; 0 is read as 1
   alignas(64) Word slots[1];   ///< `slots_` words, then the arena
 
   [[nodiscard]] char* arena(std::uint32_t slot_count) noexcept {
@@ -158,34 +163,97 @@ FakeIpTable& fake_ips() noexcept {
   return table;
 }
 
-void FakeIpTable::configure(const Prefix& ipv4, const Prefix& ipv6) noexcept {
+TableLayout FakeIpTable::layout_of(std::uint32_t slots) noexcept {
+  if (slots < 16 || slots > max_slots || (slots & (slots - 1)) != 0) {
+    return {};
+  }
+  const std::size_t arena =
+      std::min(max_arena, (std::size_t{slots} + 1) * units_of(max_record) * unit);
+  return {slots, static_cast<std::uint32_t>(arena / unit),
+          sizeof(Shared) + slots * sizeof(Word) + arena};
+}
+
+TableLayout FakeIpTable::layout_for(const Prefix& ipv4, const Prefix& ipv6,
+                                    std::size_t budget) noexcept {
+  auto slots = static_cast<std::uint32_t>(
+      std::min({std::size_t{max_slots}, range_size(ipv4), range_size(ipv6)}));
+  for (; slots >= 16; slots /= 2) {
+    const TableLayout layout = layout_of(slots);
+    if (layout.size <= budget) {
+      return layout;
+    }
+  }
+  return {};
+}
+
+void FakeIpTable::use(void* memory, const TableLayout& layout, std::uint64_t seed) noexcept {
+  shared_ = static_cast<Shared*>(memory);
+  seed_ = seed;
+  slots_ = layout.slots;
+  limit_ = std::min(max_names, layout.slots - layout.slots / 8);
+  arena_units_ = layout.arena_units;
+}
+
+void FakeIpTable::configure(const Prefix& ipv4, const Prefix& ipv6, bool beside) noexcept {
   const ErrnoGuard guard;
   ipv4_ = ipv4;
   ipv6_ = ipv6;
   configured_ = true;
 
-  std::size_t slots = std::min({std::size_t{max_slots}, range_size(ipv4), range_size(ipv6)});
-  const std::size_t budget = address_space_budget();
-  for (; slots >= 16; slots /= 2) {
-    const std::size_t arena = std::min(max_arena, (slots + 1) * units_of(max_record) * unit);
-    const std::size_t size = sizeof(Shared) + slots * sizeof(Word) + arena;
-    if (size > budget) {
-      continue;
-    }
-    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-      continue;
-    }
-    madvise(memory, size, MADV_DONTDUMP);
-    shared_ = static_cast<Shared*>(memory);  // zero pages: every word is 0, and that is "free"
-    shared_->seed = fresh_seed();
-    shared_->next_unit.store(1, std::memory_order_relaxed);  // offset 0 would read as "free"
-    slots_ = static_cast<std::uint32_t>(slots);
-    limit_ = static_cast<std::uint32_t>(std::min<std::size_t>(max_names, slots - slots / 8));
-    arena_units_ = static_cast<std::uint32_t>(arena / unit);
-    return;
+  const TableLayout largest = layout_for(ipv4, ipv6, SIZE_MAX);
+  if (beside && std::min(range_size(ipv4), range_size(ipv6)) >= std::size_t{2} * largest.slots) {
+    base_ = largest.slots;
   }
+  TableLayout layout = layout_for(ipv4, ipv6, address_space_budget());
+  for (; layout.slots != 0; layout = layout_of(layout.slots / 2)) {
+    void* memory = mmap(nullptr, layout.size, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory != MAP_FAILED) {
+      madvise(memory, layout.size, MADV_DONTDUMP);
+      use(memory, layout, fresh_seed());
+      return;
+    }
+  }
+}
+
+void FakeIpTable::configure(const Prefix& ipv4, const Prefix& ipv6,
+                            const MappedTable& table) noexcept {
+  ipv4_ = ipv4;
+  ipv6_ = ipv6;
+  configured_ = true;
+  in_file_ = true;
+  const long page = sysconf(_SC_PAGESIZE);
+  while ((1L << page_shift_) < page) {
+    ++page_shift_;
+  }
+  use(table.memory, table.layout, table.seed);
+}
+
+// Whether the pages of [from, from + size) can be touched. Once there, a page of a file stays.
+bool FakeIpTable::present(const void* from, std::size_t size) const noexcept {
+  if (!in_file_) [[likely]] {
+    return true;
+  }
+  constexpr int populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14
+  auto* const start = reinterpret_cast<char*>(shared_);
+  const auto offset = static_cast<std::size_t>(static_cast<const char*>(from) - start);
+  const std::size_t last = (offset + size - 1) >> page_shift_;
+  for (std::size_t page = offset >> page_shift_; page <= last; ++page) {
+    std::atomic<std::uint32_t>& bits = present_[page / 32];
+    const std::uint32_t bit = 1U << (page % 32);
+    if ((bits.load(std::memory_order_relaxed) & bit) != 0) {
+      continue;
+    }
+    const ErrnoGuard guard;
+    // A kernel that does not know the question leaves us to find out.
+    if (madvise(start + (page << page_shift_), std::size_t{1} << page_shift_, populate_write) !=
+            0 &&
+        (errno == EFAULT || errno == ENOMEM)) {
+      return false;
+    }
+    bits.fetch_or(bit, std::memory_order_relaxed);
+  }
+  return true;
 }
 
 bool FakeIpTable::covers(const IpAddress& address) const noexcept {
@@ -198,7 +266,8 @@ const FakeIpTable::Record* FakeIpTable::record_at(std::uint32_t entry) const noe
   if (offset == 0 || offset + units_of(max_record) > arena_units_) {
     return nullptr;
   }
-  return reinterpret_cast<const Record*>(shared_->arena(slots_) + offset * unit);
+  const char* const record = shared_->arena(slots_) + offset * unit;
+  return present(record, max_record) ? reinterpret_cast<const Record*>(record) : nullptr;
 }
 
 // The bytes are plain memory: nobody else knows of them until the slot is published, with release.
@@ -206,15 +275,21 @@ const FakeIpTable::Record* FakeIpTable::record_at(std::uint32_t entry) const noe
 // ours.
 std::uint32_t FakeIpTable::add_record(std::string_view name) noexcept {
   const std::uint32_t size = units_of(1 + name.size());
-  std::uint32_t start = shared_->next_unit.load(std::memory_order_relaxed);
+  std::uint32_t next = shared_->next_unit.load(std::memory_order_relaxed);
+  std::uint32_t start = 0;
   do {
+    start = next == 0 ? 1 : next;  // offset 0 would read as "free"
     // Every record could have the longest name: readers rely on it for their check of bounds.
-    if (start == 0 || start > arena_units_ - units_of(max_record)) {
+    if (start > arena_units_ - units_of(max_record)) {
       return 0;
     }
-  } while (!shared_->next_unit.compare_exchange_weak(start, start + size, std::memory_order_acquire,
+  } while (!shared_->next_unit.compare_exchange_weak(next, start + size, std::memory_order_acquire,
                                                      std::memory_order_relaxed));
   char* record = shared_->arena(slots_) + start * unit;
+  if (!present(record, max_record)) {
+    give_back(start, name.size());
+    return 0;
+  }
   record[0] = static_cast<char>(name.size());
   std::memcpy(record + 1, name.data(), name.size());
   return start;
@@ -228,6 +303,7 @@ void FakeIpTable::give_back(std::uint32_t record, std::size_t size) noexcept {
 }
 
 IpAddress FakeIpTable::address_of(std::uint32_t slot, Family family) const noexcept {
+  slot += base_;
   if (family == Family::ipv4) {
     return IpAddress::v4(ipv4_.network().v4_value() + slot);
   }
@@ -245,17 +321,21 @@ Result<IpAddress> FakeIpTable::fake_for(std::string_view name, Family family) no
   if (!canonical(name, spelling)) {
     return Errc::bad_name;
   }
-  if (shared_ == nullptr) {
+  if (shared_ == nullptr || !present(shared_, sizeof(Shared))) {
     return Errc::no_space;
   }
   const std::string_view wanted = spelling.view();
-  const std::uint64_t hash = hash_of(spelling, shared_->seed);
+  const std::uint64_t hash = hash_of(spelling, seed_);
   const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 57) << offset_bits;
   std::uint32_t slot = static_cast<std::uint32_t>(hash) & (slots_ - 1);
   std::uint32_t record = 0;
-  for (std::uint32_t probes = 0; probes < slots_; ++probes, slot = (slot + 1) & (slots_ - 1)) {
+  const std::uint32_t bound = std::min(slots_, max_probes);
+  for (std::uint32_t probes = 0; probes < bound; ++probes, slot = (slot + 1) & (slots_ - 1)) {
     if (slot == 0) {
       continue;  // the network's own address
+    }
+    if (!present(&shared_->slots[slot], sizeof(Word))) {
+      return Errc::no_space;
     }
     std::uint32_t entry = shared_->slots[slot].load(std::memory_order_acquire);
     if (entry == 0) {
@@ -299,10 +379,14 @@ Result<DomainName> FakeIpTable::name_of(const IpAddress& address) const noexcept
   std::uint64_t slot = 0;
   for (std::size_t i = 0; i < octets.size(); ++i) {
     slot = slot << 8 | static_cast<std::uint8_t>(octets[i] ^ network[i]);
-    if (slot >= slots_) {
+    if (slot >= std::uint64_t{base_} + slots_) {
       return Errc::bad_address;
     }
   }
+  if (slot < base_ || !present(&shared_->slots[slot - base_], sizeof(Word))) {
+    return Errc::bad_address;
+  }
+  slot -= base_;
   const Record* record = record_at(shared_->slots[slot].load(std::memory_order_acquire));
   if (record == nullptr) {
     return Errc::bad_address;

@@ -5,11 +5,14 @@
 #include <sched.h>
 #include <sys/auxv.h>
 
+#include "config_site.hpp"
 #include "diag.hpp"
+#include "exec_environment.hpp"
 #include "fake_ip_table.hpp"
 #include "fd_table.hpp"
 #include "hook_table.hpp"
 #include "host_guard.hpp"
+#include "table_file.hpp"
 
 namespace socks64::shim {
 
@@ -38,12 +41,41 @@ void after_fork_in_child() noexcept {
   fd_table().after_fork_in_child();
 }
 
+/// The table of the tree under socksify where SOCKS64_TABLE names one, else one of our own.
+void configure_table(Config& config) noexcept {
+  const std::string_view path = remembered_setting("SOCKS64_TABLE");
+  if (path.empty()) {
+    fake_ips().configure(config.fake_ipv4, config.fake_ipv6);
+    return;
+  }
+  MappedTable table;
+  std::string_view why;
+  const TableFile verdict =
+      map_table_file(path.data(), config.fake_ipv4, config.fake_ipv6, table, why);
+  if (verdict == TableFile::mapped) {
+    fake_ips().configure(config.fake_ipv4, config.fake_ipv6, table);
+    return;
+  }
+  fake_ips().configure(config.fake_ipv4, config.fake_ipv6, true);
+  if (verdict == TableFile::wrong) {
+    const Site site{config, "SOCKS64_TABLE"};
+    site.problem(shown(path), " ", why);
+  } else {
+    diagnose(LogLevel::info, {"SOCKS64_TABLE: ", path, " ", why,
+                              "; this program's fake addresses are known to itself alone"});
+  }
+}
+
 void start() noexcept {
   const ErrnoGuard guard;
   note_process_id();
   Config& config = *new (config_storage) Config();
-  load_config(config, getauxval(AT_SECURE) != 0);
-  fake_ips().configure(config.fake_ipv4, config.fake_ipv6);
+  const bool secure = getauxval(AT_SECURE) != 0;
+  if (!remember_environment(secure)) {
+    config.problem.append("start-up: no memory for the settings that children have to keep");
+  }
+  load_config(config, secure);
+  configure_table(config);
   // pthread_atfork may allocate, once; the table of handlers is libc's.
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }

@@ -179,6 +179,11 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   text("--udp", "--udp", line.udp, "MODE", "refuse or direct", "Traffic",
        "Datagrams to other hosts: refuse or direct");
 
+  app.add_flag("--private-table", line.private_table,
+               "Every program has fake addresses of its own, instead of one table for all that "
+               "PROGRAM starts")
+      ->group("Traffic");
+
   CLI::Option* const log =
       text("--log", "--log", line.log, "LEVEL", "off, error, info or explain", "Diagnosis",
            "What is told on standard error: off, error, info "

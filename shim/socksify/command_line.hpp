@@ -29,6 +29,7 @@ struct CommandLine {
   std::string udp;
   std::string log;
   bool explain = false;
+  bool private_table = false;
   std::string destination;  ///< of --test
   std::vector<std::string> command;
 };

@@ -16,6 +16,7 @@
 #include "library_path.hpp"
 #include "program_check.hpp"
 #include "settings.hpp"
+#include "shared_table.hpp"
 
 namespace {
 
@@ -94,6 +95,10 @@ int main(int argc, char** argv) {
   }
   if (line.explain) {
     warn_of_obstacles(line, library);
+  }
+  problem = share_table(!line.private_table, argc, argv);
+  if (!problem.empty()) {
+    return fail(bad_usage, problem);
   }
   setenv("LD_PRELOAD", preload.c_str(), 1);
   return run(line.command);

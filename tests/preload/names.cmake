@@ -14,7 +14,7 @@ add_executable(shim_unit_tests
   ${CMAKE_CURRENT_LIST_DIR}/rules/rules_test.cpp)
 target_sources(shim_unit_tests PRIVATE
   ${PROJECT_SOURCE_DIR}/shim/dns_answer.cpp ${PROJECT_SOURCE_DIR}/shim/fake_ip_table.cpp ${PROJECT_SOURCE_DIR}/shim/local_file.cpp
-  ${PROJECT_SOURCE_DIR}/shim/policy.cpp)
+  ${PROJECT_SOURCE_DIR}/shim/policy.cpp ${PROJECT_SOURCE_DIR}/shim/table_file.cpp)
 target_include_directories(shim_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/shim)
 target_compile_definitions(shim_unit_tests PRIVATE _GNU_SOURCE)
 target_link_libraries(shim_unit_tests PRIVATE socks64_shim_config socks64 socks64_warnings GTest::gtest_main Threads::Threads)
