@@ -12,6 +12,8 @@
 namespace socks64::socksify {
 namespace {
 
+constexpr std::size_t npos = std::string::npos;
+
 std::string value_of(const Environment& variable, const char* name) {
   const char* const value = variable(name);
   return value != nullptr ? value : "";
@@ -119,7 +121,9 @@ bool add_option(const char* option, const char* action, const std::vector<std::s
                 RuleList& rules, std::string& problem) {
   for (const std::string& target : targets) {
     const std::string rule = std::string(action) + " " + target;
-    if (const std::string wrong = judge(rule); !wrong.empty()) {
+    const bool one_word = !target.empty() && target.find_first_of(" \t\r\n\v\f") == npos;
+    const std::string wrong = one_word ? judge(rule) : "expected a name, an address block, or *";
+    if (!wrong.empty()) {
       problem = std::string(option) + ": " + wrong + ", in " + shown(target);
       return false;
     }

@@ -42,9 +42,9 @@ struct RuleSettings {
 /// added again.
 ///
 /// no_proxy as curl reads it: names and address blocks between commas or blanks; a leading "." or
-/// "*." means nothing, since every name stands for what is below it, too; "*" alone makes everything
-/// direct. What has no equivalent, a port behind a name say, is left out: it goes through the
-/// gateway.
+/// "*." means nothing, since every name stands for what is below it, too; "*" alone makes
+/// everything direct. What has no equivalent, a port behind a name say, is left out: it goes
+/// through the gateway.
 [[nodiscard]] RuleSettings collect_rules(const RuleOptions& options, const Environment& variable);
 
 }  // namespace socks64::socksify
