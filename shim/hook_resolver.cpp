@@ -19,6 +19,8 @@
 #include "hook_table.hpp"
 #include "host_guard.hpp"
 #include "lifecycle.hpp"
+#include "name_query.hpp"
+#include "policy.hpp"
 
 using namespace socks64;
 using namespace socks64::shim;
@@ -27,7 +29,12 @@ namespace {
 
 /// Whether the program's own resolver library is left to itself.
 bool is_untouched() noexcept {
-  return !ready() || config().dns == DnsMode::direct;
+  return !ready() || config().dns == DnsMode::direct || asks_libc_always(config());
+}
+
+/// The same for one name, which a rule may make direct.
+bool is_untouched(const char* name) noexcept {
+  return is_untouched() || (name != nullptr && is_for_libc(name));
 }
 
 /// One octet of a name in text form: `\.`, `\032` or itself (RFC 1035 section 5.1).
@@ -181,14 +188,14 @@ int ask_in(const char* name, const char* domain, int klass, int type, unsigned c
 
 S64_EXPORT int res_query(const char* name, int klass, int type, unsigned char* out,
                          int size) noexcept {
-  return is_untouched() ? libc::res_query(name, klass, type, out, size)
-                        : ask(name, klass, type, out, size, h_errno);
+  return is_untouched(name) ? libc::res_query(name, klass, type, out, size)
+                            : ask(name, klass, type, out, size, h_errno);
 }
 
 S64_EXPORT int res_search(const char* name, int klass, int type, unsigned char* out,
                           int size) noexcept {
-  return is_untouched() ? libc::res_search(name, klass, type, out, size)
-                        : ask(name, klass, type, out, size, h_errno);
+  return is_untouched(name) ? libc::res_search(name, klass, type, out, size)
+                            : ask(name, klass, type, out, size, h_errno);
 }
 
 S64_EXPORT int res_querydomain(const char* name, const char* domain, int klass, int type,
@@ -222,18 +229,18 @@ int ask_with(struct __res_state* state, const Ask& ask) noexcept {
 
 S64_EXPORT int res_nquery(struct __res_state* state, const char* name, int klass, int type,
                           unsigned char* out, int size) noexcept {
-  return is_untouched() ? libc::res_nquery(state, name, klass, type, out, size)
-                        : ask_with(state, [&](int& host_error) {
-                            return ask(name, klass, type, out, size, host_error);
-                          });
+  return is_untouched(name) ? libc::res_nquery(state, name, klass, type, out, size)
+                            : ask_with(state, [&](int& host_error) {
+                                return ask(name, klass, type, out, size, host_error);
+                              });
 }
 
 S64_EXPORT int res_nsearch(struct __res_state* state, const char* name, int klass, int type,
                            unsigned char* out, int size) noexcept {
-  return is_untouched() ? libc::res_nsearch(state, name, klass, type, out, size)
-                        : ask_with(state, [&](int& host_error) {
-                            return ask(name, klass, type, out, size, host_error);
-                          });
+  return is_untouched(name) ? libc::res_nsearch(state, name, klass, type, out, size)
+                            : ask_with(state, [&](int& host_error) {
+                                return ask(name, klass, type, out, size, host_error);
+                              });
 }
 
 S64_EXPORT int res_nquerydomain(struct __res_state* state, const char* name, const char* domain,
@@ -293,7 +300,8 @@ S64_EXPORT int __res_nsend(struct __res_state* state, const unsigned char* query
 // done. The notification is libc's too: asked for no lookup at all, it notifies at once, by the
 // signal or on the thread that the program wanted. The thread is libc's and not ours.
 S64_EXPORT int getaddrinfo_a(int mode, gaicb** list, int count, sigevent* event) noexcept {
-  if (!ready() || (mode != GAI_WAIT && mode != GAI_NOWAIT) || (list == nullptr && count > 0)) {
+  if (!ready() || asks_libc_always(config()) || (mode != GAI_WAIT && mode != GAI_NOWAIT) ||
+      (list == nullptr && count > 0)) {
     return libc::getaddrinfo_a(mode, list, count, event);
   }
   for (int i = 0; i < count; ++i) {

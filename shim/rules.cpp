@@ -41,8 +41,16 @@ bool read_ports(std::string_view text, Rule& rule) noexcept {
   return dash == npos || (read_port(part(text, dash + 1), rule.high) && rule.low <= rule.high);
 }
 
-/// "10.1", "1.2.3.256", "*.1": the last label of a name is never a number.
+std::string_view without_last_dot(std::string_view name) noexcept {
+  if (name.ends_with('.')) {
+    name.remove_suffix(1);
+  }
+  return name;
+}
+
+/// "10.1", "1.2.3.256", "192.168.": the last label of a name is never a number.
 bool ends_in_number(std::string_view host) noexcept {
+  host = without_last_dot(host);
   const std::size_t dot = host.rfind('.');
   const std::string_view last = dot == npos ? host : part(host, dot + 1);
   return !last.empty() &&
@@ -72,13 +80,6 @@ bool is_name(std::string_view name) noexcept {
     }
   }
   return label != 0;
-}
-
-std::string_view without_last_dot(std::string_view name) noexcept {
-  if (name.ends_with('.')) {
-    name.remove_suffix(1);
-  }
-  return name;
 }
 
 }  // namespace

@@ -174,6 +174,22 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   text("--config", "--config", line.config, "FILE", "a file name", "Gateway",
        "Read FILE instead of /etc/socks64/socks64.conf");
 
+  const auto targets = [&](const char* name, std::vector<std::string>& values_of_it,
+                           const char* description) {
+    CLI::Option* const option = app.add_option(name, values_of_it, description);
+    option->type_name("TARGET")->allow_extra_args(false)->group("Traffic");
+    return Valued{option, name, "a name, an address block, or *"};
+  };
+  const Valued direct = targets("--direct", line.direct,
+                                "Connect to TARGET without the gateway: a name and what is below "
+                                "it, an address block, each with :PORT or :LOW-HIGH. May be "
+                                "repeated");
+  const Valued only = targets("--only", line.only,
+                              "Connect to TARGET through the gateway, to everything else without. "
+                              "May be repeated");
+  app.add_flag("--ignore-no-proxy", line.ignore_no_proxy,
+               "Take no direct targets from the variables no_proxy and NO_PROXY")
+      ->group("Traffic");
   text("--dns", "--dns", line.dns, "MODE", "answer, gateway, refuse or direct", "Traffic",
        "Questions that the program itself asks of DNS servers: answer, gateway, refuse or direct");
   text("--udp", "--udp", line.udp, "MODE", "refuse or direct", "Traffic",
@@ -214,11 +230,14 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   app.set_version_flag("--version", "socksify " SOCKS64_VERSION, "Print the version and exit")
       ->group("Other");
   app.footer(
-      "\nWithout -g: SOCKS64_GATEWAY, then the configuration file, then socks5://127.0.0.1:1080.\n"
+      "\nWithout -g: SOCKS64_GATEWAY, then all_proxy, ALL_PROXY and SOCKS_SERVER where they mean "
+      "SOCKS 5,\nthen the configuration file, then socks5://127.0.0.1:1080.\n"
       "Exit status: the program's own; 126 or 127 when it cannot be run; 2 for a mistake in "
       "options or settings.");
   std::vector<Valued> all = valued;
   all.push_back(gateway_value);
+  all.push_back(direct);
+  all.push_back(only);
   if (const Valued* const empty = find_empty(all, argc, argv)) {
     return fail(bad_usage, got_nothing(*empty));
   }
@@ -238,6 +257,12 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   }
   if (std::count(line.gateways.begin(), line.gateways.end(), "") != 0) {
     return fail(bad_usage, got_nothing(gateway_value));
+  }
+  for (const auto& [targets_of_it, option] :
+       {std::pair(&line.direct, &direct), {&line.only, &only}}) {
+    if (std::count(targets_of_it->begin(), targets_of_it->end(), "") != 0) {
+      return fail(bad_usage, got_nothing(*option));
+    }
   }
   for (std::size_t i = 0; i < valued.size(); ++i) {
     if (valued[i].option->count() != 0 && values[i]->empty()) {

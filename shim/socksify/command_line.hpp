@@ -28,6 +28,9 @@ struct CommandLine {
   std::string dns;
   std::string udp;
   std::string log;
+  std::vector<std::string> direct;  ///< targets of rules, as rules.hpp says
+  std::vector<std::string> only;
+  bool ignore_no_proxy = false;
   bool explain = false;
   bool private_table = false;
   std::string destination;  ///< of --test

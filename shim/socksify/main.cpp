@@ -70,10 +70,16 @@ int main(int argc, char** argv) {
     return *status;
   }
   std::string problem;
-  std::vector<Setting> settings = settings_of(line, problem);
+  std::vector<std::string> remarks;
+  std::vector<Setting> settings = settings_of(line, remarks, problem);
   socks64::shim::Config config;
   if (!problem.empty() || !apply_settings(settings, config, problem)) {
     return fail(bad_usage, problem);
+  }
+  if (config.log != socks64::shim::LogLevel::off) {
+    for (const std::string& remark : remarks) {
+      std::fprintf(stderr, "socksify: %s\n", remark.c_str());
+    }
   }
   if (line.action == Action::test) {
     return test(line, config);

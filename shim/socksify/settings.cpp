@@ -9,6 +9,7 @@
 
 #include "config_options.hpp"
 #include "file_text.hpp"
+#include "proxy_environment.hpp"
 
 namespace socks64::socksify {
 namespace {
@@ -58,8 +59,27 @@ const char* variable(const char* name) {
 
 }  // namespace
 
-std::vector<Setting> settings_of(const CommandLine& line, std::string& problem) {
+std::vector<Setting> settings_of(const CommandLine& line, std::vector<std::string>& remarks,
+                                 std::string& problem) {
   std::vector<Setting> settings;
+  if (line.gateways.empty() && variable("SOCKS64_GATEWAY") == nullptr) {
+    const ProxyGateway proxy = find_proxy_gateway(variable);
+    remarks = proxy.remarks;
+    if (!proxy.url.empty() &&
+        !add(settings, proxy.variable.c_str(), "gateway", proxy.url, problem)) {
+      return {};
+    }
+  }
+  const RuleSettings rules =
+      collect_rules({line.direct, line.only, line.ignore_no_proxy}, variable);
+  remarks.insert(remarks.end(), rules.remarks.begin(), rules.remarks.end());
+  problem = rules.problem;
+  if (!problem.empty()) {
+    return {};
+  }
+  if (!rules.rules.empty()) {
+    settings.push_back({"SOCKS64_RULES", rules.rules});
+  }
   std::string gateways;
   for (const std::string& gateway : line.gateways) {
     std::vector<Setting> judged;

@@ -17,7 +17,11 @@ struct Setting {
 
 /// What the options say, as variables. Empty and `problem` when one is wrong: a mistake is better
 /// told here than by a connection that fails. An option that the shim does not know is wrong, too.
-[[nodiscard]] std::vector<Setting> settings_of(const CommandLine& line, std::string& problem);
+/// What the variables of other programs say (proxy_environment.hpp) is among them; `remarks` tells
+/// what of it was passed over.
+[[nodiscard]] std::vector<Setting> settings_of(const CommandLine& line,
+                                               std::vector<std::string>& remarks,
+                                               std::string& problem);
 
 /// Puts them into the environment, where the shim looks, and judges the whole as the shim will.
 /// False and `problem` when it cannot be used.

@@ -13,7 +13,8 @@ failures = 0
 
 
 def run(*arguments, **environment):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKS64_", "LD_"))}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKS64_", "LD_")) and name.lower() not in
+             ("all_proxy", "no_proxy", "socks_server", "socks5_server")}
     if PRELOADED:
         clean["LD_PRELOAD"] = ":".join(PRELOADED)
     clean.update({name: value for name, value in environment.items() if value is not None})

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <resolv.h>
 #include <unistd.h>
 
 #include "../connect/probe.h"
@@ -92,6 +93,53 @@ PROBE(resolve_by_all) {
   printf("returned %d ",
          gethostbyname_r(name, &entry, buffer, sizeof(buffer), &result, &host_error));
   tell_entry("gethostbyname_r", result, &host_error);
+}
+
+static void tell_records(const char* call, const unsigned char* message, int size) {
+  printf("%s: ", call);
+  if (size < 12) {
+    printf("%d, h_errno %d\n", size, h_errno);
+    return;
+  }
+  /* The first two octets are the query's random number. */
+  for (int i = 2; i < size; ++i)
+    printf("%02x", message[i]);
+  printf("\n");
+}
+
+/* records_by_all NAME: the resolver's own interface. */
+PROBE(records_by_all) {
+  static const int types[] = {ns_t_a, ns_t_aaaa, ns_t_txt};
+  unsigned char message[512];
+  for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); ++i) {
+    tell_records("res_query", message,
+                 res_query(argv[1], ns_c_in, types[i], message, sizeof(message)));
+    tell_records("res_search", message,
+                 res_search(argv[1], ns_c_in, types[i], message, sizeof(message)));
+    struct __res_state state;
+    memset(&state, 0, sizeof(state));
+    CHECK_EQ(res_ninit(&state), 0);
+    tell_records("res_nquery", message,
+                 res_nquery(&state, argv[1], ns_c_in, types[i], message, sizeof(message)));
+    tell_records("res_nsearch", message,
+                 res_nsearch(&state, argv[1], ns_c_in, types[i], message, sizeof(message)));
+    res_nclose(&state);
+  }
+}
+
+/* at_once_by_all NAME NAME...: getaddrinfo_a, which waits for all of them. */
+PROBE(at_once_by_all) {
+  struct gaicb requests[8] = {0}, *list[8];
+  CHECK(argc - 1 <= 8);
+  for (int i = 1; i < argc; ++i) {
+    requests[i - 1] = (struct gaicb){.ar_name = argv[i], .ar_service = "80"};
+    list[i - 1] = &requests[i - 1];
+  }
+  CHECK_EQ(getaddrinfo_a(GAI_WAIT, list, argc - 1, NULL), 0);
+  for (int i = 1; i < argc; ++i) {
+    const int error = gai_error(&requests[i - 1]);
+    tell_list(argv[i], error, requests[i - 1].ar_result);
+  }
 }
 
 /* name_by_all ADDRESS */

@@ -72,6 +72,8 @@ TEST(Rules, EveryWrongRuleIsToldFromTheOthers) {
       {"direct 10.0.0.1/8", block},
       {"direct 10", block},
       {"direct 10.1", block},
+      {"direct 192.168.", block},
+      {"direct 10.0.0.1.", block},
       {"direct 1.2.3.256", block},
       {"direct 1.2.3.4.5", block},
       {"direct 010.0.0.1", block},

@@ -126,6 +126,17 @@ class Names(RulesCase):
         self.assertIn("web.lab.test", self.names.asked)
         self.assertEqual(self.gateway.accepted, 0)
 
+    def test_a_direct_names_records_and_simultaneous_look_ups_are_libcs(self):
+        for name in ("web.lab.test", "four.lab.test", "missing.lab.test"):
+            self.assert_as_without("direct lab.test", "records_by_all", name)
+        self.assert_as_without("direct lab.test", "at_once_by_all", "web.lab.test", "missing.lab.test")
+        self.names.asked.clear()
+        self.check(self.run_with("direct lab.test", "records_by_all", "web.example"))
+        answers = self.check(self.run_with("refuse lab.test", "records_by_all", "web.lab.test"))
+        # HOST_NOT_FOUND, or NO_DATA for the text.
+        self.assertEqual(set(line.split(": ")[1] for line in answers.splitlines()), {"-1, h_errno 1", "-1, h_errno 4"})
+        self.assertEqual(self.names.asked, [])
+
     def test_a_direct_name_is_reached_directly_and_others_are_not_asked_for(self):
         self.assert_answers("direct lab.test; direct 192.0.2.0/24; direct 2001:db8::/32", {
             ("web.lab.test", script.HELLO, 4): "DIRECT", ("web.lab.test", script.HELLO, 6): "DIRECT",
@@ -261,6 +272,9 @@ class EverythingDirect(RulesCase):
                      "x" * 70 + ".test", "1.2.3", "0x7f.1", "256.1.1.1", "::1", "2001:db8::1", "::ffff:1.2.3.4", "fe80::1%lo"):
             with self.subTest(name):
                 self.assert_as_without("direct *", "resolve_by_all", name)
+        for name in ("web.lab.test", "missing.lab.test", "localhost", "a..b"):
+            self.assert_as_without("direct *", "records_by_all", name)
+        self.assert_as_without("direct *", "at_once_by_all", "web.lab.test", "missing.lab.test", "localhost", "1.2.3")
 
     def test_every_name_of_an_address_is_libcs(self):
         for address in (HERE4, HERE6, "127.0.0.1", "::1", "192.0.2.99", "0.0.0.0", "::"):

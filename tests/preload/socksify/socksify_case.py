@@ -22,8 +22,12 @@ RUNTIME = [entry for entry in os.environ.get("SOCKS64_TEST_PRELOAD", "").split("
 EMPTY_CONFIG = tempfile.NamedTemporaryFile(prefix="socks64-socksify-")
 
 
+PROXY_VARIABLES = ("all_proxy", "no_proxy", "socks_server", "socks5_server")
+
+
 def clean_environment(**changes):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKS64_", "LD_"))}
+    clean = {name: value for name, value in os.environ.items()
+             if not name.startswith(("SOCKS64_", "LD_")) and name.lower() not in PROXY_VARIABLES}
     clean["SOCKS64_CONFIG"] = EMPTY_CONFIG.name
     if RUNTIME:
         clean["LD_PRELOAD"] = ":".join(RUNTIME)

@@ -12,6 +12,8 @@ VALUED = {
     "--config": ("a file name", "--config"),
     "--dns": ("answer, gateway, refuse or direct", "--dns"),
     "--udp": ("refuse or direct", "--udp"),
+    "--direct": ("a name, an address block, or *", "--direct"),
+    "--only": ("a name, an address block, or *", "--only"),
     "--log": ("off, error, info or explain", "--log"),
     "--test": ("HOST:PORT", "--test"),
 }
