@@ -206,6 +206,16 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   return true;
 }
 
+bool finish_handshake(int fd) noexcept {
+  if (fd_table().connection(fd) == nullptr) {
+    return true;
+  }
+  const int saved = errno;
+  const int interrupted = await(fd, never);
+  errno = interrupted == 0 ? saved : interrupted;
+  return interrupted == 0;
+}
+
 void abandon(int fd, Connection& connection) noexcept {
   const ErrnoGuard guard;
   fd_table().detach(fd, connection);

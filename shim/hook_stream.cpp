@@ -13,6 +13,7 @@
 #include "gateway_link.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
+#include "passed_descriptors.hpp"
 #include "policy.hpp"
 #include "socket_kind.hpp"
 
@@ -125,7 +126,8 @@ S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flag
 }
 
 S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-  if (message != nullptr && !may_send_to(fd, message->msg_name, message->msg_namelen, flags)) {
+  if (!settle_passed_descriptors(message) ||
+      (message != nullptr && !may_send_to(fd, message->msg_name, message->msg_namelen, flags))) {
     return -1;
   }
   return may_write(fd, flags) ? libc::sendmsg(fd, message, without_fast_open(fd, flags)) : -1;
@@ -137,8 +139,9 @@ S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   unsigned allowed = 0;
   if (messages != nullptr) {
     ErrnoGuard guard;
-    while (allowed < count && may_send_to(fd, messages[allowed].msg_hdr.msg_name,
-                                          messages[allowed].msg_hdr.msg_namelen, flags)) {
+    while (allowed < count && settle_passed_descriptors(&messages[allowed].msg_hdr) &&
+           may_send_to(fd, messages[allowed].msg_hdr.msg_name,
+                       messages[allowed].msg_hdr.msg_namelen, flags)) {
       ++allowed;
     }
     if (allowed == 0 && count != 0) {
