@@ -1,5 +1,6 @@
 // Descriptors that come and go: the table follows before they close and after they are copied.
 #include <cstdarg>
+#include <pthread.h>
 #include <sys/epoll.h>
 
 #include "fd_table.hpp"
@@ -22,9 +23,20 @@ int copied(int original, int copy) noexcept {
 
 }  // namespace
 
+// A cancellation acts before a descriptor is closed, and then it is what it was: so it is asked for
+// before the table forgets, and kept away from there on.
 S64_EXPORT int close(int fd) {
+  const FdEntry* entry = fd_table().find(fd);
+  if (entry == nullptr || !entry->is_followed()) {
+    return libc::close(fd);
+  }
+  pthread_testcancel();
+  int state = PTHREAD_CANCEL_ENABLE;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
   fd_table().release(fd);
-  return libc::close(fd);
+  const int result = libc::close(fd);
+  pthread_setcancelstate(state, nullptr);
+  return result;
 }
 
 S64_EXPORT int close_range(unsigned first, unsigned last, int flags) noexcept {
