@@ -220,6 +220,11 @@ int FdTable::publish(int fd, Connection& connection) noexcept {
   if (entry->next_duplicate.load(std::memory_order_relaxed) != 0) {
     drop_stale_duplicates(fd, connection.inode);
   }
+  if (entry->kind.load(std::memory_order_relaxed) != FdKind::fresh_stream) {
+    // Not from socket(), or connected without the gateway before.
+    entry->kind.store(FdKind::fresh_stream, std::memory_order_relaxed);
+    wait_set().discover(fd, *entry, connection.inode);
+  }
   connection.fd = fd;
   for_each_duplicate(fd, [&](int, FdEntry& each) {
     if (Connection* old = each.connection.exchange(&connection, std::memory_order_acq_rel)) {

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 
 #include "fd_table.hpp"
+#include "gateway_connect.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
 
@@ -113,6 +114,16 @@ S64_EXPORT int __fcntl(int fd, int command, ...) {
   return fcntl(fd, command, argument);
 }
 #endif
+
+// The calls that stdio makes inside libc pass no hook: before a stream is made of a socket, its
+// handshake has to be over, however long it takes.
+S64_EXPORT FILE* fdopen(int fd, const char* mode) noexcept {
+  if (fd_table().any_unsettled()) {
+    while (!finish_handshake(fd)) {
+    }
+  }
+  return libc::fdopen(fd, mode);
+}
 
 // epoll sets are known by their descriptors, so that registrations made through a duplicate are
 // found.

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 
 #include "socks64/sockaddr.hpp"
@@ -156,7 +157,7 @@ S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
 }
 
 S64_EXPORT ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) noexcept {
-  return may_write(out) ? libc::sendfile(out, in, offset, size) : -1;
+  return may_read(in) && may_write(out) ? libc::sendfile(out, in, offset, size) : -1;
 }
 
 S64_EXPORT ssize_t splice(int in, off64_t* in_offset, int out, off64_t* out_offset,
@@ -173,8 +174,9 @@ S64_EXPORT int ioctl(int fd, IoctlRequest request, ...) noexcept {
   va_start(arguments, request);
   void* argument = va_arg(arguments, void*);
   va_end(arguments);
-  if (static_cast<unsigned long>(request) == FIONREAD && fd_table().any_unsettled()) {
-    // What the gateway sends is not the program's to count.
+  const auto code = static_cast<unsigned long>(request);
+  if ((code == FIONREAD || code == SIOCOUTQ || code == SIOCOUTQNSD) && fd_table().any_unsettled()) {
+    // What passes between us and the gateway is not the program's to count.
     if (drive(fd).state == Progress::State::pending && argument != nullptr) {
       *static_cast<int*>(argument) = 0;
       return 0;
@@ -214,7 +216,7 @@ S64_EXPORT ssize_t __send(int fd, const void* buffer, std::size_t size, int flag
 }
 
 S64_EXPORT ssize_t sendfile64(int out, int in, off64_t* offset, std::size_t size) noexcept {
-  return may_write(out) ? libc::sendfile64(out, in, offset, size) : -1;
+  return may_read(in) && may_write(out) ? libc::sendfile64(out, in, offset, size) : -1;
 }
 
 S64_EXPORT ssize_t __read_chk(int fd, void* buffer, std::size_t size, std::size_t room) {

@@ -266,6 +266,37 @@ void WaitSet::put(FdEntry& entry, Registration& registration, epoll_event event)
   }
 }
 
+bool WaitSet::is_spent(const Registration& registration) noexcept {
+  KernelRegistrations all(registration.epfd);
+  KernelRegistration each;
+  while (all.next(each)) {
+    if (each.fd == registration.fd && each.data == registration.program.data.u64 &&
+        each.is_spent()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void WaitSet::discover(int fd, FdEntry& entry, ino_t inode) noexcept {
+  for (int epfd = 0; epfd <= fd_table().highest(); ++epfd) {
+    const FdEntry* set = fd_table().find(epfd);
+    if (set == nullptr || set->kind.load(std::memory_order_relaxed) != FdKind::epoll) {
+      continue;
+    }
+    KernelRegistrations all(epfd);
+    KernelRegistration each;
+    while (all.next(each)) {
+      if (each.fd == fd && each.inode == inode && find(entry, epfd) == nullptr) {
+        epoll_event event{};
+        event.events = each.events & ~static_cast<std::uint32_t>(EPOLLERR | EPOLLHUP);
+        event.data.u64 = each.data;
+        record(entry, epfd, fd, event);
+      }
+    }
+  }
+}
+
 void WaitSet::mark(FdEntry& entry) noexcept {
   const ErrnoGuard errno_guard;
   for (std::uint32_t index = entry.registrations.load(std::memory_order_relaxed); index != 0;) {
@@ -275,8 +306,7 @@ void WaitSet::mark(FdEntry& entry) noexcept {
       continue;
     }
     const epoll_event& program = registration->program;
-    registration->spent = (program.events & EPOLLONESHOT) != 0 &&
-                          is_spent_oneshot(registration->epfd, registration->fd, program.data.u64);
+    registration->spent = (program.events & EPOLLONESHOT) != 0 && is_spent(*registration);
     put(entry, *registration, marked_event(*registration));
   }
 }
@@ -320,11 +350,31 @@ void WaitSet::epoll_closed(int epfd, int duplicate) noexcept {
   }
 }
 
+bool WaitSet::is_of_failed(int epfd, std::uint64_t data) noexcept {
+  const TableGuard guard(fd_table().lock());
+  for (std::uint32_t index = 0; guard.held() && index < pool_.high_water(); ++index) {
+    const Registration& each = *pool_.at(index);
+    if (each.epfd < 0 || each.program.data.u64 != data || !is_same_set(each.epfd, epfd)) {
+      continue;
+    }
+    const Connection* connection = fd_table().connection(each.fd);
+    if (connection != nullptr && connection->state.load() == ConnectionState::failed) {
+      return true;
+    }
+  }
+  return false;
+}
+
 int WaitSet::filter(int epfd, epoll_event* events, int count) noexcept {
   int kept = 0;
   for (int i = 0; i < count; ++i) {
-    const epoll_event event = events[i];
+    epoll_event event = events[i];
     if (!is_mark(event.data.u64)) {
+      // Multipath TCP leaves no note of a disconnect: the hang-up alone shows.
+      if ((event.events & (EPOLLHUP | EPOLLERR)) == EPOLLHUP && fd_table().any_unsettled() &&
+          is_of_failed(epfd, event.data.u64)) {
+        event.events |= EPOLLERR;
+      }
       if (keeps(epfd, event)) {
         events[kept++] = event;
       }

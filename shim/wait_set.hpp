@@ -23,6 +23,9 @@ class WaitSet {
   /// While a handshake is pending: puts our mark in place of the program's events. Precondition:
   /// fd_table().lock() is held.
   void mark(FdEntry& entry) noexcept;
+  /// Records the registrations of a socket that was not followed while they were made. Same
+  /// precondition.
+  void discover(int fd, FdEntry& entry, ino_t inode) noexcept;
   /// Puts the program's own events and data back; the kernel then reports readiness afresh. Same
   /// precondition.
   void restore(FdEntry& entry) noexcept;
@@ -70,6 +73,7 @@ class WaitSet {
   [[nodiscard]] epoll_event marked_event(Registration& registration) noexcept;
   /// The descriptor a live mark stands for, or -1.
   [[nodiscard]] int descriptor_of(std::uint64_t mark) noexcept;
+  [[nodiscard]] static bool is_spent(const Registration& registration) noexcept;
   void put(FdEntry& entry, Registration& registration, epoll_event event) noexcept;
   void record(FdEntry& entry, int epfd, int fd, const epoll_event& event) noexcept;
 
@@ -80,6 +84,7 @@ class WaitSet {
   void narrow(std::uint32_t index, const Registration& seen, short events) noexcept;
   [[nodiscard]] bool holds_marks(int epfd, unsigned depth) noexcept;
   void advance(int epfd, unsigned depth) noexcept;
+  [[nodiscard]] bool is_of_failed(int epfd, std::uint64_t data) noexcept;
   [[nodiscard]] bool keeps(int epfd, const epoll_event& event) noexcept;
 
   MappedPool<Registration, 1U << 18U> pool_;
