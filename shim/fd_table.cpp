@@ -36,21 +36,6 @@
 #include "wait_set.hpp"
 
 namespace socks64::shim {
-namespace {
-
-/// lock_ and no signal handler: one that left by longjmp would leave the lock behind.
-class TableGuard {
- public:
-  explicit TableGuard(WordLock& lock) noexcept : guard_(lock) {}
-  [[nodiscard]] bool held() const noexcept { return guard_.held(); }
-
- private:
-  SignalBlock signals_;
-  WordGuard guard_;
-};
-
-}  // namespace
-
 FdTable& fd_table() noexcept {
   static constinit FdTable table;
   return table;
@@ -234,6 +219,11 @@ int FdTable::publish(int fd, Connection& connection) noexcept {
   }
   if (entry->next_duplicate.load(std::memory_order_relaxed) != 0) {
     drop_stale_duplicates(fd, connection.inode);
+  }
+  if (entry->kind.load(std::memory_order_relaxed) != FdKind::fresh_stream) {
+    // Not from socket(), or connected without the gateway before.
+    entry->kind.store(FdKind::fresh_stream, std::memory_order_relaxed);
+    wait_set().discover(fd, *entry, connection.inode);
   }
   connection.fd = fd;
   for_each_duplicate(fd, [&](int, FdEntry& each) {
@@ -449,8 +439,23 @@ int FdTable::overdue(Nanoseconds time) noexcept {
   return -1;
 }
 
+int FdTable::next_pending(std::uint32_t& cursor) noexcept {
+  const TableGuard guard(lock_);
+  while (guard.held() && cursor < connection_pool_.high_water()) {
+    const Connection* connection = connection_pool_.at(cursor++);
+    if (connection->references != 0 &&
+        connection->handshake.load(std::memory_order_relaxed) != nullptr) {
+      return connection->fd;
+    }
+  }
+  return -1;
+}
+
+// A handler that left by longjmp between here and the end of fork() would leave the lock behind.
 void FdTable::before_fork() noexcept {
+  const std::uint64_t signals = block_signals();
   forking_ = lock_.lock();
+  signals_before_fork_ = signals;
   for (std::uint32_t i = 0; i < connection_pool_.high_water(); ++i) {
     const Connection* connection = connection_pool_.at(i);
     if (PendingHandshake* handshake = connection->handshake.load(std::memory_order_relaxed)) {
@@ -460,9 +465,11 @@ void FdTable::before_fork() noexcept {
 }
 
 void FdTable::after_fork_in_parent() noexcept {
+  const std::uint64_t signals = signals_before_fork_;
   if (forking_) {
     lock_.unlock();
   }
+  restore_signals(signals);
 }
 
 void FdTable::after_fork_in_child() noexcept {

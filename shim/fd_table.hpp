@@ -36,6 +36,18 @@ struct FdEntry {
   }
 };
 
+/// A lock and no signal handler: one that left by longjmp would leave the lock behind.
+class TableGuard {
+ public:
+  explicit TableGuard(WordLock& lock) noexcept : guard_(lock) {}
+  /// False: this thread holds the lock already, leave things as they are.
+  [[nodiscard]] bool held() const noexcept { return guard_.held(); }
+
+ private:
+  SignalBlock signals_;
+  WordGuard guard_;
+};
+
 class FdTable {
  public:
   constexpr FdTable() noexcept = default;
@@ -102,6 +114,9 @@ class FdTable {
   }
   /// A descriptor whose handshake has run out of time, or -1.
   [[nodiscard]] int overdue(Nanoseconds time) noexcept;
+  /// A descriptor with a pending handshake, another one with each call, or -1. `cursor` begins
+  /// with 0, and a round is over when it does not grow.
+  [[nodiscard]] int next_pending(std::uint32_t& cursor) noexcept;
 
   /// Calls `visit(descriptor, entry)` for a descriptor that has an entry, and for its duplicates.
   /// Precondition: lock() is held.
@@ -152,6 +167,7 @@ class FdTable {
   MappedPool<PendingHandshake, 1U << 14U, Sharing::shared_over_fork> handshake_pool_;
   std::uint32_t abandoned_ = 0;  ///< list of slots that a relative may still use, index + 1
   bool forking_ = false;
+  std::uint64_t signals_before_fork_ = 0;
 };
 
 [[nodiscard]] FdTable& fd_table() noexcept;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <ctime>
 #include <poll.h>
+#include <pthread.h>
 
 #include "socks64/sockaddr.hpp"
 
@@ -99,6 +100,7 @@ void note_dialled(Connection& connection, int fd, const sockaddr* address,
 
 int connect_through_gateway(int fd, const Target& target, const sockaddr* address,
                             socklen_t length) noexcept {
+  pthread_testcancel();  // connect() is a cancellation point, also where it does not wait
   const int saved = errno;
   sockaddr_storage gateway{};
   const socklen_t gateway_length = gateway_address(fd, gateway);
@@ -152,6 +154,7 @@ int connect_through_gateway(int fd, const Target& target, const sockaddr* addres
 
 int connect_again(int fd, Connection& connection, const sockaddr* address,
                   socklen_t length) noexcept {
+  pthread_testcancel();
   if (length >= static_cast<socklen_t>(sizeof(sa_family_t)) && address->sa_family == AF_UNSPEC) {
     give_back_v6only(fd, connection);
     if (connection.state.load() == ConnectionState::failed) {
@@ -184,6 +187,7 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   Progress progress = drive(fd);
   if (progress.state == Progress::State::pending) {
     if (dont_wait || is_non_blocking(fd)) {
+      pthread_testcancel();  // as the call that is not made would be
       errno = EAGAIN;
       return false;
     }
@@ -204,6 +208,16 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
     }
   }
   return true;
+}
+
+bool finish_handshake(int fd) noexcept {
+  if (fd_table().connection(fd) == nullptr) {
+    return true;
+  }
+  const int saved = errno;
+  const int interrupted = await(fd, never);
+  errno = interrupted == 0 ? saved : interrupted;
+  return interrupted == 0;
 }
 
 void abandon(int fd, Connection& connection) noexcept {

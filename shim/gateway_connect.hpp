@@ -25,6 +25,10 @@ int connect_again(int fd, Connection& connection, const sockaddr* address,
 /// or SO_SNDTIMEO (`timeout_option`).
 bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept;
 
+/// Waits until the handshake of a descriptor is over, whatever comes of it and whatever the
+/// socket's flags. False when a signal interrupted the wait: errno is EINTR.
+bool finish_handshake(int fd) noexcept;
+
 /// Gives up a pending handshake: the socket is disconnected, as by connect(AF_UNSPEC).
 void abandon(int fd, Connection& connection) noexcept;
 

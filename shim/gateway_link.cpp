@@ -239,6 +239,21 @@ void serve_deadlines() noexcept {
   }
 }
 
+void look_after_handshakes() noexcept {
+  constexpr int most = 64;
+  static constinit std::atomic<std::uint32_t> place{0};
+  std::uint32_t cursor = place.load(std::memory_order_relaxed);
+  for (int served = 0; served < most; ++served) {
+    const int fd = fd_table().next_pending(cursor);
+    if (fd < 0) {
+      cursor = 0;
+      break;
+    }
+    static_cast<void>(drive(fd));
+  }
+  place.store(cursor, std::memory_order_relaxed);
+}
+
 int take_error(int fd, Connection& connection) noexcept {
   const int error = connection.error.load(std::memory_order_relaxed);
   if (!fd_table().spend(connection)) {

@@ -2,7 +2,9 @@
 // address to a decision to a handshake.
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
+#include <netinet/tcp.h>
 
 #include "socks64/sockaddr.hpp"
 
@@ -17,6 +19,24 @@
 
 namespace socks64::shim {
 namespace {
+
+/// A stream that is connected past the gateway already, on the way there, or listening: the kernel
+/// says so, and begins nothing.
+bool is_taken(int fd) noexcept {
+  tcp_info info{};
+  socklen_t length = sizeof(info);
+  const ErrnoGuard guard;
+  return libc::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+         info.tcpi_state != TCP_CLOSE;
+}
+
+int connect_taken(int fd) noexcept {
+  // Whatever the address: not the program's, in case another thread disconnects it right now.
+  sockaddr_in nowhere{};
+  nowhere.sin_family = AF_INET;
+  nowhere.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return libc::connect(fd, reinterpret_cast<const sockaddr*>(&nowhere), sizeof(nowhere));
+}
 
 int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
                       const Endpoint& destination) noexcept {
@@ -39,6 +59,9 @@ int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
     errno = refuse->error;
     return -1;
   }
+  if (is_taken(fd)) {
+    return connect_taken(fd);
+  }
   return connect_through_gateway(fd, std::get_if<ViaGateway>(&decision)->target, address, length);
 }
 
@@ -47,6 +70,15 @@ int give_address(const void* from, socklen_t size, sockaddr* address, socklen_t*
   std::memcpy(address, from, std::min(*length, size));
   *length = size;
   return 0;
+}
+
+/// TCP_INFO of a socket that is connected to the gateway alone: it is still connecting.
+int give_tcp_info_of_pending(int fd, void* value, socklen_t* length) noexcept {
+  const int result = libc::getsockopt(fd, IPPROTO_TCP, TCP_INFO, value, length);
+  if (result == 0 && *length > offsetof(tcp_info, tcpi_state)) {
+    static_cast<unsigned char*>(value)[offsetof(tcp_info, tcpi_state)] = TCP_SYN_SENT;
+  }
+  return result;
 }
 
 }  // namespace
@@ -88,6 +120,10 @@ S64_EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
 }
 
 S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* length) noexcept {
+  if (level == IPPROTO_TCP && name == TCP_INFO && fd_table().any_unsettled() &&
+      drive(fd).state == Progress::State::pending) {
+    return give_tcp_info_of_pending(fd, value, length);
+  }
   const bool error_asked = level == SOL_SOCKET && name == SO_ERROR && fd_table().any_unsettled();
   const bool v6only_asked =
       level == IPPROTO_IPV6 && name == IPV6_V6ONLY && fd_table().any_connection();
@@ -160,7 +196,8 @@ S64_EXPORT int getsockname(int fd, sockaddr* address, socklen_t* length) noexcep
 }
 
 S64_EXPORT int shutdown(int fd, int how) noexcept {
-  if (fd_table().any_unsettled()) {
+  const bool valid = how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR;
+  if (valid && fd_table().any_unsettled()) {
     if (Connection* connection = fd_table().verified_connection(fd)) {
       // As the kernel does with a socket that is still connecting: it becomes unconnected.
       if (drive(fd).state == Progress::State::pending) {

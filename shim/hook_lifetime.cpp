@@ -1,8 +1,10 @@
 // Descriptors that come and go: the table follows before they close and after they are copied.
 #include <cstdarg>
+#include <pthread.h>
 #include <sys/epoll.h>
 
 #include "fd_table.hpp"
+#include "gateway_connect.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
 
@@ -22,9 +24,20 @@ int copied(int original, int copy) noexcept {
 
 }  // namespace
 
+// A cancellation acts before a descriptor is closed, and then it is what it was: so it is asked for
+// before the table forgets, and kept away from there on.
 S64_EXPORT int close(int fd) {
+  const FdEntry* entry = fd_table().find(fd);
+  if (entry == nullptr || !entry->is_followed()) {
+    return libc::close(fd);
+  }
+  pthread_testcancel();
+  int state = PTHREAD_CANCEL_ENABLE;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
   fd_table().release(fd);
-  return libc::close(fd);
+  const int result = libc::close(fd);
+  pthread_setcancelstate(state, nullptr);
+  return result;
 }
 
 S64_EXPORT int close_range(unsigned first, unsigned last, int flags) noexcept {
@@ -101,6 +114,16 @@ S64_EXPORT int __fcntl(int fd, int command, ...) {
   return fcntl(fd, command, argument);
 }
 #endif
+
+// The calls that stdio makes inside libc pass no hook: before a stream is made of a socket, its
+// handshake has to be over, however long it takes.
+S64_EXPORT FILE* fdopen(int fd, const char* mode) noexcept {
+  if (fd_table().any_unsettled()) {
+    while (!finish_handshake(fd)) {
+    }
+  }
+  return libc::fdopen(fd, mode);
+}
 
 // epoll sets are known by their descriptors, so that registrations made through a duplicate are
 // found.

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <linux/sockios.h>
 #include <optional>
 #include <sys/ioctl.h>
 
@@ -18,6 +19,7 @@
 #include "gateway_link.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
+#include "passed_descriptors.hpp"
 #include "policy.hpp"
 #include "socket_kind.hpp"
 
@@ -242,7 +244,8 @@ S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
       return *done;
     }
   }
-  if (message != nullptr && !may_send_to(fd, message->msg_name, message->msg_namelen, flags)) {
+  if (!settle_passed_descriptors(message) ||
+      (message != nullptr && !may_send_to(fd, message->msg_name, message->msg_namelen, flags))) {
     return -1;
   }
   return may_write(fd, flags) ? libc::sendmsg(fd, message, without_fast_open(fd, flags)) : -1;
@@ -271,8 +274,9 @@ S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags ba
   unsigned allowed = 0;
   if (messages != nullptr) {
     ErrnoGuard guard;
-    while (allowed < count && may_send_to(fd, messages[allowed].msg_hdr.msg_name,
-                                          messages[allowed].msg_hdr.msg_namelen, flags)) {
+    while (allowed < count && settle_passed_descriptors(&messages[allowed].msg_hdr) &&
+           may_send_to(fd, messages[allowed].msg_hdr.msg_name,
+                       messages[allowed].msg_hdr.msg_namelen, flags)) {
       ++allowed;
     }
     if (allowed == 0 && count != 0) {
@@ -289,7 +293,7 @@ S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags ba
 }
 
 S64_EXPORT ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) noexcept {
-  return may_write(out) ? libc::sendfile(out, in, offset, size) : -1;
+  return may_read(in) && may_write(out) ? libc::sendfile(out, in, offset, size) : -1;
 }
 
 S64_EXPORT ssize_t splice(int in, off64_t* in_offset, int out, off64_t* out_offset,
@@ -306,8 +310,9 @@ S64_EXPORT int ioctl(int fd, IoctlRequest request, ...) noexcept {
   va_start(arguments, request);
   void* argument = va_arg(arguments, void*);
   va_end(arguments);
-  if (static_cast<unsigned long>(request) == FIONREAD && fd_table().any_unsettled()) {
-    // What the gateway sends is not the program's to count.
+  const auto code = static_cast<unsigned long>(request);
+  if ((code == FIONREAD || code == SIOCOUTQ || code == SIOCOUTQNSD) && fd_table().any_unsettled()) {
+    // What passes between us and the gateway is not the program's to count.
     if (drive(fd).state == Progress::State::pending && argument != nullptr) {
       *static_cast<int*>(argument) = 0;
       return 0;
@@ -347,7 +352,7 @@ S64_EXPORT ssize_t __send(int fd, const void* buffer, std::size_t size, int flag
 }
 
 S64_EXPORT ssize_t sendfile64(int out, int in, off64_t* offset, std::size_t size) noexcept {
-  return may_write(out) ? libc::sendfile64(out, in, offset, size) : -1;
+  return may_read(in) && may_write(out) ? libc::sendfile64(out, in, offset, size) : -1;
 }
 
 S64_EXPORT ssize_t __read_chk(int fd, void* buffer, std::size_t size, std::size_t room) {

@@ -81,6 +81,14 @@ class Scratch {
   T* data_ = nullptr;
 };
 
+/// A descriptor that is not to be shown to the program as the kernel shows it.
+bool is_pending(int fd) noexcept {
+  const Connection* connection = fd_table().connection(fd);
+  return (connection != nullptr &&
+          connection->state.load(std::memory_order_relaxed) == ConnectionState::pending) ||
+         wait_set().holds_marks(fd);
+}
+
 bool any_pending(pollfd* fds, nfds_t count) noexcept {
   // A wild array is the kernel's to refuse.
   constexpr nfds_t most = 1U << 20U;
@@ -88,11 +96,7 @@ bool any_pending(pollfd* fds, nfds_t count) noexcept {
       !is_readable(fds, count * sizeof(pollfd))) {
     return false;
   }
-  return std::any_of(fds, fds + count, [](const pollfd& each) {
-    const Connection* connection = fd_table().connection(each.fd);
-    return connection != nullptr &&
-           connection->state.load(std::memory_order_relaxed) == ConnectionState::pending;
-  });
+  return std::any_of(fds, fds + count, [](const pollfd& each) { return is_pending(each.fd); });
 }
 
 bool has_failed(int fd) noexcept {
@@ -120,6 +124,9 @@ int poll_through(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
         asked[i].events = progress.events;
         wake = std::min(wake, progress.deadline);
         pending = true;
+      } else if (wait_set().holds_marks(fds[i].fd)) {
+        wait_set().advance(fds[i].fd);
+        pending = true;
       }
     }
     if (pending) {
@@ -138,6 +145,11 @@ int poll_through(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
           connection != nullptr && asked[i].revents != 0 &&
           connection->state.load(std::memory_order_acquire) == ConnectionState::pending;
       const bool other_question = asked[i].events != fds[i].events;
+      constexpr short input = POLLIN | POLLRDNORM;
+      if ((asked[i].revents & input) != 0 && wait_set().holds_marks(fds[i].fd) &&
+          !wait_set().is_readable_set(fds[i].fd)) {
+        asked[i].revents = static_cast<short>(asked[i].revents & ~input);
+      }
       fds[i].revents = hidden || other_question ? short{0} : asked[i].revents;
       if (fds[i].revents != 0 && has_failed(fds[i].fd)) {
         fds[i].revents |= POLLERR;  // also where the kernel's own note of the error is gone
@@ -167,10 +179,7 @@ class SelectSets {
 
   [[nodiscard]] bool any_pending() const noexcept {
     for (int fd = 0; fd < count_; ++fd) {
-      const Connection* connection =
-          events_of(fd) == 0 && !listed(fd) ? nullptr : fd_table().connection(fd);
-      if (connection != nullptr &&
-          connection->state.load(std::memory_order_relaxed) == ConnectionState::pending) {
+      if (listed(fd) && is_pending(fd)) {
         return true;
       }
     }
@@ -256,29 +265,34 @@ int select_through(SelectSets sets, Nanoseconds end, const sigset_t* mask) noexc
   return result < 0 ? result : sets.give(scratch.data(), used);
 }
 
-/// An epoll wait until `end`; `wait(left)` is the kernel's own, where `left` is `never` or
-/// nanoseconds. While a handshake is pending anywhere, its deadline is served here, since the
-/// kernel has no event for it.
+/// An epoll wait in `epfd` until `end`; `wait(left)` is the kernel's own, where `left` is `never`
+/// or nanoseconds. While a handshake is pending anywhere, its deadline is served here, since the
+/// kernel has no event for it; and it is looked after, since another process that waits in the same
+/// set may have taken the event that was for us.
 template <class Wait>
-int epoll_through(epoll_event* events, Nanoseconds end, Wait wait) noexcept {
+int epoll_through(int epfd, epoll_event* events, Nanoseconds end, Wait wait) noexcept {
+  constexpr Nanoseconds patience = 4 * glance;
   for (;;) {
     Nanoseconds left = left_until(end);
     bool whole = true;
     if (fd_table().any_unsettled()) {
       serve_deadlines();
-      const Nanoseconds until_deadline = left_until(fd_table().next_deadline());
-      whole = left <= until_deadline;
-      left = std::min(left, until_deadline);
+      const Nanoseconds deadline = left_until(fd_table().next_deadline());
+      const Nanoseconds longest = deadline == never ? never : std::min(deadline, patience);
+      whole = left <= longest;
+      left = std::min(left, longest);
     }
     const int count = wait(left);
     if (count < 0 || (count == 0 && whole)) {
       return count;
     }
-    if (count > 0) {
-      const int kept = wait_set().ever_marked() ? wait_set().filter(events, count) : count;
-      if (kept > 0) {
-        return kept;
-      }
+    if (count == 0) {
+      look_after_handshakes();
+      continue;
+    }
+    const int kept = wait_set().filter(epfd, events, count);
+    if (kept > 0) {
+      return kept;
     }
   }
 }
@@ -339,17 +353,14 @@ S64_EXPORT int epoll_ctl(int epfd, int operation, int fd, epoll_event* event) no
 }
 
 S64_EXPORT int epoll_wait(int epfd, epoll_event* events, int count, int timeout) {
-  if (!wait_set().ever_marked() && timeout == 0) {
-    return libc::epoll_wait(epfd, events, count, timeout);
-  }
-  return epoll_through(events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
     return libc::epoll_wait(epfd, events, count, to_milliseconds(left));
   });
 }
 
 S64_EXPORT int epoll_pwait(int epfd, epoll_event* events, int count, int timeout,
                            const sigset_t* mask) {
-  return epoll_through(events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
     return libc::epoll_pwait(epfd, events, count, to_milliseconds(left), mask);
   });
 }
@@ -359,7 +370,7 @@ S64_EXPORT int epoll_pwait2(int epfd, epoll_event* events, int count, const time
   if (!is_valid(timeout)) {
     return libc::epoll_pwait2(epfd, events, count, timeout, mask);
   }
-  return epoll_through(events, end_of(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of(timeout), [&](Nanoseconds left) {
     const timespec slice = left == never ? timespec{} : to_timespec(left);
     return libc::epoll_pwait2(epfd, events, count, left == never ? nullptr : &slice, mask);
   });

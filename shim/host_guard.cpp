@@ -92,15 +92,17 @@ void WordLock::unlock() noexcept {
 // The raw system call: pthread_sigmask would keep back the signals that libc uses for cancellation
 // and setuid, which do not run the program's code, so blocking all 64 for some microseconds is both
 // simpler and enough.
-SignalBlock::SignalBlock() noexcept {
-  std::uint64_t all = ~std::uint64_t{0};
+std::uint64_t block_signals() noexcept {
+  const std::uint64_t all = ~std::uint64_t{0};
+  std::uint64_t saved = 0;
   const ErrnoGuard guard;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &saved_, sizeof(all));
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &saved, sizeof(all));
+  return saved;
 }
 
-SignalBlock::~SignalBlock() {
+void restore_signals(std::uint64_t mask) noexcept {
   const ErrnoGuard guard;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &saved_, nullptr, sizeof(std::uint64_t));
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof(mask));
 }
 
 }  // namespace socks64::shim

@@ -69,17 +69,22 @@ class WordGuard {
   bool held_;
 };
 
+/// Blocks every signal of this thread, and returns the mask that was; restore_signals() puts it
+/// back. For what begins in one function and ends in another; else SignalBlock.
+[[nodiscard]] std::uint64_t block_signals() noexcept;
+void restore_signals(std::uint64_t mask) noexcept;
+
 /// Blocks every signal for a scope, so that a handler that leaves by longjmp cannot leave a lock
 /// behind. Two system calls: only where a handshake is under way anyway.
 class SignalBlock {
  public:
-  SignalBlock() noexcept;
-  ~SignalBlock();
+  SignalBlock() noexcept : saved_(block_signals()) {}
+  ~SignalBlock() { restore_signals(saved_); }
   SignalBlock(const SignalBlock&) = delete;
   SignalBlock& operator=(const SignalBlock&) = delete;
 
  private:
-  sigset_t saved_{};
+  std::uint64_t saved_;
 };
 
 }  // namespace socks64::shim

@@ -9,8 +9,8 @@
 // between. With level-triggered marks each step would cost an EPOLL_CTL_MOD, and idle waiters would
 // be woken over and over.
 //
-// data: a mark, made of a random prefix, a generation, and the index of our record of the program's
-// registration.
+// data: a mark, made of a prefix that is the same in every process, a generation, and the index of
+// our record of the program's registration.
 //
 // A wait that gets a marked event advances the handshake and waits again for the rest of its time
 // (hook_wait.cpp). Whatever thread is in epoll_wait serves whatever handshake is due: no thread of
@@ -30,19 +30,29 @@
 // The kernel lets EPOLLEXCLUSIVE be set by EPOLL_CTL_ADD only, and refuses to MOD such a
 // registration: those are removed and added again.
 //
-// A nested epoll set wakes its outer set for marked events too. The program then finds the inner
-// set empty: a spurious wake-up, which epoll(7) tells programs to expect.
+// A set inside a set, or in poll and select, is readable for marked events too. So sets are
+// recorded like sockets, and where one is reported while it holds marks, its handshakes are
+// advanced, their marks are narrowed to what the handshake waits for (so that what was readable for
+// them is not any more), and the kernel is asked again: is_readable_set().
+//
+// A set may be in several hands: relatives inherit it, strangers get it over a UNIX socket. Each
+// records what it registered itself. A mark that somebody else made says nothing to us, but it is
+// known for a mark, and dropped; its edge is lost to its owner, who therefore looks after its
+// handshakes from time to time while it waits (hook_wait.cpp).
+//
+// A oneshot that has fired before the connect began is off, and stays off: the kernel tells
+// (epoll_info.hpp). At the end it keeps a mark that means nothing any more, as a oneshot again,
+// since the kernel has no other way to say "nothing, not even errors".
 //
 // A program's own data can look like one of our marks only if it is an arbitrary 64-bit number:
 // pointers, descriptors and small numbers never do, since the prefix has the two top bits 01, which
-// no address or int has. Of arbitrary numbers, one in 2^28 has the prefix, and then must also hold
-// the index of a record that exists; such a registration would go unheard.
+// no address or int has. Of arbitrary numbers, one in 2^36 has the prefix; such a registration
+// would go unheard.
 #include "wait_set.hpp"
 
 #include <memory>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "epoll_info.hpp"
 #include "gateway_link.hpp"
 #include "hook_table.hpp"
 
@@ -50,16 +60,26 @@ namespace socks64::shim {
 namespace {
 
 constexpr unsigned index_bits = 20;
-constexpr unsigned generation_bits = 16;
+constexpr unsigned generation_bits = 8;
 constexpr std::uint64_t index_mask = (std::uint64_t{1} << index_bits) - 1;
 constexpr std::uint64_t generation_mask = (std::uint64_t{1} << generation_bits) - 1;
 constexpr unsigned prefix_shift = index_bits + generation_bits;
+constexpr std::uint64_t prefix = 0x5'c3a7'91e6;
 
-// What descriptor_of() says of data that is no live mark.
-constexpr int stale = -1;     ///< was one
-constexpr int not_ours = -2;  ///< never was one
+constexpr bool is_mark(std::uint64_t data) noexcept {
+  return data >> prefix_shift == prefix;
+}
 
 }  // namespace
+
+bool WaitSet::is_same_set(int one, int other) noexcept {
+  bool same = one == other;
+  if (!same) {
+    fd_table().for_each_duplicate(other,
+                                  [&](int each, const FdEntry&) { same = same || one == each; });
+  }
+  return same;
+}
 
 WaitSet& wait_set() noexcept {
   static constinit WaitSet set;
@@ -69,13 +89,7 @@ WaitSet& wait_set() noexcept {
 WaitSet::Registration* WaitSet::find(const FdEntry& entry, int epfd) const noexcept {
   for (std::uint32_t index = entry.registrations.load(std::memory_order_relaxed); index != 0;) {
     Registration* registration = pool_.at(index - 1);
-    // Duplicates of an epoll descriptor are one set.
-    bool same = registration->epfd == epfd;
-    if (!same) {
-      fd_table().for_each_duplicate(
-          epfd, [&](int each, const FdEntry&) { same = same || registration->epfd == each; });
-    }
-    if (same) {
+    if (is_same_set(registration->epfd, epfd)) {
       return registration;
     }
     index = registration->next;
@@ -95,51 +109,60 @@ void WaitSet::drop(FdEntry& entry, Registration& registration) noexcept {
     before->next = registration.next;
   }
   registration.epfd = -1;
-  registration.marked = false;
+  if (registration.marked) {
+    registration.marked = false;
+    marked_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  if (registration.is_set) {
+    registration.is_set = false;
+    nested_.fetch_sub(1, std::memory_order_relaxed);
+  }
   ++registration.generation;
   pool_.release(&registration);
 }
 
-bool WaitSet::is_mark(std::uint64_t data) const noexcept {
-  return data >> prefix_shift == prefix_.load(std::memory_order_relaxed);
+std::uint64_t WaitSet::mark_of(const Registration& registration) const noexcept {
+  return prefix << prefix_shift | (registration.generation & generation_mask) << index_bits |
+         pool_.index_of(&registration);
 }
 
 epoll_event WaitSet::marked_event(Registration& registration) noexcept {
-  if (prefix_.load(std::memory_order_relaxed) == 0) {
-    std::uint64_t random = 0;
-    const ErrnoGuard guard;
-    if (syscall(SYS_getrandom, &random, sizeof(random), 0) != sizeof(random)) {
-      random = reinterpret_cast<std::uintptr_t>(this) * 0x9e3779b97f4a7c15U;
-    }
-    prefix_.store((random >> prefix_shift >> 2U) | std::uint64_t{1} << (64 - prefix_shift - 2),
-                  std::memory_order_relaxed);
+  if (!registration.marked) {
+    registration.marked = true;
+    marked_.fetch_add(1, std::memory_order_relaxed);
   }
-  ever_marked_.store(true, std::memory_order_release);
-  registration.marked = true;
   ++registration.generation;
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLET;
-  event.data.u64 = prefix_.load(std::memory_order_relaxed) << prefix_shift |
-                   (registration.generation & generation_mask) << index_bits |
-                   pool_.index_of(&registration);
+  event.data.u64 = mark_of(registration);
+  registration.narrowed = 0;
   return event;
 }
 
 int WaitSet::descriptor_of(std::uint64_t mark) noexcept {
-  const WordGuard guard(fd_table().lock());
+  const TableGuard guard(fd_table().lock());
   const auto index = static_cast<std::uint32_t>(mark & index_mask);
   if (index >= pool_.high_water()) {
-    return not_ours;
+    return -1;
   }
   const Registration* registration = pool_.at(index);
   const bool live =
       registration->epfd >= 0 && registration->marked &&
       (registration->generation & generation_mask) == ((mark >> index_bits) & generation_mask);
-  return live ? registration->fd : stale;
+  return live ? registration->fd : -1;
+}
+
+void WaitSet::record(FdEntry& entry, int epfd, int fd, const epoll_event& event) noexcept {
+  Registration* registration = find(entry, epfd);
+  registration = registration != nullptr ? registration : add(entry, epfd, fd);
+  if (registration != nullptr) {
+    registration->program = event;
+  }
 }
 
 // The lock is held around the kernel's call only for a pending socket, whose handshake may end at
-// any moment. Otherwise the kernel goes first and the record follows.
+// any moment. Otherwise the kernel goes first and the record follows; a connect that began between
+// the two has found nothing to mark, so that is made up for.
 int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexcept {
   FdEntry* entry = fd_table().find(fd);
   const Connection* connection = fd_table().verified_connection(fd);
@@ -148,26 +171,25 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
   }
   if (connection == nullptr || connection->state.load() != ConnectionState::pending) {
     const int result = libc::epoll_ctl(epfd, operation, fd, event);
-    if (result == 0) {
-      const WordGuard guard(fd_table().lock());
-      Registration* registration = guard.held() ? find(*entry, epfd) : nullptr;
-      if (operation == EPOLL_CTL_DEL) {
-        if (registration != nullptr) {
-          drop(*entry, *registration);
-        }
-      } else if (guard.held()) {
-        registration = registration != nullptr ? registration : add(*entry, epfd, fd);
-        if (registration != nullptr) {
-          registration->program = *event;
-        }
+    const TableGuard guard(fd_table().lock());
+    if (result != 0 || !guard.held()) {
+      return result;
+    }
+    if (operation != EPOLL_CTL_DEL) {
+      record(*entry, epfd, fd, *event);
+      connection = fd_table().connection(fd);
+      if (connection != nullptr && connection->state.load() == ConnectionState::pending) {
+        mark(*entry);
       }
+    } else if (Registration* registration = find(*entry, epfd)) {
+      drop(*entry, *registration);
     }
     return result;
   }
-  const SignalBlock signals;
-  const WordGuard guard(fd_table().lock());
-  Registration* registration = guard.held() ? find(*entry, epfd) : nullptr;
-  if (!guard.held() || event == nullptr || operation == EPOLL_CTL_DEL) {
+  const bool wrong = operation != EPOLL_CTL_DEL && !is_readable(event, sizeof(*event));
+  const TableGuard guard(fd_table().lock());
+  Registration* registration = guard.held() && !wrong ? find(*entry, epfd) : nullptr;
+  if (!guard.held() || wrong || operation == EPOLL_CTL_DEL) {
     const int result = libc::epoll_ctl(epfd, operation, fd, event);
     if (result == 0 && registration != nullptr) {
       drop(*entry, *registration);
@@ -181,6 +203,7 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
       return -1;
     }
     registration->program = *event;
+    registration->spent = false;
     return 0;
   }
   const bool added = registration == nullptr;
@@ -190,7 +213,7 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
   }
   // The handshake may have ended while we waited for the lock; a mark would stay for ever then.
   const bool pending = connection->state.load() == ConnectionState::pending;
-  const Registration before = *registration;
+  const bool was_marked = registration->marked;
   epoll_event marked{};
   if (pending) {
     marked = marked_event(*registration);
@@ -198,10 +221,16 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
   const int result = libc::epoll_ctl(epfd, operation, fd, pending ? &marked : event);
   if (result == 0) {
     registration->program = *event;
+    registration->spent = false;
   } else if (added) {
     drop(*entry, *registration);
-  } else {
-    *registration = before;  // EEXIST: what the kernel has stays valid
+  } else if (pending) {
+    // EEXIST: what the kernel has stays valid, and with it the mark's old generation.
+    --registration->generation;
+    if (!was_marked) {
+      registration->marked = false;
+      marked_.fetch_sub(1, std::memory_order_relaxed);
+    }
   }
   return result;
 }
@@ -216,9 +245,56 @@ WaitSet::Registration* WaitSet::add(FdEntry& entry, int epfd, int fd) noexcept {
   registration->generation = generation;
   registration->epfd = epfd;
   registration->fd = fd;
+  if (entry.kind.load(std::memory_order_relaxed) == FdKind::epoll) {
+    registration->is_set = true;
+    nested_.fetch_add(1, std::memory_order_relaxed);
+  }
   registration->next = entry.registrations.load(std::memory_order_relaxed);
   entry.registrations.store(pool_.index_of(registration) + 1, std::memory_order_relaxed);
   return registration;
+}
+
+/// Changes what the kernel has; a set that was closed behind our back loses its record.
+void WaitSet::put(FdEntry& entry, Registration& registration, epoll_event event) noexcept {
+  int operation = EPOLL_CTL_MOD;
+  if ((registration.program.events & EPOLLEXCLUSIVE) != 0) {
+    libc::epoll_ctl(registration.epfd, EPOLL_CTL_DEL, registration.fd, nullptr);
+    operation = EPOLL_CTL_ADD;
+  }
+  if (libc::epoll_ctl(registration.epfd, operation, registration.fd, &event) != 0) {
+    drop(entry, registration);
+  }
+}
+
+bool WaitSet::is_spent(const Registration& registration) noexcept {
+  KernelRegistrations all(registration.epfd);
+  KernelRegistration each;
+  while (all.next(each)) {
+    if (each.fd == registration.fd && each.data == registration.program.data.u64 &&
+        each.is_spent()) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void WaitSet::discover(int fd, FdEntry& entry, ino_t inode) noexcept {
+  for (int epfd = 0; epfd <= fd_table().highest(); ++epfd) {
+    const FdEntry* set = fd_table().find(epfd);
+    if (set == nullptr || set->kind.load(std::memory_order_relaxed) != FdKind::epoll) {
+      continue;
+    }
+    KernelRegistrations all(epfd);
+    KernelRegistration each;
+    while (all.next(each)) {
+      if (each.fd == fd && each.inode == inode && find(entry, epfd) == nullptr) {
+        epoll_event event{};
+        event.events = each.events & ~static_cast<std::uint32_t>(EPOLLERR | EPOLLHUP);
+        event.data.u64 = each.data;
+        record(entry, epfd, fd, event);
+      }
+    }
+  }
 }
 
 void WaitSet::mark(FdEntry& entry) noexcept {
@@ -226,18 +302,12 @@ void WaitSet::mark(FdEntry& entry) noexcept {
   for (std::uint32_t index = entry.registrations.load(std::memory_order_relaxed); index != 0;) {
     Registration* registration = pool_.at(index - 1);
     index = registration->next;
-    if (registration->marked) {
+    if (registration->marked || registration->is_set) {
       continue;
     }
-    epoll_event event = marked_event(*registration);
-    int operation = EPOLL_CTL_MOD;
-    if ((registration->program.events & EPOLLEXCLUSIVE) != 0) {
-      libc::epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, nullptr);
-      operation = EPOLL_CTL_ADD;
-    }
-    if (libc::epoll_ctl(registration->epfd, operation, registration->fd, &event) != 0) {
-      drop(entry, *registration);  // the set was closed behind our back
-    }
+    const epoll_event& program = registration->program;
+    registration->spent = (program.events & EPOLLONESHOT) != 0 && is_spent(*registration);
+    put(entry, *registration, marked_event(*registration));
   }
 }
 
@@ -249,16 +319,14 @@ void WaitSet::restore(FdEntry& entry) noexcept {
     if (!registration->marked) {
       continue;
     }
+    epoll_event event = registration->program;
+    if (registration->spent) {
+      event = marked_event(*registration);
+      event.events = EPOLLET | EPOLLONESHOT;
+    }
     registration->marked = false;
-    int operation = EPOLL_CTL_MOD;
-    if ((registration->program.events & EPOLLEXCLUSIVE) != 0) {
-      libc::epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, nullptr);
-      operation = EPOLL_CTL_ADD;
-    }
-    if (libc::epoll_ctl(registration->epfd, operation, registration->fd, &registration->program) !=
-        0) {
-      drop(entry, *registration);
-    }
+    marked_.fetch_sub(1, std::memory_order_relaxed);
+    put(entry, *registration, event);
   }
 }
 
@@ -282,18 +350,38 @@ void WaitSet::epoll_closed(int epfd, int duplicate) noexcept {
   }
 }
 
-int WaitSet::filter(epoll_event* events, int count) noexcept {
+bool WaitSet::is_of_failed(int epfd, std::uint64_t data) noexcept {
+  const TableGuard guard(fd_table().lock());
+  for (std::uint32_t index = 0; guard.held() && index < pool_.high_water(); ++index) {
+    const Registration& each = *pool_.at(index);
+    if (each.epfd < 0 || each.program.data.u64 != data || !is_same_set(each.epfd, epfd)) {
+      continue;
+    }
+    const Connection* connection = fd_table().connection(each.fd);
+    if (connection != nullptr && connection->state.load() == ConnectionState::failed) {
+      return true;
+    }
+  }
+  return false;
+}
+
+int WaitSet::filter(int epfd, epoll_event* events, int count) noexcept {
   int kept = 0;
   for (int i = 0; i < count; ++i) {
-    const epoll_event event = events[i];
+    epoll_event event = events[i];
     if (!is_mark(event.data.u64)) {
-      events[kept++] = event;
+      // Multipath TCP leaves no note of a disconnect: the hang-up alone shows.
+      if ((event.events & (EPOLLHUP | EPOLLERR)) == EPOLLHUP && fd_table().any_unsettled() &&
+          is_of_failed(epfd, event.data.u64)) {
+        event.events |= EPOLLERR;
+      }
+      if (keeps(epfd, event)) {
+        events[kept++] = event;
+      }
       continue;
     }
     const int fd = descriptor_of(event.data.u64);
-    if (fd == not_ours) {
-      events[kept++] = event;
-    } else if (fd != stale) {
+    if (fd >= 0) {
       static_cast<void>(drive(fd));
     }
   }

@@ -23,6 +23,9 @@ class WaitSet {
   /// While a handshake is pending: puts our mark in place of the program's events. Precondition:
   /// fd_table().lock() is held.
   void mark(FdEntry& entry) noexcept;
+  /// Records the registrations of a socket that was not followed while they were made. Same
+  /// precondition.
+  void discover(int fd, FdEntry& entry, ino_t inode) noexcept;
   /// Puts the program's own events and data back; the kernel then reports readiness afresh. Same
   /// precondition.
   void restore(FdEntry& entry) noexcept;
@@ -32,14 +35,19 @@ class WaitSet {
   /// precondition.
   void epoll_closed(int epfd, int duplicate) noexcept;
 
-  /// Takes marked events out of what the kernel reported, and advances their handshakes. Returns
-  /// how many events are left.
-  int filter(epoll_event* events, int count) noexcept;
+  /// Takes marked events out of what the kernel reported of `epfd`, and advances their handshakes;
+  /// takes out sets inside `epfd` that are readable for nothing but marks. Returns how many events
+  /// are left.
+  int filter(int epfd, epoll_event* events, int count) noexcept;
 
-  /// False until the first mark was made: then no event can be one of ours.
-  [[nodiscard]] bool ever_marked() const noexcept {
-    return ever_marked_.load(std::memory_order_acquire);
-  }
+  /// A set that holds marks, in itself or in a set inside it: the kernel calls it readable for a
+  /// step of a handshake too. Cheap when nothing is marked.
+  [[nodiscard]] bool holds_marks(int epfd) noexcept;
+  /// Whether such a set is readable for the program. Advances the handshakes that it is readable
+  /// for otherwise. Leaves errno alone.
+  [[nodiscard]] bool is_readable_set(int epfd) noexcept;
+  /// Advances the handshakes in such a set.
+  void advance(int epfd) noexcept;
 
  private:
   struct Registration {
@@ -50,20 +58,38 @@ class WaitSet {
         0;  ///< grows with every mark, so that a stale one is not taken for a new one
     std::uint32_t next = 0;  ///< of the same descriptor, index + 1
     bool marked = false;
+    bool spent = false;   ///< a oneshot that had fired before it was marked
+    bool is_set = false;  ///< `fd` is an epoll set itself
+    short narrowed = 0;   ///< what the mark asks for, when that is not everything
   };
 
   [[nodiscard]] Registration* find(const FdEntry& entry, int epfd) const noexcept;
   /// Null when the pool is exhausted.
   [[nodiscard]] Registration* add(FdEntry& entry, int epfd, int fd) noexcept;
   void drop(FdEntry& entry, Registration& registration) noexcept;
+  /// Duplicates of an epoll descriptor are one set. Precondition: fd_table().lock() is held.
+  [[nodiscard]] static bool is_same_set(int one, int other) noexcept;
+  [[nodiscard]] std::uint64_t mark_of(const Registration& registration) const noexcept;
   [[nodiscard]] epoll_event marked_event(Registration& registration) noexcept;
-  [[nodiscard]] bool is_mark(std::uint64_t data) const noexcept;
-  /// The descriptor a live mark stands for; negative for any other data, see wait_set.cpp.
+  /// The descriptor a live mark stands for, or -1.
   [[nodiscard]] int descriptor_of(std::uint64_t mark) noexcept;
+  [[nodiscard]] static bool is_spent(const Registration& registration) noexcept;
+  void put(FdEntry& entry, Registration& registration, epoll_event event) noexcept;
+  void record(FdEntry& entry, int epfd, int fd, const epoll_event& event) noexcept;
+
+  enum class Holds : std::uint8_t { nothing, marks, sets };
+  /// The next record of `epfd` at or behind `index` that is marked, or is a set; its descriptor and
+  /// a copy of it.
+  [[nodiscard]] Holds next_held(int epfd, std::uint32_t& index, Registration& out) noexcept;
+  void narrow(std::uint32_t index, const Registration& seen, short events) noexcept;
+  [[nodiscard]] bool holds_marks(int epfd, unsigned depth) noexcept;
+  void advance(int epfd, unsigned depth) noexcept;
+  [[nodiscard]] bool is_of_failed(int epfd, std::uint64_t data) noexcept;
+  [[nodiscard]] bool keeps(int epfd, const epoll_event& event) noexcept;
 
   MappedPool<Registration, 1U << 18U> pool_;
-  std::atomic<std::uint64_t> prefix_{0};
-  std::atomic<bool> ever_marked_{false};
+  std::atomic<int> marked_{0};  ///< registrations that are marked
+  std::atomic<int> nested_{0};  ///< registrations that are sets
 };
 
 [[nodiscard]] WaitSet& wait_set() noexcept;

@@ -3,9 +3,27 @@
 include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
 set(probe_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
 set(probe_sources
-  asynchronous.c blocking.c exec.c failures.c fakes.c fortified.c
-  hostile_process.c hostile_threads.c introspection.c pending_io.c probe.c
-  readiness_epoll.c readiness_scan.c regressions.c regressions_io.c same_answers.c same_descriptor.c table.c)
+  asynchronous.c
+  blocking.c
+  epoll_shared.c
+  exec.c
+  failures.c
+  fakes.c
+  fortified.c
+  hostile_process.c
+  hostile_signals.c
+  hostile_threads.c
+  introspection.c
+  pending_io.c
+  probe.c
+  readiness_epoll.c
+  readiness_scan.c
+  regressions.c
+  regressions_io.c
+  same_answers.c
+  same_descriptor.c
+  stream_kinds.c
+  table.c)
 list(TRANSFORM probe_sources PREPEND ${probe_dir}/)
 add_executable(connect_probe ${probe_sources})
 add_library(connect_early SHARED ${probe_dir}/early_library.c)
@@ -22,8 +40,24 @@ endforeach()
 set_source_files_properties(${probe_dir}/fortified.c PROPERTIES COMPILE_OPTIONS "-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2;-O2")
 
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
-foreach(group blocking asynchronous readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io
-        hostile regressions library exec table)
+foreach(group
+  asynchronous
+  blocking
+  epoll_shared
+  exec
+  failures
+  fakes
+  hostile
+  introspection
+  library
+  pending_io
+  readiness_epoll
+  readiness_scan
+  regressions
+  same_descriptor
+  signals
+  stream_kinds
+  table)
   add_preload_test(NAME preload.connect.${group} LABELS connect TIMEOUT 300
     COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
     ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"

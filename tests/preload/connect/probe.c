@@ -83,7 +83,8 @@ socklen_t target(int port, struct sockaddr_storage* out) {
 }
 
 int tcp(int flags) {
-  const int fd = socket(family(), SOCK_STREAM | flags, 0);
+  const char* protocol = getenv("PROBE_PROTOCOL");
+  const int fd = socket(family(), SOCK_STREAM | flags, protocol == NULL ? 0 : atoi(protocol));
   CHECK(fd >= 0);
   if (getenv("PROBE_V6ONLY") != NULL) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   return fd;
