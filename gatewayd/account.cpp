@@ -39,6 +39,10 @@ std::string_view command_name(const std::optional<Command>& command) noexcept {
       return "bind";
     case Command::udp_associate:
       return "udp-associate";
+    case Command::resolve:
+      return "resolve";
+    case Command::resolve_ptr:
+      return "resolve-ptr";
   }
   return {};
 }
@@ -88,6 +92,8 @@ std::string_view describe(SessionEnd end) noexcept {
       return "half-close-timeout";
     case SessionEnd::no_resources:
       return "no-resources";
+    case SessionEnd::answered:
+      return "answered";
     case SessionEnd::request_failed:
       return "request-failed";
     case SessionEnd::bad_handshake:
@@ -107,7 +113,7 @@ std::string_view describe(SessionEnd end) noexcept {
 }
 
 std::string_view crossing(const AccessRecord& record) noexcept {
-  if (!record.address) return {};
+  if (!record.address || record.command == Command::resolve) return {};  // nothing was crossed
   if (record.client.process) {
     return record.address->address.is_v4() ? "unix>v4" : "unix>v6";
   }

@@ -31,6 +31,7 @@ enum class SessionEnd : std::uint8_t {
   half_close_timeout,
   no_resources,  ///< descriptors or memory ran out under the relay, or before the session began
   // It did not.
+  answered,           ///< RESOLVE or RESOLVE_PTR, with success
   request_failed,     ///< a failing reply was sent; `reason` names the failure
   bad_handshake,      ///< what the client sent is not SOCKS5, or broke off; `reason` says which
   no_handshake,       ///< the client closed or reset without a single octet
@@ -48,7 +49,7 @@ struct AccessRecord {
   Client client;
   std::optional<Command> command;
   std::optional<Target> target;     ///< as the client asked for it
-  std::optional<Endpoint> address;  ///< where that led
+  std::optional<Endpoint> address;  ///< where that led; of RESOLVE the answer, with port 0
   unsigned attempts = 0;
   std::uint64_t octets_up = 0;    ///< client to destination
   std::uint64_t octets_down = 0;  ///< destination to client

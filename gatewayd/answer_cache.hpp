@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <string>
@@ -17,18 +18,25 @@
 
 namespace socks64::gateway {
 
-/// One question: a canonical name (dns_name.hpp) and an address family.
+enum class RecordType : std::uint8_t { a, aaaa, ptr };
+
+[[nodiscard]] constexpr RecordType record_type(Family family) noexcept {
+  return family == Family::ipv4 ? RecordType::a : RecordType::aaaa;
+}
+
+/// One question: a canonical name (dns_name.hpp) and what is to be known of it.
 struct Question {
   std::string name;
-  Family family = Family::ipv4;
+  RecordType type = RecordType::a;
 
   friend bool operator==(const Question&, const Question&) = default;
 };
 
 struct QuestionHash {
   [[nodiscard]] std::size_t operator()(const Question& question) const noexcept {
+    // Multiplying by an odd number is one to one, so no entropy is lost.
     const std::size_t hash = std::hash<std::string>{}(question.name);
-    return question.family == Family::ipv6 ? ~hash : hash;
+    return hash * (2 * static_cast<std::size_t>(question.type) + 1);
   }
 };
 
@@ -38,9 +46,10 @@ class AnswerCache {
   using Time = std::chrono::steady_clock::time_point;
 
   struct Entry {
-    Failure failure = Failure::name_not_found;  ///< none exactly when there are addresses
+    Failure failure = Failure::name_not_found;  ///< none exactly when there is something below
     std::vector<IpAddress> addresses;
     Time expires;
+    std::string name = {};  ///< the answer to ptr
   };
 
   explicit AnswerCache(std::size_t capacity) noexcept : capacity_(capacity) {}

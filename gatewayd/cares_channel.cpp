@@ -99,15 +99,59 @@ DnsReply addresses_v6(const unsigned char* message, int size) {
   return reply;
 }
 
-DnsReply reply_of(Family family, int status, Bytes message) {
+/// The first name that a PTR record gives; CNAMEs on the way to it are followed (RFC 2317).
+DnsReply name_in(const unsigned char* message, int size) {
+  // c-ares wants an address to put into the hostent, and does not look at it.
+  constexpr std::array<unsigned char, 4> any{};
+  hostent* entry = nullptr;
+  DnsReply reply;
+  reply.failure =
+      failure_of(ares_parse_ptr_reply(message, size, any.data(), any.size(), AF_INET, &entry));
+  if (reply.failure != Failure::none) return reply;
+  const std::unique_ptr<hostent, decltype(&ares_free_hostent)> owner(entry, &ares_free_hostent);
+  // Of several names h_name is the last one; h_aliases has them all, in the order of the answer.
+  const bool several = entry->h_aliases != nullptr && entry->h_aliases[0] != nullptr;
+  const char* const name = several ? entry->h_aliases[0] : entry->h_name;
+  if (name == nullptr || *name == '\0') {
+    reply.failure = Failure::name_not_found;  // the root: no name of a host
+    return reply;
+  }
+  reply.name = name;
+  reply.ttl = answer_ttl_of({message, static_cast<std::size_t>(size)});
+  return reply;
+}
+
+DnsReply parse(RecordType type, const unsigned char* message, int size) {
+  switch (type) {
+    case RecordType::a:
+      return addresses_v4(message, size);
+    case RecordType::aaaa:
+      return addresses_v6(message, size);
+    case RecordType::ptr:
+      break;
+  }
+  return name_in(message, size);
+}
+
+int wire_type(RecordType type) noexcept {
+  switch (type) {
+    case RecordType::a:
+      return ns_t_a;
+    case RecordType::aaaa:
+      return ns_t_aaaa;
+    case RecordType::ptr:
+      break;
+  }
+  return ns_t_ptr;
+}
+
+DnsReply reply_of(RecordType type, int status, Bytes message) {
   DnsReply reply;
   reply.failure = failure_of(status);
   if (status == ARES_SUCCESS) {
-    const int size = static_cast<int>(message.size());
-    reply = family == Family::ipv4 ? addresses_v4(message.data(), size)
-                                   : addresses_v6(message.data(), size);
+    reply = parse(type, message.data(), static_cast<int>(message.size()));
     // A chain of CNAMEs that ends without an address.
-    if (reply.failure == Failure::none && reply.addresses.empty()) {
+    if (reply.failure == Failure::none && reply.addresses.empty() && reply.name.empty()) {
       reply.failure = Failure::name_not_found;
     }
   }
@@ -150,7 +194,7 @@ std::vector<ares_addr_port_node> server_list(const std::vector<Endpoint>& server
 
 struct CaresChannel::Query {
   CaresChannel& channel;
-  Family family;
+  RecordType type;
   OnReply on_reply;
 };
 
@@ -195,17 +239,16 @@ CaresChannel::~CaresChannel() {
   if (channel_ != nullptr) ares_destroy(channel_);
 }
 
-void CaresChannel::query(const std::string& canonical, Family family, OnReply on_reply) {
+void CaresChannel::query(const Question& question, OnReply on_reply) {
   if (!usable()) {
     on_reply(DnsReply{});
     return;
   }
-  auto query = std::make_unique<Query>(Query{*this, family, std::move(on_reply)});
+  auto query = std::make_unique<Query>(Query{*this, question.type, std::move(on_reply)});
   ++waiting_;
   // on_result() is called exactly once for each query, whatever happens, and takes it back.
-  ares_query(channel_, escaped(canonical).c_str(), ns_c_in,
-             family == Family::ipv4 ? ns_t_a : ns_t_aaaa, &CaresChannel::on_result,
-             query.release());
+  ares_query(channel_, escaped(question.name).c_str(), ns_c_in, wire_type(question.type),
+             &CaresChannel::on_result, query.release());
   arm_timer();
 }
 
@@ -215,7 +258,7 @@ void CaresChannel::on_result(void* argument, int status, int /*timeouts*/, unsig
   --query->channel.waiting_;
   DnsReply reply;
   try {
-    reply = reply_of(query->family, status,
+    reply = reply_of(query->type, status,
                      message == nullptr ? Bytes() : Bytes(message, static_cast<std::size_t>(size)));
   } catch (const std::bad_alloc&) {
     reply.failure = Failure::no_resources;  // nothing may be thrown through c-ares

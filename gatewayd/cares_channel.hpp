@@ -17,6 +17,7 @@
 
 #include "socks64/address.hpp"
 
+#include "answer_cache.hpp"
 #include "failure.hpp"
 #include "net.hpp"
 #include "resolve.hpp"
@@ -27,6 +28,7 @@ namespace socks64::gateway {
 struct DnsReply {
   Failure failure = Failure::name_failed;
   std::vector<IpAddress> addresses;
+  std::string name;  ///< the answer to ptr
   /// How long the answer says that it holds; for name_not_found nothing if it does not say.
   std::optional<std::chrono::seconds> ttl;
 };
@@ -41,8 +43,8 @@ class CaresChannel {
   CaresChannel(const CaresChannel&) = delete;
   CaresChannel& operator=(const CaresChannel&) = delete;
 
-  /// `on_reply` may be called from within. Expects a canonical name (dns_name.hpp).
-  void query(const std::string& canonical, Family family, OnReply on_reply);
+  /// `on_reply` may be called from within.
+  void query(const Question& question, OnReply on_reply);
 
   /// True when nothing waits: only then may it be destroyed without anybody noticing.
   [[nodiscard]] bool idle() const noexcept { return waiting_ == 0; }

@@ -163,6 +163,9 @@ void read_root(TableReader& root, Config& config) {
       config.limits.sessions = static_cast<std::size_t>(value);
     });
   });
+  root.table("commands", [&](TableReader& table) {
+    table.flag("resolve", [&](bool value) { config.commands.resolve = value; });
+  });
   root.table("log", [&](TableReader& table) { read_log(table, config.log); });
   root.table("access_log", [&](TableReader& table) { read_access_log(table, config.access_log); });
   root.finish();

@@ -36,6 +36,11 @@ struct LimitConfig {
   std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
 };
 
+/// What is served besides CONNECT.
+struct CommandConfig {
+  bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
+};
+
 struct LogConfig {
   LogLevel level = LogLevel::info;
   std::string target = "stderr";  ///< or a path
@@ -54,6 +59,7 @@ struct Config {
   ResolverConfig resolver;
   DialConfig dial;
   LimitConfig limits;
+  CommandConfig commands;
   LogConfig log;
   AccessLogConfig access_log;
 

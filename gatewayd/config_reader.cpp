@@ -177,6 +177,14 @@ void TableReader::integer(std::string_view key, std::int64_t least, std::int64_t
   }
 }
 
+void TableReader::flag(std::string_view key, const std::function<void(bool)>& set) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  const auto* value = node->as_boolean();
+  if (value == nullptr) return wrong(*node, key, "true or false");
+  set(value->get());
+}
+
 void TableReader::text(std::string_view key, std::string& out, std::string_view expected,
                        bool may_be_empty) {
   const toml::node* node = find(key);

@@ -58,6 +58,7 @@ class TableReader {
                 std::chrono::seconds most);
   void integer(std::string_view key, std::int64_t least, std::int64_t most,
                const std::function<void(std::int64_t)>& set);
+  void flag(std::string_view key, const std::function<void(bool)>& set);
   void text(std::string_view key, std::string& out, std::string_view expected, bool may_be_empty);
   /// One of `words`; `set` gets its index.
   void choice(std::string_view key, std::initializer_list<std::string_view> words,

@@ -29,31 +29,13 @@
 
 #include "dns_name.hpp"
 #include "race.hpp"
+#include "route.hpp"
 
 namespace socks64::gateway {
 namespace {
 
 int domain_of(const IpAddress& address) noexcept {
   return address.is_v4() ? AF_INET : AF_INET6;
-}
-
-/// Asks the routing table, without sending anything: a datagram socket is "connected" to the
-/// address, and the kernel says which source it chose (RFC 6724 section 6).
-std::optional<IpAddress> source_towards(const Endpoint& remote) noexcept {
-  const int probe = ::socket(domain_of(remote.address), SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return std::nullopt;
-  sockaddr_storage storage{};
-  socklen_t length = to_sockaddr(remote, storage);
-  std::optional<IpAddress> source;
-  auto* const address = reinterpret_cast<sockaddr*>(&storage);
-  if (::connect(probe, address, length) == 0) {
-    length = sizeof storage;
-    if (::getsockname(probe, address, &length) == 0) {
-      if (const Result<Endpoint> local = from_sockaddr(address, length)) source = local->address;
-    }
-  }
-  ::close(probe);
-  return source;
 }
 
 /// connect(2) says EADDRNOTAVAIL when there is no source address for this destination, and when

@@ -27,35 +27,69 @@ std::uint32_t u32(Reader& message) noexcept {
   return high << 16U | message.u16();
 }
 
+struct Sections {
+  unsigned answers;
+  unsigned authorities;
+};
+
+/// Over the header and the questions.
+Sections skip_to_answers(Reader& message) noexcept {
+  static_cast<void>(message.take(4));  // ID and flags
+  const unsigned questions = message.u16();
+  const Sections sections{message.u16(), message.u16()};
+  static_cast<void>(message.u16());  // ARCOUNT
+  for (unsigned i = 0; i < questions && message.ok(); ++i) {
+    skip_name(message);
+    static_cast<void>(message.take(4));
+  }
+  return sections;
+}
+
+struct Record {
+  std::uint16_t type;
+  std::uint32_t ttl;
+  Bytes data;
+};
+
+Record next_record(Reader& message) noexcept {
+  skip_name(message);
+  Record record{};
+  record.type = message.u16();
+  static_cast<void>(message.u16());  // CLASS
+  record.ttl = u32(message);
+  record.data = message.take(message.u16());
+  return record;
+}
+
 }  // namespace
 
 std::optional<std::chrono::seconds> negative_ttl_of(Bytes message) noexcept {
   Reader reader(message);
-  static_cast<void>(reader.take(4));  // ID and flags
-  const unsigned questions = reader.u16();
-  const unsigned answers = reader.u16();
-  const unsigned authorities = reader.u16();
-  static_cast<void>(reader.u16());  // ARCOUNT
-  for (unsigned i = 0; i < questions && reader.ok(); ++i) {
-    skip_name(reader);
-    static_cast<void>(reader.take(4));
-  }
+  const auto [answers, authorities] = skip_to_answers(reader);
   // CNAMEs may stand in the answer section of a negative answer (RFC 2308 section 2).
   for (unsigned i = 0; i < answers + authorities && reader.ok(); ++i) {
-    skip_name(reader);
-    const std::uint16_t type = reader.u16();
-    static_cast<void>(reader.u16());  // CLASS
-    const std::uint32_t ttl = u32(reader);
-    const std::size_t length = reader.u16();
-    const Bytes data = reader.take(length);
+    const Record record = next_record(reader);
     if (!reader.ok()) break;
-    if (i < answers || type != type_soa || data.size() < 4) continue;
+    if (i < answers || record.type != type_soa || record.data.size() < 4) continue;
     // MINIMUM is the last field, whatever the two names before it look like.
-    Reader tail(data.last(4));
+    Reader tail(record.data.last(4));
     const std::uint32_t minimum = u32(tail);
-    return std::chrono::seconds(std::min(ttl, minimum));
+    return std::chrono::seconds(std::min(record.ttl, minimum));
   }
   return std::nullopt;
+}
+
+std::optional<std::chrono::seconds> answer_ttl_of(Bytes message) noexcept {
+  Reader reader(message);
+  const unsigned answers = skip_to_answers(reader).answers;
+  std::optional<std::chrono::seconds> least;
+  for (unsigned i = 0; i < answers; ++i) {
+    const Record record = next_record(reader);
+    if (!reader.ok()) return std::nullopt;
+    const std::chrono::seconds ttl(record.ttl);
+    least = least ? std::min(*least, ttl) : ttl;
+  }
+  return least;
 }
 
 }  // namespace socks64::gateway

@@ -46,6 +46,24 @@ bool is_localhost(std::string_view canonical) noexcept {
   return canonical.empty() || canonical.back() == '.';
 }
 
+std::string pointer_name(const IpAddress& address) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  const auto octets = address.bytes();
+  std::string name;
+  for (std::size_t i = octets.size(); i-- > 0;) {
+    const std::uint8_t octet = octets[i];
+    if (address.is_v4()) {
+      name += std::to_string(octet);
+    } else {
+      name += digits[octet & 0x0fU];
+      name += '.';
+      name += digits[octet >> 4U];
+    }
+    name += '.';
+  }
+  return name + (address.is_v4() ? "in-addr.arpa" : "ip6.arpa");
+}
+
 std::optional<IpAddress> literal_from(std::string_view text) noexcept {
   if (text.size() >= 2 && text.front() == '[' && text.back() == ']') {
     text = text.substr(1, text.size() - 2);

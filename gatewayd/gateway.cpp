@@ -78,6 +78,7 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log,
       threads_(config.threads != 0 ? config.threads : processors()),
       resolver_(config.resolver),
       dialer_(resolver_, config.dial),
+      look_up_(resolver_, config.dial),
       permit_([](const Endpoint&) { return true; }),
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
@@ -85,7 +86,9 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log,
   const WorkerConfig worker_config{config.timeouts.handshake,
                                    {config.timeouts.idle, config.timeouts.half_close}};
   for (unsigned i = 0; i < threads_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(worker_config, dialer_, permit_, access_log));
+    workers_.push_back(std::make_unique<Worker>(worker_config, dialer_,
+                                                config.commands.resolve ? &look_up_ : nullptr,
+                                                permit_, access_log));
   }
 }
 

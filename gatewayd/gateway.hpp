@@ -19,6 +19,7 @@
 #include "limits.hpp"
 #include "listener.hpp"
 #include "log.hpp"
+#include "look_up.hpp"
 #include "resolve.hpp"
 #include "worker.hpp"
 
@@ -61,6 +62,7 @@ class Gateway {
   unsigned threads_;
   Resolver resolver_;
   Dialer dialer_;
+  LookUp look_up_;
   AddressFilter permit_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()

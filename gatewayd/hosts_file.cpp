@@ -42,7 +42,8 @@ std::shared_ptr<const HostsFile::Table> HostsFile::read(const std::string& path)
     for (std::string_view name = next_word(line); !name.empty(); name = next_word(line)) {
       const std::optional<std::string> canonical = canonical_name(name);
       if (!canonical) continue;
-      std::vector<IpAddress>& addresses = (*table)[*canonical];
+      table->names.try_emplace(address->unmapped(), *canonical);
+      std::vector<IpAddress>& addresses = table->addresses[*canonical];
       if (std::ranges::find(addresses, *address) == addresses.end()) {
         addresses.push_back(*address);
       }
@@ -93,12 +94,24 @@ void HostsFile::read_again(const FileStamp& stamp) {
 std::optional<std::vector<IpAddress>> HostsFile::find(const std::string& canonical, Family family,
                                                       Time now) {
   const std::shared_ptr<const Table> table = current(now);
-  const auto found = table->find(canonical);
-  if (found == table->end()) return std::nullopt;
+  const auto found = table->addresses.find(canonical);
+  if (found == table->addresses.end()) return std::nullopt;
   std::vector<IpAddress> addresses;
   std::ranges::copy_if(found->second, std::back_inserter(addresses),
                        [family](const IpAddress& a) { return a.family() == family; });
   return addresses;
+}
+
+std::string HostsFile::find_name(const IpAddress& address, Time now) {
+  const std::shared_ptr<const Table> table = current(now);
+  const auto found = table->names.find(address);
+  return found == table->names.end() ? std::string() : found->second;
+}
+
+std::size_t HostsFile::AddressHash::operator()(const IpAddress& address) const noexcept {
+  const auto octets = address.bytes();
+  return std::hash<std::string_view>{}(
+      {reinterpret_cast<const char*>(octets.data()), octets.size()});
 }
 
 }  // namespace socks64::gateway

@@ -43,8 +43,18 @@ class HostsFile {
   [[nodiscard]] std::optional<std::vector<IpAddress>> find(const std::string& canonical,
                                                            Family family, Time now);
 
+  /// The first name of the first line that has this address; empty when there is none. Expects no
+  /// IPv4-mapped address.
+  [[nodiscard]] std::string find_name(const IpAddress& address, Time now);
+
  private:
-  using Table = std::unordered_map<std::string, std::vector<IpAddress>>;
+  struct AddressHash {
+    [[nodiscard]] std::size_t operator()(const IpAddress& address) const noexcept;
+  };
+  struct Table {
+    std::unordered_map<std::string, std::vector<IpAddress>> addresses;
+    std::unordered_map<IpAddress, std::string, AddressHash> names;
+  };
 
   static std::shared_ptr<const Table> read(const std::string& path);
   std::shared_ptr<const Table> current(Time now);

@@ -34,4 +34,16 @@ ReplyCode reply_code(Failure failure) noexcept {
   return ReplyCode::general_failure;
 }
 
+ReplyCode look_up_reply_code(Failure failure) noexcept {
+  switch (failure) {
+    case Failure::none:
+      return ReplyCode::succeeded;
+    case Failure::name_invalid:
+    case Failure::name_not_found:
+      return ReplyCode::host_unreachable;
+    default:
+      return ReplyCode::general_failure;
+  }
+}
+
 }  // namespace socks64::gateway

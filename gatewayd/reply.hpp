@@ -10,6 +10,10 @@ namespace socks64::gateway {
 
 [[nodiscard]] ReplyCode reply_code(Failure failure) noexcept;
 
+/// For RESOLVE and RESOLVE_PTR (docs/extensions.md), whose clients want to know one thing: 4 is
+/// "there is none", 1 is "that cannot be told now".
+[[nodiscard]] ReplyCode look_up_reply_code(Failure failure) noexcept;
+
 }  // namespace socks64::gateway
 
 #endif

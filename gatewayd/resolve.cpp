@@ -48,6 +48,14 @@ Answer known(std::vector<IpAddress> addresses) {
   return answer;
 }
 
+Answer known_name(std::string name) {
+  Answer answer;
+  answer.failure = Failure::none;
+  answer.name = std::move(name);
+  answer.cached = true;
+  return answer;
+}
+
 Answer failed(Failure failure) {
   Answer answer;
   answer.failure = failure;
@@ -87,6 +95,8 @@ class Resolver::Impl {
   std::optional<Answer> ask(const std::shared_ptr<Impl>& self, const DomainName& name,
                             Family family, const Executor& executor, OnAnswer on_answer,
                             Inquiry& inquiry);
+  std::optional<Answer> ask_name(const std::shared_ptr<Impl>& self, const IpAddress& address,
+                                 const Executor& executor, OnAnswer on_answer, Inquiry& inquiry);
   void leave(const std::shared_ptr<Waiter>& waiter) noexcept;
 
  private:
@@ -103,6 +113,9 @@ class Resolver::Impl {
   };
   using Flights = std::unordered_map<Question, Flight, QuestionHash>;
 
+  std::optional<Answer> join(const std::shared_ptr<Impl>& self, Question question,
+                             const Executor& executor, OnAnswer on_answer, Inquiry& inquiry,
+                             Clock::time_point now);
   Flights::iterator take_off(const Question& question);
   Waiters remove(Flights::iterator flight) noexcept;
   [[nodiscard]] bool assign(const Question& question, std::uint64_t number,
@@ -190,13 +203,35 @@ std::optional<Answer> Resolver::Impl::ask(const std::shared_ptr<Impl>& self, con
   const Clock::time_point now = Clock::now();
   // A name that the hosts file knows has only the families it has there.
   if (auto addresses = hosts_.find(*canonical, family, now)) return known(std::move(*addresses));
+  return join(self, {std::move(*canonical), record_type(family)}, executor, std::move(on_answer),
+              inquiry, now);
+}
 
-  Question question{std::move(*canonical), family};
+std::optional<Answer> Resolver::Impl::ask_name(const std::shared_ptr<Impl>& self,
+                                               const IpAddress& address, const Executor& executor,
+                                               OnAnswer on_answer, Inquiry& inquiry) {
+  const IpAddress plain = address.unmapped();
+  const Clock::time_point now = Clock::now();
+  if (std::string name = hosts_.find_name(plain, now); !name.empty()) {
+    return known_name(std::move(name));
+  }
+  if (plain.is_loopback()) return known_name("localhost");
+  // Which link is meant is nothing that DNS could know.
+  if (plain.zone() != 0) return failed(Failure::name_not_found);
+  return join(self, {pointer_name(plain), RecordType::ptr}, executor, std::move(on_answer), inquiry,
+              now);
+}
+
+/// What the cache knows, or a place in the flight of the question.
+std::optional<Answer> Resolver::Impl::join(const std::shared_ptr<Impl>& self, Question question,
+                                           const Executor& executor, OnAnswer on_answer,
+                                           Inquiry& inquiry, Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return failed(Failure::shutting_down);
   if (const AnswerCache::Entry* entry = cache_.find(question, now)) {
     Answer answer = known(entry->addresses);
     answer.failure = entry->failure;
+    answer.name = entry->name;
     return answer;
   }
   auto flight = flights_.find(question);
@@ -286,7 +321,7 @@ void Resolver::Impl::put_to_servers(const Question& question, std::uint64_t numb
     if (!assign(question, number, nullptr)) return;
     CaresChannel& channel = channels_->next();  // may land flights
     if (!assign(question, number, &channel)) return;
-    channel.query(question.name, question.family, [this, question, number](DnsReply reply) {
+    channel.query(question, [this, question, number](DnsReply reply) {
       arrive(question, number, std::move(reply));
     });
   } catch (...) {
@@ -337,10 +372,12 @@ void Resolver::Impl::land(const Question& question, std::uint64_t number, DnsRep
   Answer answer;
   answer.failure = reply.failure;
   answer.addresses = std::move(reply.addresses);
+  answer.name = std::move(reply.name);
 
   const std::lock_guard lock(mutex_);
   if (lifetime > std::chrono::seconds(0)) {
-    cache_.insert(question, {answer.failure, answer.addresses, Clock::now() + lifetime});
+    cache_.insert(question,
+                  {answer.failure, answer.addresses, Clock::now() + lifetime, answer.name});
   }
   const auto found = flights_.find(question);
   if (found == flights_.end()) return;  // it gave way, or stop() was faster
@@ -378,6 +415,12 @@ std::optional<Answer> Resolver::ask(const DomainName& name, Family family, const
                                     OnAnswer on_answer, Inquiry& inquiry) {
   inquiry.withdraw();
   return impl_->ask(impl_, name, family, executor, std::move(on_answer), inquiry);
+}
+
+std::optional<Answer> Resolver::ask_name(const IpAddress& address, const Executor& executor,
+                                         OnAnswer on_answer, Inquiry& inquiry) {
+  inquiry.withdraw();
+  return impl_->ask_name(impl_, address, executor, std::move(on_answer), inquiry);
 }
 
 Task<Answer> Resolver::resolve(const DomainName& name, Family family) {

@@ -39,10 +39,12 @@ struct ResolverConfig {
       1'024;  ///< distinct questions that are awaited; more are answered with no_resources
 };
 
-/// The answer to one question. `failure` is none exactly when there is at least one address.
+/// The answer to one question. `failure` is none exactly when there is at least one address, or the
+/// name that was asked for.
 struct Answer {
   Failure failure = Failure::name_not_found;
   std::vector<IpAddress> addresses;
+  std::string name;     ///< the answer to ask_name()
   bool cached = false;  ///< known without asking: cache, hosts file, localhost
 };
 
@@ -88,6 +90,12 @@ class Resolver {
   [[nodiscard]] std::optional<Answer> ask(const DomainName& name, Family family,
                                           const Executor& executor, OnAnswer on_answer,
                                           Inquiry& inquiry);
+
+  /// The other way: the name of an address, from the hosts file or by a PTR question, which is
+  /// cached, bounded and shared as the others are. Loopback addresses that the file does not know
+  /// are "localhost"; one of a zone is never asked for.
+  [[nodiscard]] std::optional<Answer> ask_name(const IpAddress& address, const Executor& executor,
+                                               OnAnswer on_answer, Inquiry& inquiry);
 
  private:
   std::shared_ptr<Impl> impl_;

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <asio/this_coro.hpp>
@@ -33,6 +34,10 @@ SessionEnd end_of(const HandshakeResult& asked) noexcept {
       return SessionEnd::shutdown;
   }
   return SessionEnd::internal;
+}
+
+bool is_look_up(Command command) noexcept {
+  return command == Command::resolve || command == Command::resolve_ptr;
 }
 
 std::string_view reason_of(const HandshakeResult& asked) noexcept {
@@ -68,7 +73,7 @@ SessionEnd end_of(RelayEnd end) noexcept {
   return SessionEnd::shutdown;
 }
 
-[[nodiscard]] bool send_reply(Socket& client, ReplyCode code, const Endpoint& bound) noexcept {
+[[nodiscard]] bool send_reply(Socket& client, ReplyCode code, const Target& bound) noexcept {
   std::array<std::uint8_t, max_reply_size> octets{};
   Writer out(octets);
   encode(out, Reply{code, bound});
@@ -132,6 +137,21 @@ Task<DialResult> dial_for(Socket& client, SessionControl& control, const Target&
   asio::error_code ignored;
   client.cancel(ignored);
   co_return reached;
+}
+
+Task<LookUpResult> look_up_for(Socket& client, SessionControl& control, Command command,
+                               const Target& target, const LookUp& look_up) {
+  const auto watch = std::make_shared<ResetWatch>(client, control);
+  watch->start();
+  LookUpResult result;
+  if (command == Command::resolve) {
+    result = co_await look_up.address_of(target);
+  } else {
+    result = co_await look_up.name_of(target);
+  }
+  asio::error_code ignored;
+  client.cancel(ignored);
+  co_return result;
 }
 
 /// Throws away what the client has sent, one piece of it; as recv(2).
@@ -204,6 +224,7 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
   // Stage 7: reach the target. Every address is judged by services.permit right before it is
   // dialled.
   DialResult reached;
+  LookUpResult found;
   Failure failure = Failure::none;
   std::optional<ReplyCode> refusal;
   if (record->command == Command::connect) {
@@ -215,6 +236,18 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
     if (failure != Failure::none) {
       refusal = reply_code(failure);
       record->reason = describe(failure);
+    }
+  } else if (is_look_up(*record->command) && services.look_up != nullptr) {
+    found =
+        co_await look_up_for(client, control, *record->command, *record->target, *services.look_up);
+    record->resolve_time = found.time;
+    if (found.failure != Failure::none) {
+      refusal = look_up_reply_code(found.failure);
+      // BND.ADDR can be a name, DST.ADDR of RESOLVE_PTR cannot.
+      if (record->command == Command::resolve_ptr && found.failure == Failure::name_invalid) {
+        refusal = ReplyCode::address_type_not_supported;
+      }
+      record->reason = describe(found.failure);
     }
   } else {
     refusal = ReplyCode::command_not_supported;
@@ -244,6 +277,21 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
     if (sent && control.stopped() == SessionControl::Stop::none) {
       co_await farewell(client, services.farewell_deadlines);
     }
+    co_return;
+  }
+
+  // A look-up is done with its reply: nothing is connected, and the connection ends as after a
+  // failing one.
+  if (is_look_up(*record->command)) {
+    if (const auto* address = std::get_if<Endpoint>(&found.found)) record->address = *address;
+    record.stop_clock();
+    if (!send_reply(client, ReplyCode::succeeded, found.found)) {
+      record->end = SessionEnd::client_gone;
+      co_return;
+    }
+    record->reply = ReplyCode::succeeded;
+    record->end = SessionEnd::answered;
+    co_await farewell(client, services.farewell_deadlines);
     co_return;
   }
 

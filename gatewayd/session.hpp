@@ -14,6 +14,7 @@
 #include "deadline.hpp"
 #include "dial.hpp"
 #include "limits.hpp"
+#include "look_up.hpp"
 #include "net.hpp"
 #include "relay.hpp"
 
@@ -22,6 +23,7 @@ namespace socks64::gateway {
 /// What a session uses and never owns; all of it outlives every session of the worker.
 struct SessionServices {
   const Dialer& dialer;
+  const LookUp* look_up;  ///< null: RESOLVE and RESOLVE_PTR are not served
   const AddressFilter& permit;
   RelayPool& relay_pool;
   RelayLimits relay_limits;

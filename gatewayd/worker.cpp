@@ -60,12 +60,13 @@ class Worker::Member {
   SessionControl control_;
 };
 
-Worker::Worker(const WorkerConfig& config, const Dialer& dialer, const AddressFilter& permit,
-               AccessLog& access_log)
+Worker::Worker(const WorkerConfig& config, const Dialer& dialer, const LookUp* look_up,
+               const AddressFilter& permit, AccessLog& access_log)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
       services_{dialer,
+                look_up,
                 permit,
                 relay_pool_,
                 config.relay_limits,

@@ -49,8 +49,8 @@ struct WorkerConfig {
 class Worker {
  public:
   /// What is referred to outlives the worker.
-  Worker(const WorkerConfig& config, const Dialer& dialer, const AddressFilter& permit,
-         AccessLog& access_log);
+  Worker(const WorkerConfig& config, const Dialer& dialer, const LookUp* look_up,
+         const AddressFilter& permit, AccessLog& access_log);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;

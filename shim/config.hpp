@@ -13,6 +13,7 @@
 //                                     them; the environment's come before the file's
 //   SOCKS64_DNS          dns          what becomes of the DNS queries that a program sends by itself: answer (unless told), gateway,
 //                                     refuse, direct; see dns_route.hpp
+//   SOCKS64_VERIFY_NAMES verify_names on or off (unless told): ask the gateway by RESOLVE whether a name exists
 //   SOCKS64_PIPELINING   pipelining   on or off (unless told)
 //   SOCKS64_LOG          log          off (unless told), error, info, explain: one-line diagnostics on standard
 //                                     error
@@ -77,6 +78,7 @@ struct Config {
   DnsMode dns = DnsMode::answer;
   LogLevel log = LogLevel::off;
   bool pipelining = false;
+  bool verify_names = false;
   Rules rules;
   bool follow_exec = true;
   /// Why this configuration cannot be used, the first reason found, naming the place

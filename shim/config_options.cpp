@@ -104,20 +104,24 @@ bool set_dns(const Site& site, std::string_view text) noexcept {
   return site.problem("expected answer, gateway, refuse or direct, not ", shown(text));
 }
 
-bool set_pipelining(const Site& site, std::string_view text) noexcept {
+bool set_switch(const Site& site, std::string_view text, bool& out) noexcept {
   if (text != "on" && text != "off") {
     return site.problem("expected on or off, not ", shown(text));
   }
-  site.config.pipelining = text == "on";
+  out = text == "on";
   return true;
 }
 
+bool set_pipelining(const Site& site, std::string_view text) noexcept {
+  return set_switch(site, text, site.config.pipelining);
+}
+
 bool set_follow_exec(const Site& site, std::string_view text) noexcept {
-  if (text != "on" && text != "off") {
-    return site.problem("expected on or off, not ", shown(text));
-  }
-  site.config.follow_exec = text == "on";
-  return true;
+  return set_switch(site, text, site.config.follow_exec);
+}
+
+bool set_verify_names(const Site& site, std::string_view text) noexcept {
+  return set_switch(site, text, site.config.verify_names);
 }
 
 bool set_log(const Site& site, std::string_view text) noexcept {
@@ -143,6 +147,7 @@ constinit const Option table[] = {
     {"udp", "SOCKS64_UDP", set_udp, once},
     {"rule", "SOCKS64_RULES", set_rule, many},
     {"dns", "SOCKS64_DNS", set_dns, once},
+    {"verify_names", "SOCKS64_VERIFY_NAMES", set_verify_names, once},
     {"pipelining", "SOCKS64_PIPELINING", set_pipelining, once},
     {"follow_exec", "SOCKS64_FOLLOW_EXEC", set_follow_exec, once},
     {"log", "SOCKS64_LOG", set_log, once},

@@ -55,7 +55,7 @@ Outcome find_by_name(const char* name, int family, HostAddresses& addresses) noe
     }
     verdict = delegate_literal(*literal, families, addresses);
   } else {
-    verdict = look_up_name(asked, families, addresses);
+    verdict = look_up_existing_name(asked, families, addresses);
   }
   switch (verdict) {
     case Verdict::found:

@@ -126,7 +126,7 @@ Verdict find_name(std::string_view name, const addrinfo& hints, HostAddresses& o
       (find_local(name, families, out) || find_mapped(name, out))) {
     return Verdict::found;
   }
-  return look_up_name(name, families, out);
+  return look_up_existing_name(name, families, out);
 }
 
 int answer(const char* node, const char* service, const addrinfo& hints,

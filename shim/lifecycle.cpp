@@ -12,6 +12,7 @@
 #include "fd_table.hpp"
 #include "hook_table.hpp"
 #include "host_guard.hpp"
+#include "name_verification.hpp"
 #include "table_file.hpp"
 
 namespace socks64::shim {
@@ -38,6 +39,7 @@ void after_fork_in_parent() noexcept {
 }
 void after_fork_in_child() noexcept {
   note_process_id();
+  release_verification_lock();
   fd_table().after_fork_in_child();
 }
 

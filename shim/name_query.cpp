@@ -14,6 +14,7 @@
 #include "hook_table.hpp"
 #include "host_guard.hpp"
 #include "lifecycle.hpp"
+#include "name_verification.hpp"
 #include "policy.hpp"
 
 namespace socks64::shim {
@@ -206,7 +207,10 @@ bool may_be_local(std::string_view name) noexcept {
   return !decision.by_name || decision.action == RuleAction::direct;
 }
 
-Verdict look_up_name(std::string_view name, Families families, HostAddresses& out) noexcept {
+namespace {
+
+Verdict look_up(std::string_view name, Families families, HostAddresses& out,
+                bool verify) noexcept {
   if (name.ends_with('.')) {
     name.remove_suffix(1);
   }
@@ -220,7 +224,21 @@ Verdict look_up_name(std::string_view name, Families families, HostAddresses& ou
   if (decide_name(config(), name).action == RuleAction::refuse) {
     return Verdict::no_such_name;
   }
+  if (verify && existence_of(name) == Existence::does_not_exist) {
+    return Verdict::no_such_name;
+  }
   return delegate(name, families, out);
+}
+
+}  // namespace
+
+Verdict look_up_name(std::string_view name, Families families, HostAddresses& out) noexcept {
+  return look_up(name, families, out, false);
+}
+
+Verdict look_up_existing_name(std::string_view name, Families families,
+                              HostAddresses& out) noexcept {
+  return look_up(name, families, out, config().verify_names);
 }
 
 Verdict delegate_literal(const IpAddress& literal, Families families, HostAddresses& out) noexcept {

@@ -40,6 +40,11 @@ enum class Verdict : unsigned char {
 [[nodiscard]] Verdict look_up_name(std::string_view name, Families families,
                                    HostAddresses& out) noexcept;
 
+/// The same, for calls that may wait: with `verify_names` a name that does not exist, says the
+/// gateway, is no_such_name.
+[[nodiscard]] Verdict look_up_existing_name(std::string_view name, Families families,
+                                            HostAddresses& out) noexcept;
+
 /// The same for a literal that can_be_delegated(), in place of a name.
 [[nodiscard]] Verdict delegate_literal(const IpAddress& literal, Families families,
                                        HostAddresses& out) noexcept;

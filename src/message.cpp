@@ -125,7 +125,8 @@ void encode_target(Writer& out, const Target& target) noexcept {
 
 bool is_known(Command command) noexcept {
   return command == Command::connect || command == Command::bind ||
-         command == Command::udp_associate;
+         command == Command::udp_associate || command == Command::resolve ||
+         command == Command::resolve_ptr;
 }
 
 /// Either of the two-octet answers: VER and one value.

@@ -33,8 +33,15 @@ enum class Method : std::uint8_t {
   unacceptable = 0xff
 };
 
-/// CMD, RFC 1928 section 4.
-enum class Command : std::uint8_t { connect = 0x01, bind = 0x02, udp_associate = 0x03 };
+/// CMD, RFC 1928 section 4. The last two are Tor's extension (docs/extensions.md).
+/// Deviation: the RFC knows no other values than the first three.
+enum class Command : std::uint8_t {
+  connect = 0x01,
+  bind = 0x02,
+  udp_associate = 0x03,
+  resolve = 0xf0,      ///< DST.ADDR is a name, BND.ADDR of the reply one address of it
+  resolve_ptr = 0xf1,  ///< DST.ADDR is an address, BND.ADDR of the reply its name
+};
 
 /// ATYP, RFC 1928 section 5.
 enum class AddressType : std::uint8_t { ipv4 = 0x01, domain_name = 0x03, ipv6 = 0x04 };

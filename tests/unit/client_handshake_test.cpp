@@ -267,6 +267,18 @@ TEST(ClientHandshake, BindHasASecondReply) {
   EXPECT_EQ(client.bound(), at("192.0.2.1", 3000));
 }
 
+// docs/extensions.md
+TEST(ClientHandshake, ResolveGetsAnAddressAndResolvePtrAName) {
+  ClientHandshake resolve({Command::resolve, test::named("v6only.test", 0)}, {});
+  play(resolve, chose_none + succeeded(at("2001:db8::1", 0)));
+  ASSERT_EQ(resolve.want(), Want::done);
+  EXPECT_EQ(resolve.bound(), at("2001:db8::1", 0));
+  ClientHandshake pointer({Command::resolve_ptr, at("2001:db8::1", 0)}, {});
+  play(pointer, chose_none + succeeded(test::named("v6only.test", 0)));
+  ASSERT_EQ(pointer.want(), Want::done);
+  EXPECT_EQ(pointer.bound(), test::named("v6only.test", 0));
+}
+
 TEST(ClientHandshake, CredentialsDoNotStayInTheMachine) {
   const std::string password = "correct horse";
   ClientHandshake client(connect_to(at("::1", 80)), {"user", password}, {.pipelining = true});

@@ -126,7 +126,8 @@ TEST(UserPassStatus, BothWays) {
 }
 
 TEST(Request, EveryCommandAndTargetBothWays) {
-  for (const Command command : {Command::connect, Command::bind, Command::udp_associate}) {
+  for (const Command command : {Command::connect, Command::bind, Command::udp_associate,
+                                Command::resolve, Command::resolve_ptr}) {
     for (const Target& target : every_kind_of_target()) {
       const Octets octets = encoded(Request{command, target});
       EXPECT_LE(octets.size(), max_request_size);
@@ -139,13 +140,17 @@ TEST(Request, EveryCommandAndTargetBothWays) {
             (Octets{5, 1, 0, 1, 192, 0, 2, 1, 0, 80}));
   EXPECT_EQ(encoded(Request{Command::bind, named("ab", 0x1234)}),
             (Octets{5, 2, 0, 3, 2, 'a', 'b', 0x12, 0x34}));
+  EXPECT_EQ(encoded(Request{Command::resolve, named("ab", 0)}),
+            (Octets{5, 0xf0, 0, 3, 2, 'a', 'b', 0, 0}));
+  EXPECT_EQ(encoded(Request{Command::resolve_ptr, at("192.0.2.1", 0)}),
+            (Octets{5, 0xf1, 0, 1, 192, 0, 2, 1, 0, 0}));
 }
 
 TEST(Request, IsJudgedInOrderAndAtOnce) {
   expect_invalid_at(1, {4, 9, 0, 9}, Errc::bad_version, parse_request);
   expect_invalid_at(2, {5, 9, 0, 9}, Errc::bad_command, parse_request);
   expect_invalid_at(2, {5, 0, 0, 1}, Errc::bad_command, parse_request);
-  expect_invalid_at(2, {5, 0xf0, 0, 3}, Errc::bad_command, parse_request);
+  expect_invalid_at(2, {5, 0xf2, 0, 3}, Errc::bad_command, parse_request);
   expect_invalid_at(4, {5, 1, 0, 2, 0}, Errc::bad_address_type, parse_request);
   expect_invalid_at(4, {5, 1, 0, 0}, Errc::bad_address_type, parse_request);
   expect_invalid_at(5, {5, 1, 0, 3, 0, 0, 80}, Errc::bad_name, parse_request);

@@ -165,7 +165,7 @@ TEST(ServerHandshake, EveryErrorIsReportedAtOnceAnsweredAndStays) {
       {"no methods", {5, 0}, Errc::bad_method_count, {}},
       {"request version", offers_none + Octets{4}, Errc::bad_version, {5, 0}},
       {"command 0", offers_none + Octets{5, 0}, Errc::bad_command, Octets{5, 0} + refused(7)},
-      {"command 0xF0", offers_none + Octets{5, 0xf0}, Errc::bad_command, Octets{5, 0} + refused(7)},
+      {"command 0xF2", offers_none + Octets{5, 0xf2}, Errc::bad_command, Octets{5, 0} + refused(7)},
       {"address type", offers_none + Octets{5, 1, 0, 2}, Errc::bad_address_type,
        Octets{5, 0} + refused(8)},
       {"empty name", offers_none + Octets{5, 1, 0, 3, 0}, Errc::bad_name,

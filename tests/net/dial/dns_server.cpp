@@ -22,6 +22,7 @@ using Octets = std::vector<std::uint8_t>;
 constexpr std::uint16_t type_a = 1;
 constexpr std::uint16_t type_cname = 5;
 constexpr std::uint16_t type_soa = 6;
+constexpr std::uint16_t type_ptr = 12;
 constexpr std::uint16_t type_aaaa = 28;
 
 void put16(Octets& out, unsigned value) {
@@ -162,7 +163,9 @@ std::optional<DnsServer::Answer> DnsServer::answer(const Octets& query, bool ove
   put16(message, id);
   put16(message, 0x8180U | (truncated ? 0x0200U : 0U) | script.rcode);
   put16(message, 1);
-  const std::size_t records = truncated ? 0 : script.cnames.size() + script.addresses.size();
+  const std::size_t records = truncated ? 0
+                                        : script.cnames.size() + script.addresses.size() +
+                                              (type == type_ptr ? script.names.size() : 0);
   put16(message, static_cast<unsigned>(records));
   put16(message, script.soa ? 1 : 0);
   put16(message, 0);
@@ -182,6 +185,10 @@ std::optional<DnsServer::Answer> DnsServer::answer(const Octets& query, bool ove
       const IpAddress address = *IpAddress::parse(text);
       put_record(message, owner, address.is_v4() ? type_a : type_aaaa, script.ttl,
                  Octets(address.bytes().begin(), address.bytes().end()));
+    }
+    if (type == type_ptr) {
+      for (const std::string& text : script.names)
+        put_record(message, owner, type_ptr, script.ttl, encoded(text));
     }
   }
   if (script.soa) {

@@ -20,6 +20,7 @@ namespace socks64::gateway::testing {
 struct Script {
   unsigned rcode = 0;
   std::vector<std::string> addresses = {};
+  std::vector<std::string> names = {};  ///< PTR records
   std::uint32_t ttl = 60;
   std::vector<std::string> cnames = {};  ///< the chain from the question to the addresses
   std::optional<std::pair<std::uint32_t, std::uint32_t>> soa = {};  ///< TTL, MINIMUM
@@ -40,7 +41,7 @@ class DnsServer {
   DnsServer& operator=(const DnsServer&) = delete;
 
   [[nodiscard]] Endpoint endpoint() const { return endpoint_; }
-  /// What is not scripted is NXDOMAIN without an SOA.
+  /// Names under arpa count as ipv4. What is not scripted is NXDOMAIN without an SOA.
   void script(const std::string& name, Family family, Script script);
   /// Names that end like this are never answered.
   void drop_below(const std::string& suffix);

@@ -132,9 +132,9 @@ TEST(AnswerCache, ExpiresAndForgetsTheLeastRecentlyUsed) {
   const auto entry = [&](std::chrono::seconds life) {
     return AnswerCache::Entry{Failure::none, {ip("192.0.2.1")}, now + life};
   };
-  const Question a{"a", Family::ipv4};
-  const Question a6{"a", Family::ipv6};
-  const Question b{"b", Family::ipv4};
+  const Question a{"a", RecordType::a};
+  const Question a6{"a", RecordType::aaaa};
+  const Question b{"b", RecordType::a};
   cache.insert(a, entry(10s));
   EXPECT_EQ(cache.find(a6, now), nullptr);
   cache.insert(a6, entry(20s));
@@ -153,8 +153,8 @@ TEST(AnswerCache, ExpiresAndForgetsTheLeastRecentlyUsed) {
 
 TEST(AnswerCache, OfNoCapacityKeepsNothing) {
   AnswerCache cache(0);
-  cache.insert({"a", Family::ipv4}, {Failure::none, {}, AnswerCache::Time::max()});
-  EXPECT_EQ(cache.find({"a", Family::ipv4}, {}), nullptr);
+  cache.insert({"a", RecordType::a}, {Failure::none, {}, AnswerCache::Time::max()});
+  EXPECT_EQ(cache.find({"a", RecordType::a}, {}), nullptr);
 }
 
 TEST(NegativeTtl, IsTheSmallerOfTtlAndMinimumAndSurvivesEveryTruncation) {

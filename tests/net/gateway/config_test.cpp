@@ -59,6 +59,8 @@ attempt_delay = "100ms"
 resolution_delay = "0ms"
 [limits]
 sessions = 9
+[commands]
+resolve = false
 [log]
 level = "debug"
 target = "/tmp/log"
@@ -70,6 +72,7 @@ format = "json"
   EXPECT_EQ(all(result.problems), "");
   const Config& config = result.config;
   EXPECT_EQ(config.threads, 3U);
+  EXPECT_FALSE(config.commands.resolve);
   ASSERT_EQ(config.listeners.size(), 2U);
   EXPECT_EQ(config.listeners[0].address.text(), "[::]:1080");
   EXPECT_EQ(config.listeners[1].address.text(), "0.0.0.0:0");
@@ -133,14 +136,17 @@ TEST(Config, WrongValuesAreNamed) {
        "f:2:1: limits.xyzzy_quux: unknown key, expected one of: sessions"},
       {"[[listener]]\naddress = \"localhost:1080\"",
        "f:2:11: listener.address: \"localhost:1080\" is wrong: not an IP address; expected an "
-       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\""},
+       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
+       "\"unix:/run/socks64/gateway.sock\""},
       {"[[listener]]\naddress = \"127.0.0.1:99999\"",
        "f:2:11: listener.address: \"127.0.0.1:99999\" is wrong: not a port number; expected an "
-       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\""},
+       "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
+       "\"unix:/run/socks64/gateway.sock\""},
       {"[[listener]]\naddress = \"[::ffff:127.0.0.1]:1\"",
        "f:2:11: listener.address: \"[::ffff:127.0.0.1]:1\" is wrong: an IPv4-mapped address; list "
        "the IPv4 address itself; expected an address and a port such as \"127.0.0.1:1080\", "
-       "\"[::1]:1080\" or \"[::]:1080\""},
+       "\"[::1]:1080\" or \"[::]:1080\", or "
+       "\"unix:/run/socks64/gateway.sock\""},
       {"[[listener]]\nadress = \"127.0.0.1:1\"",
        "f:2:1: listener.adress: unknown key, did you mean \"address\"?"},
       {"[listener]\naddress = \"127.0.0.1:1\"",
@@ -151,6 +157,7 @@ TEST(Config, WrongValuesAreNamed) {
        "\"[2001:db8::53]:5353\""},
       {"[resolver]\nmin_ttl = 9\nmax_ttl = 3",
        "f:1:1: resolver: min_ttl (9s) is longer than max_ttl (3s)"},
+      {"[commands]\nresolve = 1", "f:2:11: commands.resolve: 1 is wrong, expected true or false"},
       {"listener = []", "f:1:12: listener: empty, expected at least one [[listener]]"},
       {"[[listener]]\naddress = \"[ff02::1]:1080\"",
        "f:2:11: listener.address: \"[ff02::1]:1080\" is wrong: a multicast address; expected an "
@@ -298,6 +305,7 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   ASSERT_EQ(shown.config.listeners.size(), 2U);
   EXPECT_EQ(shown.config.listeners[0].address, defaults.listeners[0].address);
   EXPECT_EQ(shown.config.listeners[1].address, defaults.listeners[1].address);
+  EXPECT_EQ(shown.config.commands.resolve, defaults.commands.resolve);
   EXPECT_EQ(shown.config.threads, defaults.threads);
   EXPECT_EQ(shown.config.timeouts.handshake, defaults.timeouts.handshake);
   EXPECT_EQ(shown.config.timeouts.idle, defaults.timeouts.idle);

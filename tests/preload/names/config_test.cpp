@@ -137,6 +137,7 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
       {"timeout", "3601", "PLACE: expected seconds, from 1 to 3600, not '3601'"},
       {"timeout", "1m", "PLACE: expected seconds, from 1 to 3600, not '1m'"},
       {"udp", "associate", "PLACE: expected refuse or direct, not 'associate'"},
+      {"verify_names", "1", "PLACE: expected on or off, not '1'"},
       {"pipelining", "yes", "PLACE: expected on or off, not 'yes'"},
       {"log", "debug\n", "PLACE: expected off, error, info or explain, not 'debug?'"},
       {"gatewya", "x", "PLACE: unknown key 'gatewya'; did you mean 'gateway'?"},
@@ -156,7 +157,7 @@ TEST(ShimConfig, AFileIsAppliedWhole) {
   ASSERT_TRUE(apply_file(config, "file",
                          "# comment\n\n  gateway=socks5://192.0.2.9:99  # behind\r\n"
                          "fake_ipv4 = 198.18.0.0/16\n\tfake_ipv6 = fd00::/64\ntimeout = 5\n"
-                         "udp = direct\npipelining = on\nlog = info"))
+                         "udp = direct\npipelining = on\nverify_names = on\nlog = info"))
       << config.problem.view();
   EXPECT_EQ("192.0.2.9:99", config.gateway.endpoint.text().view());
   EXPECT_EQ("198.18.0.0/16", config.fake_ipv4.text().view());
@@ -164,6 +165,7 @@ TEST(ShimConfig, AFileIsAppliedWhole) {
   EXPECT_EQ(5U, config.timeout_seconds);
   EXPECT_EQ(UdpMode::direct, config.udp);
   EXPECT_TRUE(config.pipelining);
+  EXPECT_TRUE(config.verify_names);
   EXPECT_EQ(LogLevel::info, config.log);
 }
 

@@ -1,0 +1,46 @@
+// Stage 7 of a request that wants to know instead of to connect: RESOLVE and RESOLVE_PTR
+// (docs/extensions.md).
+#ifndef SOCKS64_GATEWAYD_LOOK_UP_HPP
+#define SOCKS64_GATEWAYD_LOOK_UP_HPP
+
+#include <chrono>
+
+#include "socks64/address.hpp"
+
+#include "dial.hpp"
+#include "failure.hpp"
+#include "net.hpp"
+#include "resolve.hpp"
+
+namespace socks64::gateway {
+
+struct LookUpResult {
+  Failure failure = Failure::internal;
+  Target found;  ///< for BND.ADDR, with port 0; valid when failure is none
+  std::chrono::microseconds time{0};
+};
+
+class LookUp {
+ public:
+  /// `config`: how a dial would go about it. The budget for resolving and connecting bounds this
+  /// too.
+  LookUp(Resolver& resolver, const DialConfig& config) : resolver_(resolver), config_(config) {}
+
+  /// The address that a CONNECT to this name would try first: both families are asked, the order is
+  /// RFC 6724 with `dial.prefer`, and A waits for AAAA for the resolution delay. A literal answers
+  /// itself. name_not_found means that neither family has an address; where a server failed or kept
+  /// silent about one of them and the other has none, the failure is that one.
+  [[nodiscard]] Task<LookUpResult> address_of(const Target& target) const;
+
+  /// The name of an address: the hosts file, then PTR. A name that is not a literal has none:
+  /// name_invalid.
+  [[nodiscard]] Task<LookUpResult> name_of(const Target& target) const;
+
+ private:
+  Resolver& resolver_;
+  DialConfig config_;
+};
+
+}  // namespace socks64::gateway
+
+#endif
