@@ -126,7 +126,8 @@ int connect_through_gateway(int fd, const Target& target, const sockaddr* addres
     handshake.target = target;
     handshake.machine.emplace(Request{Command::connect, target}, config().gateway.credentials(),
                               options);
-    handshake.deadline = now() + config().timeout_seconds * nanoseconds_per_second;
+    handshake.started = now();
+    handshake.deadline = handshake.started + config().timeout_seconds * nanoseconds_per_second;
     // Registrations are marked before the kernel connects: an instant accept must not show as the
     // program's own readiness.
     if (const int refused = fd_table().publish(fd, *connection)) {
