@@ -7,8 +7,13 @@ target_compile_definitions(dial_probe PRIVATE _GNU_SOURCE)
 target_compile_options(dial_probe PRIVATE -fno-sanitize=all)
 target_link_options(dial_probe PRIVATE -fno-sanitize=all)
 
-foreach(group options check walk explain)
+set(gatewayd "")
+if(TARGET gatewayd)
+  set(gatewayd $<TARGET_FILE:gatewayd>)
+endif()
+foreach(group options check walk explain completions manual)
   add_preload_test(NAME preload.socksify.${group} LABELS socksify TIMEOUT 300
     COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_LIST_DIR}/socksify/test_${group}.py
-    ENVIRONMENT "SOCKS64_TEST_DIAL=$<TARGET_FILE:dial_probe>" "SOCKS64_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    ENVIRONMENT "SOCKS64_TEST_DIAL=$<TARGET_FILE:dial_probe>" "SOCKS64_TEST_SOURCE_DIR=${PROJECT_SOURCE_DIR}"
+      "SOCKS64_TEST_GATEWAYD=${gatewayd}")
 endforeach()
