@@ -57,40 +57,103 @@ TextBuffer<32> text_of(Nanoseconds time) noexcept {
   return text;
 }
 
-std::string_view why_direct(const Endpoint& destination, bool tcp) noexcept {
-  if (destination.address.is_loopback() || destination.address.unmapped().is_unspecified()) {
-    return "this host";
-  }
-  if (destination.address.unmapped() == config().gateway.endpoint.address &&
-      destination.port == config().gateway.endpoint.port) {
-    return "it is the gateway";
-  }
-  return tcp ? "a rule says so" : "datagrams are direct";
+using Reason = TextBuffer<300>;
+
+Reason just(std::string_view text) noexcept {
+  Reason reason;
+  reason.append(text);
+  return reason;
 }
 
-std::string_view why_refused(const Endpoint& destination, bool tcp) noexcept {
-  if (fake_ips().covers(destination.address)) {
-    if (!fake_ips().name_of(destination.address)) {
-      return "a fake address that no name has";
+/// "the rule 'direct 10.0.0.0/8'"
+Reason because_of(const Rule& rule) noexcept {
+  constexpr std::array<std::string_view, 3> actions{"direct", "gateway", "refuse"};
+  Reason reason = just("the rule '");
+  reason.append(actions[static_cast<std::size_t>(rule.action)]);
+  reason.append(" ");
+  const bool bracketed =
+      rule.host == Rule::Host::block && !rule.every_port() && rule.block.network().is_v6();
+  reason.append(bracketed ? "[" : rule.host == Rule::Host::below ? "." : "");
+  if (rule.host == Rule::Host::any) {
+    reason.append("*");
+  } else if (rule.host == Rule::Host::block) {
+    reason.append(rule.block.text());
+  } else {
+    reason.append(config().rules.name_of(rule));
+  }
+  reason.append(bracketed ? "]" : "");
+  if (!rule.every_port()) {
+    reason.append(":");
+    reason.append(decimal(rule.low));
+    if (rule.high != rule.low) {
+      reason.append("-");
+      reason.append(decimal(rule.high));
     }
-    if (tcp && config().usable()) {
-      return "a rule says so";
-    }
+  }
+  reason.append("'");
+  return reason;
+}
+
+/// The rule that speaks of a name, or of an address: null where none does.
+const Rule* rule_of(const Target& target) noexcept {
+  const Rules& rules = config().rules;
+  if (const auto* named = std::get_if<NamedEndpoint>(&target)) {
+    const Result<IpAddress> literal = IpAddress::parse(named->name.view());
+    return literal ? rules.find(*literal, named->port)
+                   : rules.find(named->name.view(), named->port);
+  }
+  const auto* endpoint = std::get_if<Endpoint>(&target);
+  const IpAddress address = endpoint->address.unmapped();
+  return address.is_loopback() ? rules.find_loopback(address, endpoint->port)
+                               : rules.find(address, endpoint->port);
+}
+
+Reason why_direct(const Endpoint& destination, bool tcp) noexcept {
+  if (destination.address.unmapped() == config().gateway.endpoint.address &&
+      destination.port == config().gateway.endpoint.port) {
+    return just("it is the gateway");
+  }
+  const Rule* rule = rule_of(Target(destination));
+  if (rule != nullptr && rule->action == RuleAction::direct) {
+    return because_of(*rule);
+  }
+  if (destination.address.is_loopback() || destination.address.unmapped().is_unspecified()) {
+    return just("this host");
+  }
+  return just(tcp ? "nothing says otherwise" : "datagrams are direct");
+}
+
+Reason why_refused(const Target& target, bool named, bool fake, bool tcp) noexcept {
+  if (fake && !named) {
+    return just("a fake address that no name has");
   }
   if (!config().usable()) {
-    return "the configuration is wrong";
+    return just("the configuration is wrong");
   }
-  return tcp ? "a rule says so" : "datagrams are refused";
+  const Rule* rule = rule_of(target);
+  if (rule != nullptr && rule->action == RuleAction::refuse) {
+    return because_of(*rule);
+  }
+  return just(tcp ? "nothing permits it" : "datagrams are refused");
+}
+
+Reason why_gateway(const Target& target) noexcept {
+  const Rule* rule = rule_of(target);
+  if (rule != nullptr && rule->action == RuleAction::gateway) {
+    return because_of(*rule);
+  }
+  return just(std::holds_alternative<NamedEndpoint>(target) ? "a name for it to look up"
+                                                            : "an address of another host");
 }
 
 /// The name in the place of a fake address.
-TargetText shown_target(const Endpoint& destination) noexcept {
+Target target_of(const Endpoint& destination) noexcept {
   if (fake_ips().covers(destination.address)) {
     if (const Result<DomainName> name = fake_ips().name_of(destination.address)) {
-      return text(Target(NamedEndpoint{*name, destination.port}));
+      return NamedEndpoint{*name, destination.port};
     }
   }
-  return text(Target(destination));
+  return destination;
 }
 
 }  // namespace
@@ -103,8 +166,8 @@ void explain_direct(int fd, const Endpoint& destination, int error, Nanoseconds 
   const ErrnoGuard guard;
   const bool tcp = is_tcp(fd);
   const bool under_way = error == EINPROGRESS;
-  diagnose(LogLevel::explain, {shown_target(destination), tcp ? "" : " (datagrams)", ": direct, ",
-                               why_direct(destination, tcp), ": ",
+  diagnose(LogLevel::explain, {text(target_of(destination)), tcp ? "" : " (datagrams)",
+                               ": direct, ", why_direct(destination, tcp), ": ",
                                error == 0  ? "connected"
                                : under_way ? "under way"
                                            : name_of_error(error).view(),
@@ -114,12 +177,15 @@ void explain_direct(int fd, const Endpoint& destination, int error, Nanoseconds 
 void explain_refused(int fd, const Endpoint& destination, int error) noexcept {
   const ErrnoGuard guard;
   const bool tcp = is_tcp(fd);
-  diagnose(LogLevel::explain, {shown_target(destination), tcp ? "" : " (datagrams)", ": refused, ",
-                               why_refused(destination, tcp), ": ", name_of_error(error)});
+  const Target target = target_of(destination);
+  const bool named = std::holds_alternative<NamedEndpoint>(target);
+  diagnose(LogLevel::explain,
+           {text(target), tcp ? "" : " (datagrams)", ": refused, ",
+            why_refused(target, named, fake_ips().covers(destination.address), tcp), ": ",
+            name_of_error(error)});
 }
 
 void explain_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept {
-  const bool named = std::holds_alternative<NamedEndpoint>(handshake.target);
   TextBuffer<200> how;
   if (error == 0) {
     how.append("connected");
@@ -131,10 +197,10 @@ void explain_outcome(const PendingHandshake& handshake, int error, std::string_v
       how.append(")");
     }
   }
-  diagnose(LogLevel::explain,
-           {text(handshake.target), ": through the gateway ", config().gateway.endpoint.text(),
-            named ? ", a name for it to look up: " : ", an address of another host: ", how, ", ",
-            text_of(now() - handshake.started)});
+  diagnose(
+      LogLevel::explain,
+      {text(handshake.target), ": through the gateway ", config().gateway.endpoint.text(), ", ",
+       why_gateway(handshake.target), ": ", how, ", ", text_of(now() - handshake.started)});
 }
 
 }  // namespace socks64::shim

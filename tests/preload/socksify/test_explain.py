@@ -80,8 +80,20 @@ class Explain(SocksifyCase):
         self.assert_line(r"0\.0\.0\.77:80: refused, a fake address that no name has: EHOSTUNREACH$", "0.0.0.77", 80, says="failed")
 
     def test_datagrams(self):
-        self.assert_line(r"192\.0\.2\.9:53 \(datagrams\): refused, datagrams are refused: ENETUNREACH$", "192.0.2.9", 53, "udp",
+        self.assert_line(r"192\.0\.2\.9:5353 \(datagrams\): refused, datagrams are refused: ENETUNREACH$", "192.0.2.9", 5353, "udp",
                          says="failed")
+
+    def test_rules(self):
+        rules = "refuse bad.test:80-90; direct 127.0.0.0/8; gateway .good.test; refuse [2001:db8::/32]:25"
+        for arguments, expected in (
+                (("www.bad.test", 81), r"www\.bad\.test:81: refused, the rule 'refuse bad\.test:80-90': EACCES$"),
+                (("www.good.test", scripted_gateway.ECHO), r"www\.good\.test:2000: through .*, the rule 'gateway \.good\.test': connected"),
+                (("2001:db8::9", 25), r"\[2001:db8::9\]:25: refused, the rule 'refuse \[2001:db8::/32\]:25': EACCES$"),
+                (("127.0.0.1", 1), r"127\.0\.0\.1:1: direct, the rule 'direct 127\.0\.0\.0/8': ECONNREFUSED")):
+            with self.subTest(arguments):
+                _, lines = self.dial(*arguments, SOCKS64_RULES=rules)
+                self.assertEqual(len(lines), 1, lines)
+                self.assertRegex(lines[0], LINE + expected)
 
     def test_a_wrong_configuration(self):
         _, out, err = self.socksify("--explain", "sh", "-c", f'SOCKS64_TIMEOUT=0 exec "$0" 192.0.2.9 80', DIAL)
