@@ -53,7 +53,8 @@ int await(int fd, Nanoseconds end) noexcept {
     }
     const Nanoseconds left =
         std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
-    const timespec timeout{left / nanoseconds_per_second, left % nanoseconds_per_second};
+    const timespec timeout{static_cast<time_t>(left / nanoseconds_per_second),
+                           static_cast<long>(left % nanoseconds_per_second)};
     pollfd waited{fd, progress.events, 0};
     if (libc::ppoll(&waited, 1, &timeout, nullptr) < 0 && errno == EINTR &&
         (end != never || !restarts_after_signals())) {
