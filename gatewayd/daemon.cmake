@@ -20,3 +20,9 @@ install(FILES ${PROJECT_SOURCE_DIR}/conf/gatewayd.toml DESTINATION ${CMAKE_INSTA
 configure_file(${PROJECT_SOURCE_DIR}/conf/systemd/gatewayd.service.in
                ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service DESTINATION lib/systemd/system)
+
+set(completions ${PROJECT_SOURCE_DIR}/conf/completions)
+install(FILES ${completions}/gatewayd.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME gatewayd)
+install(FILES ${completions}/_gatewayd DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES ${completions}/gatewayd.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(FILES ${PROJECT_SOURCE_DIR}/docs/man/gatewayd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)

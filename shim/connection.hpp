@@ -30,6 +30,7 @@ struct PendingHandshake {
   WordLock lock;                             ///< guards what follows
   std::atomic<std::uint32_t> generation{0};  ///< another one each time the slot changes hands
   std::atomic<bool> inherited{false};        ///< a fork happened: another process may go on with it
+  Nanoseconds started = 0;                   ///< for diagnostics
   Nanoseconds deadline = 0;
   Target target;
   std::optional<ClientHandshake> machine;

@@ -133,12 +133,16 @@ std::uint64_t fresh_seed() noexcept {
   return seed;
 }
 
+/// What our mapping may take of the address space: all of it where there is no limit, else a
+/// sixteenth, because the limit was set for the program and not for us. A 32-bit program has three
+/// or four gigabytes for everything.
 std::size_t address_space_budget() noexcept {
+  constexpr std::size_t whole = sizeof(void*) == 4 ? std::size_t{48} << 20 : SIZE_MAX;
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
-    return SIZE_MAX;
+    return whole;
   }
-  return static_cast<std::size_t>(limit.rlim_cur / 16);
+  return std::min(whole, static_cast<std::size_t>(limit.rlim_cur / 16));
 }
 
 struct FakeIpTable::Record {

@@ -54,7 +54,8 @@ int await(int fd, Nanoseconds end) noexcept {
     }
     const Nanoseconds left =
         std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
-    const timespec timeout{left / nanoseconds_per_second, left % nanoseconds_per_second};
+    const timespec timeout{static_cast<time_t>(left / nanoseconds_per_second),
+                           static_cast<long>(left % nanoseconds_per_second)};
     pollfd waited{fd, progress.events, 0};
     if (libc::ppoll(&waited, 1, &timeout, nullptr) < 0 && errno == EINTR &&
         (end != never || !restarts_after_signals())) {
@@ -128,7 +129,8 @@ int connect_through_gateway(int fd, const Target& target, const sockaddr* addres
     handshake.target = target;
     handshake.machine.emplace(Request{Command::connect, target}, config().gateway.credentials(),
                               options);
-    handshake.deadline = now() + config().timeout_seconds * nanoseconds_per_second;
+    handshake.started = now();
+    handshake.deadline = handshake.started + config().timeout_seconds * nanoseconds_per_second;
     // Registrations are marked before the kernel connects: an instant accept must not show as the
     // program's own readiness.
     if (const int refused = fd_table().publish(fd, *connection)) {

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "diag.hpp"
+#include "explain.hpp"
 #include "gateway_socket.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
@@ -41,6 +42,10 @@ constexpr int kernel_has_it = -1;
 
 void log_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept {
   if (!diagnoses(error == 0 ? LogLevel::info : LogLevel::error)) {
+    return;
+  }
+  if (explains()) {
+    explain_outcome(handshake, error, who);
     return;
   }
   const TargetText target = text(handshake.target);

@@ -9,6 +9,7 @@
 #include "socks64/sockaddr.hpp"
 
 #include "dns_link.hpp"
+#include "explain.hpp"
 #include "fd_table.hpp"
 #include "gateway_connect.hpp"
 #include "gateway_link.hpp"
@@ -38,12 +39,23 @@ int connect_taken(int fd) noexcept {
   return libc::connect(fd, reinterpret_cast<const sockaddr*>(&nowhere), sizeof(nowhere));
 }
 
+int connect_directly(int fd, const sockaddr* address, socklen_t length,
+                     const Endpoint& destination) noexcept {
+  if (!explains()) {
+    return libc::connect(fd, address, length);
+  }
+  const Nanoseconds started = now();
+  const int result = libc::connect(fd, address, length);
+  explain_direct(fd, destination, result == 0 ? 0 : errno, started);
+  return result;
+}
+
 int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
                       const Endpoint& destination) noexcept {
   Decision decision = decide_stream(config(), fake_ips(), destination);
   if (std::holds_alternative<Direct>(decision)) {
     fd_table().unfollow(fd);
-    return libc::connect(fd, address, length);
+    return connect_directly(fd, address, length, destination);
   }
   // From here on nothing goes to the destination itself; the kernel still judges the descriptor.
   if (!is_socket(fd)) {
@@ -52,10 +64,13 @@ int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
   if (!is_tcp(fd)) {
     decision = decide_datagram(config(), fake_ips(), destination);
     if (std::holds_alternative<Direct>(decision)) {
-      return libc::connect(fd, address, length);
+      return connect_directly(fd, address, length, destination);
     }
   }
   if (const auto* refuse = std::get_if<Refuse>(&decision)) {
+    if (explains()) {
+      explain_refused(fd, destination, refuse->error);
+    }
     errno = refuse->error;
     return -1;
   }

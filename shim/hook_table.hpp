@@ -45,6 +45,19 @@ using IoctlRequest = int;
 using BatchFlags = unsigned;
 #endif
 
+#if defined(__GLIBC__) && __TIMESIZE == 32
+// What struct timespec and struct timeval are for a 32-bit program that is built with 64-bit times.
+struct Timespec64 {
+  std::int64_t tv_sec;
+  std::int32_t tv_nsec;
+  std::int32_t padding;
+};
+struct Timeval64 {
+  std::int64_t tv_sec;
+  std::int64_t tv_usec;
+};
+#endif
+
 enum class Hook : std::uint16_t {
 #define S64_HOOK(result, name, parameters, arguments) name,
 #define S64_HOOK_VARIADIC(result, name, parameters, arguments) name,

@@ -48,7 +48,7 @@ Nanoseconds left_until(Nanoseconds end) noexcept {
 }
 
 timespec to_timespec(Nanoseconds time) noexcept {
-  return {time / second, time % second};
+  return {static_cast<time_t>(time / second), static_cast<long>(time % second)};
 }
 
 /// An array for the length of a call: on the stack, or in a mapping when it is long. Null data when
@@ -329,8 +329,8 @@ S64_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* excepts,
   if (timeout != nullptr && end != never) {
     // Linux tells the time that was left.
     const Nanoseconds left = left_until(end);
-    timeout->tv_sec = left / second;
-    timeout->tv_usec = left % second / 1000;
+    timeout->tv_sec = static_cast<time_t>(left / second);
+    timeout->tv_usec = static_cast<suseconds_t>(left % second / 1000);
   }
   return result;
 }

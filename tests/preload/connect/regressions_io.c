@@ -69,10 +69,19 @@ PROBE(fast_open_datagram) {
                  MSG_FASTOPEN);
 }
 
+/* Where off_t has 32 bits these two take another type. */
+static ssize_t large_pwritev2(int fd, const struct iovec* parts, int count, off_t offset,
+                              int flags) {
+  return pwritev64v2(fd, parts, count, offset, flags);
+}
+static ssize_t large_preadv2(int fd, const struct iovec* parts, int count, off_t offset,
+                             int flags) {
+  return preadv64v2(fd, parts, count, offset, flags);
+}
 static ssize_t (*const vector_write[])(int, const struct iovec*, int, off_t, int) = {
-    pwritev2, (ssize_t(*)(int, const struct iovec*, int, off_t, int))pwritev64v2};
-static ssize_t (*const vector_read[])(int, const struct iovec*, int, off_t, int) = {
-    preadv2, (ssize_t(*)(int, const struct iovec*, int, off_t, int))preadv64v2};
+    pwritev2, large_pwritev2};
+static ssize_t (*const vector_read[])(int, const struct iovec*, int, off_t, int) = {preadv2,
+                                                                                    large_preadv2};
 
 /* With the offset -1 they are writev and readv. */
 PROBE(vector_calls_without_an_offset) {

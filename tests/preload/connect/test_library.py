@@ -11,6 +11,7 @@ import unittest
 LIBRARY = os.environ.get("SOCKS64_TEST_LIBRARY", "")
 SOURCE = pathlib.Path(os.environ.get("SOCKS64_TEST_SOURCE", ""))  # the folder shim
 SANITIZED = os.environ.get("SOCKS64_TEST_SANITIZE", "") != ""
+NARROW = os.environ.get("SOCKS64_TEST_CLASS", "") == "32"
 MUSL = os.environ.get("SOCKS64_TEST_LIBC") == "musl"
 SKIPPED = 77
 
@@ -32,6 +33,8 @@ def hooks():
     text = (SOURCE / "hooks.inc").read_text()
     if MUSL:
         text = re.sub(r"^#ifdef __GLIBC__$.*?^#endif$", "", text, flags=re.DOTALL | re.MULTILINE)
+    if not NARROW:
+        text = re.sub(r"^#if [^\n]*__TIMESIZE == 32$.*?^#endif$", "", text, flags=re.DOTALL | re.MULTILINE)
     return set(re.findall(r"^S64_HOOK(?:_VARIADIC)?\([^,]*,\s*(\w+)\s*,", text, re.MULTILINE))
 
 

@@ -15,10 +15,9 @@ SOCKSIFY = os.environ.get("SOCKS64_TEST_SOCKSIFY", "")
 LIBRARY = os.environ.get("SOCKS64_TEST_LIBRARY", "")
 SANITIZE = os.environ.get("SOCKS64_TEST_SANITIZE", "")
 SOURCE = pathlib.Path(os.environ.get("SOCKS64_TEST_SOURCE_DIR", ""))  # of the whole project
-PROBE = os.environ.get("SOCKS64_TEST_PROBE", "")
-# Sanitizers' libraries, which programs that are not built with them need in front of the shim.
+# The programs under test are not linked with a sanitizer's library, which would have to come first.
 RUNTIME = [entry for entry in os.environ.get("SOCKS64_TEST_PRELOAD", "").split(":")
-           if entry and entry != LIBRARY]
+           if "libasan" in entry]
 EMPTY_CONFIG = tempfile.NamedTemporaryFile(prefix="socks64-socksify-")
 
 

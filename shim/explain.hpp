@@ -1,0 +1,27 @@
+// One line for each connect (SOCKS64_LOG=explain): what was asked, what was decided and why, how it
+// ended and when.
+#ifndef SOCKS64_SHIM_EXPLAIN_HPP
+#define SOCKS64_SHIM_EXPLAIN_HPP
+
+#include <string_view>
+#include <sys/socket.h>
+
+#include "connection.hpp"
+#include "policy.hpp"
+
+namespace socks64::shim {
+
+[[nodiscard]] bool explains() noexcept;
+
+/// A connect that the gateway has no part in; `error` is its errno, 0 for success. Leaves errno
+/// alone, as all here.
+void explain_direct(int fd, const Endpoint& destination, int error, Nanoseconds started) noexcept;
+void explain_refused(int fd, const Endpoint& destination, int error) noexcept;
+
+/// A connect through the gateway has ended: `error` 0 for success, negative when the kernel alone
+/// knows it; `who` says who failed.
+void explain_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept;
+
+}  // namespace socks64::shim
+
+#endif
