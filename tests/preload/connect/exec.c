@@ -44,7 +44,9 @@ static void become(const char* how, char** arguments, char** list) {
   if (strcmp(how, "execvpe") == 0) execvpe(self, arguments, list);
   if (strcmp(how, "execle") == 0) execle(self, arguments[0], arguments[1], (char*)NULL, list);
   if (strcmp(how, "fexecve") == 0) fexecve(open(self, O_RDONLY | O_CLOEXEC), arguments, list);
+#ifdef __GLIBC__
   if (strcmp(how, "execveat") == 0) execveat(AT_FDCWD, self, arguments, list, 0);
+#endif
   environ = list;
   if (strcmp(how, "execv") == 0) execv(self, arguments);
   if (strcmp(how, "execvp") == 0) execvp(self, arguments);
@@ -274,8 +276,12 @@ PROBE(start_fails) {
     SAY(execvpe("", arguments, list));
     SAY(execle("/nonexistent", "one", (char*)NULL, list));
     SAY(fexecve(-1, arguments, list));
+#ifdef __GLIBC__
     SAY(execveat(AT_FDCWD, "", arguments, list, 0));
+#endif
+#ifdef __GLIBC__
     SAY(execveat(AT_FDCWD, "x", arguments, list, -1));
+#endif
     SAY(posix_spawn(&child, "/nonexistent", NULL, NULL, arguments, list));
     SAY(posix_spawn(&child, "./text", NULL, NULL, arguments, list));
     SAY(posix_spawn(&child, "/bin/true", NULL, NULL, too_long, list));
