@@ -31,8 +31,16 @@ if(why)
 endif()
 set(SOCKS64_MUSL TRUE)
 
+# The kernel's headers, without those of glibc that lie beside them.
+set(folder ${CMAKE_CURRENT_BINARY_DIR}/musl-kernel-headers)
+file(MAKE_DIRECTORY ${folder})
+file(CREATE_LINK /usr/include/linux ${folder}/linux SYMBOLIC)
+file(CREATE_LINK /usr/include/asm-generic ${folder}/asm-generic SYMBOLIC)
+file(CREATE_LINK /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}/asm ${folder}/asm SYMBOLIC)
+set(kernel "SHELL:-idirafter ${folder}")
+
 add_library(socks64_musl_c INTERFACE)
-target_compile_options(socks64_musl_c INTERFACE -specs=${musl_specs})
+target_compile_options(socks64_musl_c INTERFACE -specs=${musl_specs} ${kernel})
 target_link_options(socks64_musl_c INTERFACE -specs=${musl_specs})
 
 # The compiler's own search path, without glibc: C++ first, then musl, then the compiler's <stddef.h> and the like.
@@ -43,7 +51,7 @@ foreach(directory IN LISTS CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES)
     list(APPEND headers "SHELL:-isystem ${directory}")
   endif()
 endforeach()
-list(APPEND headers "SHELL:-isystem ${musl_headers}" "SHELL:-isystem ${own}")
+list(APPEND headers "SHELL:-isystem ${musl_headers}" "SHELL:-isystem ${own}" ${kernel})
 add_library(socks64_musl_cxx INTERFACE)
 target_compile_options(socks64_musl_cxx INTERFACE -nostdinc -nostdinc++ ${headers}
   "SHELL:-include ${CMAKE_CURRENT_LIST_DIR}/musl/libstdcxx.hpp")

@@ -4,6 +4,7 @@
     lab.py shell HOST            a shell on that host, with the gateway and every server running
     lab.py run HOST PROGRAM ...  one program there; exits with its status
     lab.py test MODULE ...       runs test modules, one lab for each
+    lab.py compatibility FILE    runs every program and writes the table of what works; see compatibility.py
 """
 
 import os
@@ -138,6 +139,20 @@ def run_tests(modules):
     return 0 if result.wasSuccessful() and result.testsRun else 1
 
 
+def run_compatibility(path):
+    """The table, from the outcome of the tests of programs. Its status says whether it could be written, not what it says."""
+    import compatibility  # pylint: disable=import-outside-toplevel  # it is only wanted here
+    suite = unittest.defaultTestLoader.loadTestsFromNames(compatibility.MIXINS)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=compatibility.Outcomes).run(suite)
+
+    def run(argv):
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return done.stdout.decode(errors="replace")
+
+    compatibility.write(path, result.of, run)
+    return 0 if result.of else 1
+
+
 def run_one(host, argv):
     if host != "gateway" and host not in topology.HOSTS:
         sys.exit(f"no host '{host}' in the lab: gateway, " + ", ".join(topology.HOSTS))
@@ -158,6 +173,9 @@ def main(arguments):
     if len(arguments) >= 2 and arguments[0] == "test":
         sandbox.enter()
         return run_tests(arguments[1:])
+    if len(arguments) == 2 and arguments[0] == "compatibility":
+        sandbox.enter()
+        return run_compatibility(arguments[1])
     if len(arguments) == 2 and arguments[0] == "shell":
         sandbox.enter()
         return run_one(arguments[1], ["bash", "--norc", "-i"])

@@ -15,10 +15,8 @@ add_library(connect_early_musl SHARED ${probe_dir}/early_library.c)
 add_executable(probe_names_musl ${dir}/names/probe_names.c)
 foreach(target connect_probe_musl connect_early_musl probe_names_musl)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
-  # The kernel's headers come last: musl's own go first.
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-sign-compare $<$<BOOL:${SOCKS64_WERROR}>:-Werror>
-    -U_FORTIFY_SOURCE "SHELL:-include ${dir}/musl_probe.h" "SHELL:-idirafter /usr/include"
-    "SHELL:-idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}")
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-sign-compare -U_FORTIFY_SOURCE
+    "SHELL:-include ${dir}/musl_probe.h")
   target_link_libraries(${target} PRIVATE socks64_musl_c)
 endforeach()
 

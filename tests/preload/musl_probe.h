@@ -88,6 +88,15 @@ static inline int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_acti
   return error;
 }
 
+static inline int execveat(int folder, const char* path, char* const* arguments, char* const* list,
+                           int flags) {
+  (void)flags;
+  if (folder != AT_FDCWD && path[0] != '/') {
+    return path[0] == '\0' ? fexecve(folder, arguments, list) : -1;
+  }
+  return execve(path, arguments, list);
+}
+
 static inline int epoll_pwait2(int epfd, struct epoll_event* events, int count,
                                const struct timespec* timeout, const sigset_t* mask) {
   const int milliseconds =
