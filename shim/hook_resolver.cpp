@@ -20,6 +20,7 @@
 #include "host_guard.hpp"
 #include "lifecycle.hpp"
 #include "name_query.hpp"
+#include "name_verification.hpp"
 #include "policy.hpp"
 
 using namespace socks64;
@@ -295,15 +296,17 @@ S64_EXPORT int __res_nsend(struct __res_state* state, const unsigned char* query
   return res_nsend(state, query, length, out, size);
 }
 
-// Our getaddrinfo never waits, so everything is done before this returns. gai_error, gai_suspend
-// and gai_cancel are libc's: they look at what the requests say of themselves, and find all of them
-// done. The notification is libc's too: asked for no lookup at all, it notifies at once, by the
-// signal or on the thread that the program wanted. The thread is libc's and not ours.
+// Our getaddrinfo does not wait, or is told here not to, so everything is done before this returns.
+// gai_error, gai_suspend and gai_cancel are libc's: they look at what the requests say of
+// themselves, and find all of them done. The notification is libc's too: asked for no lookup at
+// all, it notifies at once, by the signal or on the thread that the program wanted. The thread is
+// libc's and not ours.
 S64_EXPORT int getaddrinfo_a(int mode, gaicb** list, int count, sigevent* event) noexcept {
   if (!ready() || asks_libc_always(config()) || (mode != GAI_WAIT && mode != GAI_NOWAIT) ||
       (list == nullptr && count > 0)) {
     return libc::getaddrinfo_a(mode, list, count, event);
   }
+  const NoWaiting no_waiting(mode == GAI_NOWAIT);
   for (int i = 0; i < count; ++i) {
     if (gaicb* const request = list[i]; request != nullptr) {
       addrinfo* result = nullptr;

@@ -104,6 +104,8 @@ void remember(std::string_view name, Existence existence) noexcept {
                                                                   : life_of_unknown);
 }
 
+__attribute__((tls_model("initial-exec"))) thread_local bool must_not_wait;
+
 // --- the question ---
 
 enum class Trouble : unsigned char {
@@ -276,7 +278,7 @@ Existence existence_of(std::string_view name) noexcept {
   if (recall(lowered, existence)) {
     return existence;
   }
-  if (now() < ask_again.load(std::memory_order_relaxed)) {
+  if (must_not_wait || now() < ask_again.load(std::memory_order_relaxed)) {
     return Existence::unknown;
   }
   const Gateway& gateway = config().gateway;
@@ -292,6 +294,14 @@ Existence existence_of(std::string_view name) noexcept {
     diagnose(LogLevel::info, {lowered, " does not exist, says ", gateway.endpoint.text()});
   }
   return outcome.existence;
+}
+
+NoWaiting::NoWaiting(bool wanted) noexcept : before_(must_not_wait) {
+  must_not_wait = before_ || wanted;
+}
+
+NoWaiting::~NoWaiting() {
+  must_not_wait = before_;
 }
 
 void release_verification_lock() noexcept {

@@ -21,6 +21,19 @@ enum class Existence : unsigned char { exists, does_not_exist, unknown };
 /// keeps no descriptor.
 [[nodiscard]] Existence existence_of(std::string_view name) noexcept;
 
+/// For a scope in which this thread must not wait: existence_of() says at once what is known, or
+/// unknown.
+class NoWaiting {
+ public:
+  explicit NoWaiting(bool wanted) noexcept;
+  ~NoWaiting();
+  NoWaiting(const NoWaiting&) = delete;
+  NoWaiting& operator=(const NoWaiting&) = delete;
+
+ private:
+  bool before_;
+};
+
 /// In the child of a fork: a thread that is not here any more may have held the lock.
 void release_verification_lock() noexcept;
 

@@ -107,6 +107,12 @@ class Answers(VerificationCase):
     def test_a_name_as_the_answer_is_an_answer(self):
         self.assertEqual(self.lines("ask", "name.test"), FOUND)
 
+    def test_a_call_that_must_not_wait_does_not(self):
+        (now, took), (later, _) = (line.split() for line in self.lines("background", "slow-reply-4.test"))
+        self.assertEqual((now, later), ("found", "EAI_NONAME"))
+        self.assertLess(float(took), 0.25)
+        self.assertEqual(len(self.gateway.asked), 1)
+
     def test_with_pipelining(self):
         for name, said in (("reply-4.test", NOT_FOUND), ("exists.test", FOUND)):
             self.assertEqual(self.lines("ask", name, environment={**ON, "SOCKS64_PIPELINING": "on"}), said)

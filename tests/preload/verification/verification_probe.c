@@ -184,6 +184,22 @@ static int each(char** names) {
   return 0;
 }
 
+/* getaddrinfo_a: the one that waits may, the other must not. */
+static int background(const char* name) {
+  for (int wait = 0; wait < 2; ++wait) {
+    struct gaicb one = {.ar_name = name};
+    struct gaicb* list[] = {&one};
+    const double start = seconds();
+    if (getaddrinfo_a(wait ? GAI_WAIT : GAI_NOWAIT, list, 1, NULL) != 0) return 1;
+    const double took = seconds() - start;
+    const struct gaicb* const all[] = {&one};
+    while (gai_error(&one) == EAI_INPROGRESS)
+      gai_suspend(all, 1, NULL);
+    printf("%s %.3f\n", told(gai_error(&one)), took);
+  }
+  return 0;
+}
+
 static int reach(const char* name, const char* port) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_INET};
   struct addrinfo* result = NULL;
@@ -209,6 +225,7 @@ int main(int count, char** arguments) {
   if (strcmp(what, "forks") == 0) return forks(name);
   if (strcmp(what, "interrupted") == 0) return interrupted(name);
   if (strcmp(what, "each") == 0) return each(arguments + 2);
+  if (strcmp(what, "background") == 0) return background(name);
   if (strcmp(what, "reach") == 0) return reach(name, arguments[3]);
   return 2;
 }
