@@ -30,10 +30,15 @@ struct Site {
   }
 };
 
-/// A value as it may be shown: short, and printable.
+/// A value as it may be shown: short, printable, and without what stands before an '@': that may be
+/// a password in the wrong place.
 inline TextBuffer<64> shown(std::string_view value) noexcept {
   TextBuffer<64> out;
   out.append("'");
+  if (const std::size_t at = value.rfind('@'); at != std::string_view::npos) {
+    out.append("...");
+    value = part(value, at);
+  }
   for (const char c : part(value, 0, 48)) {
     const char printable = c >= 0x20 && c < 0x7f ? c : '?';
     out.append({&printable, 1});

@@ -301,7 +301,7 @@ S64_EXPORT int __res_nsend(struct __res_state* state, const unsigned char* query
 // themselves, and find all of them done. The notification is libc's too: asked for no lookup at
 // all, it notifies at once, by the signal or on the thread that the program wanted. The thread is
 // libc's and not ours.
-S64_EXPORT int getaddrinfo_a(int mode, gaicb** list, int count, sigevent* event) noexcept {
+S64_EXPORT int getaddrinfo_a(int mode, gaicb** list, int count, sigevent* event) {
   if (!ready() || asks_libc_always(config()) || (mode != GAI_WAIT && mode != GAI_NOWAIT) ||
       (list == nullptr && count > 0)) {
     return libc::getaddrinfo_a(mode, list, count, event);

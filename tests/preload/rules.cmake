@@ -2,6 +2,8 @@
 include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
 target_sources(connect_probe PRIVATE ${CMAKE_CURRENT_LIST_DIR}/rules/rules.c)
 target_link_libraries(connect_probe PRIVATE resolv)
-add_preload_test(NAME preload.rules LABELS connect TIMEOUT 300
-  COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_LIST_DIR}/rules/test_rules.py
-  ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>")
+foreach(group rules mistakes)
+  add_preload_test(NAME preload.${group} LABELS connect TIMEOUT 300
+    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_LIST_DIR}/rules/test_${group}.py
+    ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>" "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
+endforeach()
