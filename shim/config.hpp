@@ -18,6 +18,7 @@
 //   SOCKS64_LOG          log          off (unless told), error, info, explain: one-line diagnostics on standard
 //                                     error
 //   SOCKS64_FOLLOW_EXEC  follow_exec  on (unless told) or off: programs started with another environment keep the shim
+//   SOCKS64_TABLE        -            the file of the table that a tree of programs shares (table_file.hpp); set by socksify
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
 // clang-format on
 //

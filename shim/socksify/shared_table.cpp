@@ -65,6 +65,11 @@ std::string make_file(const Config& config, std::string& problem) {
     problem = "the address space is limited";
     return {};
   }
+  rlimit limit{};
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < 2 * layout.size) {
+    problem = "the size of files is limited";  // to try would raise SIGXFSZ
+    return {};
+  }
   for (const std::string& place : places()) {
     if (place.empty()) {
       continue;

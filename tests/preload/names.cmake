@@ -10,6 +10,7 @@ add_executable(shim_unit_tests
   ${CMAKE_CURRENT_LIST_DIR}/names/dns_answer_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/names/fake_ip_table_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/names/local_file_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/names/table_file_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/rules/policy_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/rules/proxy_environment_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/rules/rules_test.cpp)

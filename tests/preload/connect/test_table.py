@@ -16,6 +16,7 @@ from probe_case import EMPTY_CONFIG, PRELOAD, PROBE, ProbeCase, main
 import scripted_gateway as script
 
 SOCKSIFY = os.environ.get("SOCKS64_TEST_SOCKSIFY", "")
+SANITIZED = os.environ.get("SOCKS64_TEST_SANITIZE", "") != ""
 LIBRARY = os.environ.get("SOCKS64_TEST_LIBRARY", "")
 # The programs under test are not linked with a sanitizer's library, which would have to come first.
 RUNTIME = ":".join(entry for entry in PRELOAD.split(":") if "libasan" in entry)
@@ -219,6 +220,13 @@ class TheFile(TableCase):
         self.assertEqual(program.wait(), 1)
         self.assert_removed()
 
+    def test_there_is_none_where_files_may_not_be_large(self):
+        outcome = self.run_probe("-c", f"ulimit -f 1000; exec {SOCKSIFY} --log error {PROBE} started", program="sh",
+                                 preload=False, environment=self.variables)
+        self.check(outcome)
+        self.assertIn("the size of files is limited", outcome.stderr)
+        self.assertEqual(self.tables(), [])
+
     def test_is_removed_when_the_program_does_not_start(self):
         self.assertEqual(self.socksified("no-such-program").returncode, 127)
         self.assert_removed()
@@ -340,6 +348,23 @@ class Judged(TableCase):
         except OSError as error:
             self.skipTest(f"NOT RUN: there is no other user here ({error})")
         self.assert_refused(table, "belongs to another user")
+
+    @unittest.skipIf(os.geteuid() != 0 or SANITIZED, "NOT RUN: needs root and no sanitizer's library")
+    def test_a_setuid_program_does_not_look_at_it(self):
+        """Nor at any setting; and hands none to its children. The library comes by /etc/ld.so.preload."""
+        conf = f"gateway = {self.gateway.url()}"
+        inside = (f"mount -t tmpfs tmpfs {self.directory} && cd {self.directory} && mkdir upper work && "
+                  f"mount -t overlay -o lowerdir=/etc,upperdir=upper,workdir=work overlay /etc && "
+                  f"cp {PROBE} probe && chmod 4755 probe . && echo {LIBRARY} > /etc/ld.so.preload && "
+                  f"mkdir -p /etc/socks64 && echo {conf} > /etc/socks64/socks64.conf && "
+                  f"SOCKS64_TABLE=nonsense SOCKS64_GATEWAY=nonsense exec setpriv --reuid=65534 --clear-groups ./probe ")
+        for probe in ("started", "start_cleared execve"):
+            outcome = self.run_probe("-m", "sh", "-c", inside + probe, program="unshare", preload=False,
+                                     environment={"SOCKS64_CONFIG": ""})
+            if "mount" in outcome.stderr or "setpriv" in outcome.stderr:
+                self.skipTest(f"NOT RUN: {outcome.stderr}")
+            self.check(outcome)
+        self.assert_asked(*[f"ipv4 192.0.2.1:{script.ECHO}"] * 2)
 
     @unittest.skipIf(shutil.which("unshare") is None, "NOT RUN: no unshare")
     def test_a_full_filesystem_is_a_full_table(self):
