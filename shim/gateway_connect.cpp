@@ -56,8 +56,13 @@ int await(int fd, Nanoseconds end) noexcept {
         std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
     const timespec timeout{left / nanoseconds_per_second, left % nanoseconds_per_second};
     pollfd waited{fd, progress.events, 0};
-    if (libc::ppoll(&waited, 1, &timeout, nullptr) < 0 && errno == EINTR &&
-        (end != never || !restarts_after_signals())) {
+    int result = libc::ppoll(&waited, 1, &timeout, nullptr);
+    if (result < 0 && errno == EINVAL) {
+      // RLIMIT_NOFILE is 0, as in sandboxes: then poll(2) takes no descriptor at all.
+      constexpr timespec moment{0, 5'000'000};
+      result = nanosleep(&moment, nullptr);
+    }
+    if (result < 0 && errno == EINTR && (end != never || !restarts_after_signals())) {
       return EINTR;
     }
   }

@@ -4,15 +4,16 @@ include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
 set(probe_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
 set(probe_sources
   asynchronous.c blocking.c epoll_shared.c failures.c fakes.c fortified.c
-  hostile_process.c hostile_signals.c hostile_threads.c introspection.c pending_io.c probe.c
+  hostile_host.c hostile_process.c hostile_signals.c hostile_threads.c introspection.c pending_io.c probe.c
   readiness_epoll.c readiness_scan.c regressions.c regressions_io.c same_answers.c same_descriptor.c
   stream_kinds.c)
 list(TRANSFORM probe_sources PREPEND ${probe_dir}/)
 add_executable(connect_probe ${probe_sources})
 add_library(connect_early SHARED ${probe_dir}/early_library.c)
+add_library(connect_malloc SHARED ${probe_dir}/malloc_library.c)
 find_package(Threads REQUIRED)
 target_link_libraries(connect_probe PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
-foreach(target connect_probe connect_early)
+foreach(target connect_probe connect_early connect_malloc)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion $<$<BOOL:${SOCKS64_WERROR}>:-Werror>
@@ -24,11 +25,12 @@ set_source_files_properties(${probe_dir}/fortified.c PROPERTIES COMPILE_OPTIONS 
 
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 foreach(group blocking asynchronous readiness_scan readiness_epoll failures same_descriptor epoll_shared fakes introspection pending_io
-        hostile signals stream_kinds regressions library)
+        hostile host signals stream_kinds regressions library)
   add_preload_test(NAME preload.connect.${group} LABELS connect TIMEOUT 300
     COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
     ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
       "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
+      "SOCKS64_TEST_MALLOC_LIBRARY=$<TARGET_FILE:connect_malloc>"
       "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
 endforeach()
 # They measure time: beside others they would measure those.

@@ -75,7 +75,7 @@ class Threads(ProbeCase):
     def test_a_long_jump_out_of_a_blocking_connect(self):
         self.probe("long_jump_out_of_connect")
 
-    def test_16_threads_connect_beside_fork_and_exec(self):
+    def test_64_threads_connect_beside_fork_and_exec(self):
         print(self.probe("threads_against_fork"), end="")
 
     def test_4_threads_share_a_set_of_200_pending_sockets(self):
