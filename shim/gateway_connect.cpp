@@ -60,7 +60,7 @@ int await(int fd, Nanoseconds end) noexcept {
     if (result < 0 && errno == EINVAL) {
       // RLIMIT_NOFILE is 0, as in sandboxes: then poll(2) takes no descriptor at all.
       constexpr timespec moment{0, 5'000'000};
-      result = nanosleep(&moment, nullptr);
+      result = libc::ppoll(nullptr, 0, &moment, nullptr);
     }
     if (result < 0 && errno == EINTR && (end != never || !restarts_after_signals())) {
       return EINTR;
