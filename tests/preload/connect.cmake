@@ -4,7 +4,8 @@ include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
 set(probe_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
 set(probe_sources
   asynchronous.c blocking.c epoll_shared.c failures.c fakes.c fortified.c
-  hostile_host.c hostile_process.c hostile_signals.c hostile_threads.c introspection.c pending_io.c probe.c
+  hostile_host.c hostile_process.c hostile_signals.c hostile_threads.c introspection.c other_sockets.c
+  pending_io.c probe.c
   readiness_epoll.c readiness_scan.c regressions.c regressions_io.c same_answers.c same_descriptor.c
   stream_kinds.c)
 list(TRANSFORM probe_sources PREPEND ${probe_dir}/)
@@ -25,7 +26,7 @@ set_source_files_properties(${probe_dir}/fortified.c PROPERTIES COMPILE_OPTIONS 
 
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 foreach(group blocking asynchronous readiness_scan readiness_epoll failures same_descriptor epoll_shared fakes introspection pending_io
-        hostile host signals stream_kinds regressions library)
+        hostile host signals other_sockets stream_kinds regressions library)
   add_preload_test(NAME preload.connect.${group} LABELS connect TIMEOUT 300
     COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
     ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
