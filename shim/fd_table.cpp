@@ -33,6 +33,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lifecycle.hpp"
 #include "wait_set.hpp"
 
 namespace socks64::shim {
@@ -48,7 +49,7 @@ ino_t inode_of(int fd) noexcept {
 }
 
 bool in_unseen_child() noexcept {
-  return static_cast<pid_t>(syscall(SYS_getpid)) != noted_process_id();
+  return static_cast<pid_t>(syscall(SYS_getpid)) != noted_process_id() && !adopt_unseen_fork();
 }
 
 FdEntry* FdTable::find(int fd) const noexcept {
@@ -161,6 +162,7 @@ PendingHandshake* FdTable::reserve_handshake() noexcept {
 }
 
 Connection* FdTable::reserve(ino_t inode) noexcept {
+  static_cast<void>(in_unseen_child());  // a pool that is shared with a parent is not ours to use
   const TableGuard guard(lock_);
   Connection* connection = guard.held() ? connection_pool_.allocate() : nullptr;
   if (connection == nullptr) {
@@ -470,6 +472,16 @@ void FdTable::after_fork_in_parent() noexcept {
     lock_.unlock();
   }
   restore_signals(signals);
+}
+
+void FdTable::after_unseen_fork() noexcept {
+  for (std::uint32_t i = 0; i < connection_pool_.high_water(); ++i) {
+    const Connection* connection = connection_pool_.at(i);
+    if (PendingHandshake* handshake = connection->handshake.load(std::memory_order_relaxed)) {
+      handshake->inherited.store(true, std::memory_order_relaxed);
+    }
+  }
+  after_fork_in_child();
 }
 
 void FdTable::after_fork_in_child() noexcept {

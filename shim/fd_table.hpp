@@ -141,6 +141,8 @@ class FdTable {
   void before_fork() noexcept;
   void after_fork_in_parent() noexcept;
   void after_fork_in_child() noexcept;
+  /// The same for a child whose parent did not hear of the fork.
+  void after_unseen_fork() noexcept;
 
  private:
   static constexpr std::size_t chunk_size = 1024;
@@ -175,8 +177,9 @@ class FdTable {
 /// The inode behind a descriptor, 0 if there is none.
 [[nodiscard]] ino_t inode_of(int fd) noexcept;
 
-/// In a child that shares its parent's memory (vfork, posix_spawn), or one that fork's handlers did
-/// not see.
+/// In a child that shares its parent's memory (vfork, posix_spawn): what it does to its descriptors
+/// is nothing to remember here. A child with a memory of its own that fork's handlers did not see
+/// (a raw system call, _Fork) is taken over first, see adopt_unseen_fork().
 [[nodiscard]] bool in_unseen_child() noexcept;
 
 }  // namespace socks64::shim

@@ -57,8 +57,13 @@ int await(int fd, Nanoseconds end) noexcept {
     const timespec timeout{static_cast<time_t>(left / nanoseconds_per_second),
                            static_cast<long>(left % nanoseconds_per_second)};
     pollfd waited{fd, progress.events, 0};
-    if (libc::ppoll(&waited, 1, &timeout, nullptr) < 0 && errno == EINTR &&
-        (end != never || !restarts_after_signals())) {
+    int result = libc::ppoll(&waited, 1, &timeout, nullptr);
+    if (result < 0 && errno == EINVAL) {
+      // RLIMIT_NOFILE is 0, as in sandboxes: then poll(2) takes no descriptor at all.
+      constexpr timespec moment{0, 5'000'000};
+      result = libc::ppoll(nullptr, 0, &moment, nullptr);
+    }
+    if (result < 0 && errno == EINTR && (end != never || !restarts_after_signals())) {
       return EINTR;
     }
   }

@@ -5,6 +5,7 @@
 
 #include "fd_table.hpp"
 #include "gateway_connect.hpp"
+#include "gateway_socket.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
 
@@ -115,10 +116,12 @@ S64_EXPORT int __fcntl(int fd, int command, ...) {
 }
 #endif
 
-// The calls that stdio makes inside libc pass no hook: before a stream is made of a socket, its
-// handshake has to be over, however long it takes.
+// The calls that stdio makes inside libc pass no hook: before a stream is made of a socket that
+// blocks, its handshake has to be over. One that does not block is not waited for; see
+// docs/limits.md.
 S64_EXPORT FILE* fdopen(int fd, const char* mode) noexcept {
-  if (fd_table().any_unsettled()) {
+  if (fd_table().any_unsettled() && fd_table().verified_connection(fd) != nullptr &&
+      !is_non_blocking(fd)) {
     while (!finish_handshake(fd)) {
     }
   }

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
-#include <linux/sockios.h>
 #include <optional>
 #include <sys/ioctl.h>
 
@@ -311,7 +310,8 @@ S64_EXPORT int ioctl(int fd, IoctlRequest request, ...) noexcept {
   void* argument = va_arg(arguments, void*);
   va_end(arguments);
   const auto code = static_cast<unsigned long>(request);
-  if ((code == FIONREAD || code == SIOCOUTQ || code == SIOCOUTQNSD) && fd_table().any_unsettled()) {
+  constexpr unsigned long not_sent = 0x894b;  // SIOCOUTQNSD, from a header of the kernel's
+  if ((code == FIONREAD || code == TIOCOUTQ || code == not_sent) && fd_table().any_unsettled()) {
     // What passes between us and the gateway is not the program's to count.
     if (drive(fd).state == Progress::State::pending && argument != nullptr) {
       *static_cast<int*>(argument) = 0;

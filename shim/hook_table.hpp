@@ -105,6 +105,9 @@ inline int ioctl(int fd, IoctlRequest request, void* argument = nullptr) {
   return reinterpret_cast<int (*)(int, IoctlRequest, ...)>(real_entry(Hook::ioctl))(fd, request,
                                                                                     argument);
 }
+inline long syscall(long number, long a, long b, long c, long d, long e, long f) {
+  return reinterpret_cast<long (*)(long, ...)>(real_entry(Hook::syscall))(number, a, b, c, d, e, f);
+}
 #ifdef __GLIBC__
 inline int fcntl64(int fd, int command, void* argument = nullptr) {
   return reinterpret_cast<int (*)(int, int, ...)>(real_entry(Hook::fcntl64))(fd, command, argument);

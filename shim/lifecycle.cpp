@@ -4,9 +4,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 
 #include "config_site.hpp"
 #include "diag.hpp"
+#include "early_environment.hpp"
 #include "exec_environment.hpp"
 #include "fake_ip_table.hpp"
 #include "fd_table.hpp"
@@ -31,6 +33,30 @@ Config& config_object() noexcept {
   return *reinterpret_cast<Config*>(config_storage);
 }
 
+// One page that the kernel empties in the memory of a forked child (MADV_WIPEONFORK), and leaves
+// alone where parent and child share theirs.
+std::atomic<std::atomic<std::uint32_t>*> fork_mark{nullptr};
+
+void set_fork_mark() noexcept {
+  if (std::atomic<std::uint32_t>* mark = fork_mark.load()) {
+    mark->store(1);
+  }
+}
+
+void make_fork_mark() noexcept {
+  constexpr std::size_t page = 4096;
+  void* memory = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return;
+  }
+  if (madvise(memory, page, MADV_WIPEONFORK) != 0) {
+    munmap(memory, page);
+    return;
+  }
+  fork_mark.store(static_cast<std::atomic<std::uint32_t>*>(memory));
+  set_fork_mark();
+}
+
 void before_fork() noexcept {
   fd_table().before_fork();
 }
@@ -40,6 +66,7 @@ void after_fork_in_parent() noexcept {
 void after_fork_in_child() noexcept {
   note_process_id();
   release_verification_lock();
+  set_fork_mark();
   fd_table().after_fork_in_child();
 }
 
@@ -71,7 +98,9 @@ void configure_table(Config& config) noexcept {
 void start() noexcept {
   const ErrnoGuard guard;
   note_process_id();
+  make_fork_mark();
   Config& config = *new (config_storage) Config();
+  const EarlyEnvironment environment;
   const bool secure = getauxval(AT_SECURE) != 0;
   if (!remember_environment(secure)) {
     config.problem.append("start-up: no memory for the settings that children have to keep");
@@ -106,6 +135,17 @@ bool ready() noexcept {
     }
     sched_yield();
   }
+  return true;
+}
+
+bool adopt_unseen_fork() noexcept {
+  std::atomic<std::uint32_t>* mark = fork_mark.load();
+  std::uint32_t wiped = 0;
+  if (mark == nullptr || !mark->compare_exchange_strong(wiped, 1)) {
+    return false;
+  }
+  note_process_id();
+  fd_table().after_unseen_fork();
   return true;
 }
 

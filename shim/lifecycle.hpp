@@ -13,6 +13,11 @@ namespace socks64::shim {
 /// on.
 [[nodiscard]] bool ready() noexcept;
 
+/// Called where the process id is not the noted one. True when this is a process with a memory of
+/// its own that came by a way libc's fork handlers did not see: what they do has been made up for.
+/// False when the memory is its parent's, or it cannot be told.
+[[nodiscard]] bool adopt_unseen_fork() noexcept;
+
 /// Precondition: ready() has been true.
 [[nodiscard]] const Config& config() noexcept;
 

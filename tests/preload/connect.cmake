@@ -10,10 +10,12 @@ set(probe_sources
   failures.c
   fakes.c
   fortified.c
+  hostile_host.c
   hostile_process.c
   hostile_signals.c
   hostile_threads.c
   introspection.c
+  other_sockets.c
   pending_io.c
   probe.c
   readiness_epoll.c
@@ -27,9 +29,10 @@ set(probe_sources
 list(TRANSFORM probe_sources PREPEND ${probe_dir}/)
 add_executable(connect_probe ${probe_sources})
 add_library(connect_early SHARED ${probe_dir}/early_library.c)
+add_library(connect_malloc SHARED ${probe_dir}/malloc_library.c)
 find_package(Threads REQUIRED)
 target_link_libraries(connect_probe PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
-foreach(target connect_probe connect_early)
+foreach(target connect_probe connect_early connect_malloc)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion $<$<BOOL:${SOCKS64_WERROR}>:-Werror>
@@ -47,9 +50,11 @@ foreach(group
   exec
   failures
   fakes
+  host
   hostile
   introspection
   library
+  other_sockets
   pending_io
   readiness_epoll
   readiness_scan
@@ -62,6 +67,7 @@ foreach(group
     COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
     ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
       "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
+      "SOCKS64_TEST_MALLOC_LIBRARY=$<TARGET_FILE:connect_malloc>"
       "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
 endforeach()
 # They measure time: beside others they would measure those.

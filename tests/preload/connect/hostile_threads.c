@@ -130,7 +130,7 @@ PROBE(long_jump_out_of_connect) {
   read_exactly(fd, "HELLO");
 }
 
-enum { THREADS = 16, CONNECTS = 50 };
+enum { THREADS = 64, CONNECTS = 20 };
 static atomic_int finished;
 
 static void* connect_often(void* argument) {
@@ -149,7 +149,7 @@ static void* connect_often(void* argument) {
   return NULL;
 }
 
-/* Sixteen threads connect while the main thread forks and execs. */
+/* Sixty-four threads connect while the main thread forks and execs. */
 PROBE(threads_against_fork) {
   pthread_t threads[THREADS];
   for (intptr_t i = 0; i < THREADS; ++i)

@@ -1,4 +1,5 @@
 /* S11, poll and select: never ready before the destination is reached, and then ready at once. */
+#include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -257,13 +258,21 @@ PROBE(wait_interrupted) {
 
 /* A program that waits by raw system call sees the gateway's readiness; its stream is right all the
  * same. */
+static long (*raw_syscall(void))(long, ...) {
+  long (*call)(long, ...);
+  /* libc's own, whatever the library makes of syscall(). */
+  *(void**)&call = dlsym(dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD), "syscall");
+  CHECK(call != NULL);
+  return call;
+}
+
 PROBE(raw_poll) {
   const int fd = dialled(SOON_HELLO, SOCK_NONBLOCK);
   char got[6] = {0};
   ssize_t size;
   do {
     struct pollfd waited = {fd, POLLIN, 0};
-    CHECK_EQ(syscall(SYS_ppoll, &waited, 1, NULL, NULL, 8), 1);
+    CHECK_EQ(raw_syscall()(SYS_ppoll, &waited, 1, NULL, NULL, 8), 1);
     size = read(fd, got, sizeof(got));
     CHECK(size > 0 || errno == EAGAIN);
   } while (size < 0);
@@ -276,14 +285,75 @@ PROBE(raw_epoll) {
   const int fd = dialled(SOON, SOCK_NONBLOCK), epfd = epoll_create1(0);
   struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
   /* The library sees neither the registration nor the wait. */
-  CHECK_EQ(syscall(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &event), 0);
+  CHECK_EQ(raw_syscall()(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &event), 0);
   const long long start = now_us();
   while (write(fd, "ping", 4) != 4) {
     CHECK_EQ(errno, EAGAIN);
     CHECK(now_us() - start < 10000000);
-    CHECK(syscall(SYS_epoll_pwait, epfd, &event, 1, 20, NULL, 8) >= 0);
+    CHECK(raw_syscall()(SYS_epoll_pwait, epfd, &event, 1, 20, NULL, 8) >= 0);
     CHECK_EQ(so_error(fd), 0);
   }
   CHECK_TIME(now_us() - start, SOON_US - 50000, SOON_US * 3);
   read_exactly(fd, "ping");
+}
+
+/* By syscall(2): as if it were libc's function, data and all. raw_wait_in_epoll both|ctl|wait */
+PROBE(raw_wait_in_epoll) {
+  const int raw_ctl = strcmp(argv[1], "wait") != 0, raw_wait = strcmp(argv[1], "ctl") != 0;
+  const uint64_t cookie = 0x0123456789abcdefU;
+  const int fd = tcp(SOCK_NONBLOCK), epfd = epoll_create1(0);
+  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u64 = cookie};
+  const struct timespec limit = {20, 0};
+  CHECK_EQ(raw_ctl ? syscall(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &event)
+                   : epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event),
+           0);
+  CHECK_EQ(raw_wait ? syscall(SYS_epoll_pwait, epfd, &event, 1, 0, NULL, 8)
+                    : epoll_wait(epfd, &event, 1, 0),
+           1);
+  const long long start = now_us();
+  CHECK_FAILS(dial(fd, SOON_HELLO), EINPROGRESS);
+  CHECK_EQ(raw_wait ? syscall(SYS_epoll_pwait2, epfd, &event, 1, &limit, NULL, 8)
+                    : epoll_wait(epfd, &event, 1, 20000),
+           1);
+  CHECK_TIME(now_us() - start, SOON_US, SOON_US * 8);
+  CHECK(event.data.u64 == cookie);
+  CHECK_EQ(event.events, EPOLLIN | EPOLLOUT);
+  CHECK_EQ(syscall(SYS_epoll_pwait, epfd, &event, 1, 0, NULL, 8), 0);
+  CHECK_EQ(syscall(SYS_getpid), getpid());
+  CHECK_FAILS(syscall(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &event), EEXIST);
+  read_exactly(fd, "HELLO");
+}
+
+/* Waiting by ways that no hook sees, and then only ever asking the socket: each question alone ends
+ * the handshake. asked_after_raw_waits SO_ERROR|getpeername|connect|write */
+PROBE(asked_after_raw_waits) {
+  const int fd = dialled(SOON, SOCK_NONBLOCK);
+  const long long start = now_us();
+  for (int reached = 0; !reached;) {
+    CHECK(now_us() - start < 10000000);
+    struct pollfd waited = {fd, POLLIN | POLLOUT, 0};
+    const struct timespec slice = {0, 20000000};
+    CHECK(raw_syscall()(SYS_ppoll, &waited, 1, &slice, NULL, 8) >= 0);
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+    if (strcmp(argv[1], "SO_ERROR") == 0) {
+      CHECK_EQ(so_error(fd), 0);
+      length = sizeof(peer);
+      /* The hooked wait knows the outcome, and does not wait. */
+      waited = (struct pollfd){fd, POLLOUT, 0};
+      reached = now_us() - start > SOON_US + 200000 && poll(&waited, 1, 0) == 1;
+    } else if (strcmp(argv[1], "getpeername") == 0) {
+      reached = getpeername(fd, (struct sockaddr*)&peer, &length) == 0;
+      CHECK(reached || errno == ENOTCONN);
+    } else if (strcmp(argv[1], "connect") == 0) {
+      reached = dial(fd, SOON) == 0;
+      CHECK(reached || errno == EALREADY);
+    } else {
+      reached = write(fd, "ping", 4) == 4;
+      CHECK(reached || errno == EAGAIN);
+      if (reached) read_exactly(fd, "ping");
+    }
+  }
+  CHECK_TIME(now_us() - start, SOON_US, SOON_US * 10);
+  check_echo(fd);
 }

@@ -78,7 +78,7 @@ class Threads(ProbeCase):
         self.probe("long_jump_out_of_connect")
 
     @unittest.skipIf(MUSL, "NOT RUN: /bin/true has another libc")
-    def test_16_threads_connect_beside_fork_and_exec(self):
+    def test_64_threads_connect_beside_fork_and_exec(self):
         print(self.probe("threads_against_fork"), end="")
 
     def test_4_threads_share_a_set_of_200_pending_sockets(self):

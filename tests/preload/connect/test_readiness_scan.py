@@ -46,6 +46,12 @@ class ScanningWaits(ProbeCase):
     def test_raw_poll_gets_a_correct_stream(self):
         self.probe("raw_poll")
 
+    def test_each_question_alone_ends_the_handshake_for_a_raw_waiter(self):
+        self.probe_all([("asked_after_raw_waits", what) for what in ("SO_ERROR", "getpeername", "connect", "write")])
+
+    def test_epoll_by_syscall_is_as_by_its_functions(self):
+        self.probe_all([("raw_wait_in_epoll", what) for what in ("both", "ctl", "wait")])
+
     def test_raw_epoll_gets_a_correct_stream(self):
         self.probe("raw_epoll")
 
