@@ -14,7 +14,7 @@
 //
 // 2. A stream has its queries put together from whatever pieces it is written in.
 //
-// 3. Some programs send past the hooks (by syscall(2), as libuv does). What a connected socket
+// 3. Some programs may send past the hooks, by system calls of their own. What a connected socket
 // sends so reaches nobody but itself, and is answered when it is read.
 //
 // The table of descriptors refers to a link as it does to a connection: duplicates share it, a
@@ -49,7 +49,7 @@ constexpr std::uint8_t bit_response = 0x80;
 constexpr std::uint32_t loopback4 = 0x7f000001;
 
 /// What the policy says of any datagram that may not go.
-constexpr int refused_errno = ENETUNREACH;
+constexpr int no_datagram_errno = ENETUNREACH;
 
 /// The link of a descriptor, if it still is the socket it was.
 DnsLink* find_link(int fd) noexcept {
@@ -380,7 +380,7 @@ ssize_t ask_by_datagram(int fd, DnsLink& link, const msghdr& message, const Dial
                               answer)
                : 0;
   if (answer_size == 0) {
-    errno = refused_errno;  // it is no query
+    errno = no_datagram_errno;  // it is no query
     return -1;
   }
   const bool connected = link.connected.load(std::memory_order_acquire);
@@ -563,7 +563,7 @@ std::optional<int> dns_connect(int fd, const sockaddr* address, socklen_t length
     leave_resolver(fd, *link);
   }
   if (route == DnsRoute::refuse) {
-    errno = refused_errno;
+    errno = no_datagram_errno;
     return -1;
   }
   if (route == DnsRoute::direct) {
@@ -619,7 +619,7 @@ std::optional<ssize_t> dns_sendmsg(int fd, const msghdr& message, int flags) noe
     return libc::sendmsg(fd, &message, flags);
   }
   if (route == DnsRoute::refuse) {
-    errno = refused_errno;
+    errno = no_datagram_errno;
     return -1;
   }
   link = make_link(fd, false);
