@@ -14,7 +14,7 @@
 //
 // 2. A stream has its queries put together from whatever pieces it is written in.
 //
-// 3. Some programs send past the hooks (by syscall(2), as libuv does). What a connected socket
+// 3. Some programs may send past the hooks, by system calls of their own. What a connected socket
 // sends so reaches nobody but itself, and is answered when it is read.
 //
 // The table of descriptors refers to a link as it does to a connection: duplicates share it, a
@@ -46,9 +46,10 @@ namespace {
 constinit MappedPool<DnsLink, 1U << 12U> pool;
 
 constexpr std::uint8_t bit_response = 0x80;
+constexpr std::uint32_t loopback4 = 0x7f000001;
 
 /// What the policy says of any datagram that may not go.
-constexpr int refused_errno = ENETUNREACH;
+constexpr int no_datagram_errno = ENETUNREACH;
 
 /// The link of a descriptor, if it still is the socket it was.
 DnsLink* find_link(int fd) noexcept {
@@ -141,15 +142,27 @@ Result<Endpoint> local_endpoint(int fd) noexcept {
   return from_sockaddr(reinterpret_cast<const sockaddr*>(&storage), length);
 }
 
-/// The loopback address that can be reached in the form in which `resolver` was given.
-IpAddress loopback_like(const IpAddress& resolver) noexcept {
-  const IpAddress v4 = IpAddress::v4(0x7f000001);
+/// By which addresses a socket may reach its own host, in the form in which `resolver` was given.
+///
+/// 0.0.0.0 comes second: to the kernel it means the loopback interface, even on a host that has no
+/// IPv4 address at all, not 127.0.0.1 either. On a host without IPv6, IPv6 sockets are left with
+/// IPv4's.
+std::array<IpAddress, 2> ways_home(const IpAddress& resolver) noexcept {
+  const IpAddress v4 = IpAddress::v4(loopback4);
   if (resolver.is_v4()) {
-    return v4;
+    return {v4, IpAddress()};
+  }
+  if (resolver.is_v4_mapped()) {
+    return {v4.mapped(), IpAddress().mapped()};
   }
   IpAddress::V6Bytes v6{};
   v6[15] = 1;
-  return resolver.is_v4_mapped() ? v4.mapped() : IpAddress::v6(v6);
+  return {IpAddress::v6(v6), v4.mapped()};
+}
+
+/// The socket cannot go there; perhaps it can go elsewhere.
+bool is_no_way(int error) noexcept {
+  return error == EADDRNOTAVAIL || error == ENETUNREACH;
 }
 
 /// An endpoint in the family that the program uses on the socket.
@@ -174,65 +187,65 @@ int bind_to(int fd, const Endpoint& endpoint) noexcept {
   return bind(fd, address.get(), address.length);
 }
 
-/// Where a socket bound to `local` is reached when it speaks with `resolver`.
-Endpoint own_endpoint(const Endpoint& local, const IpAddress& resolver) noexcept {
-  if (local.address.unmapped().is_unspecified()) {
-    return {loopback_like(resolver), local.port};
+/// Where a socket bound to `local` is reached when `home` is the way.
+Endpoint own_endpoint(const Endpoint& local, const IpAddress& home) noexcept {
+  const IpAddress plain = local.address.unmapped();
+  if (plain.is_unspecified() || plain.is_loopback()) {
+    // Bound to ::1 or 127.0.0.2, the socket is nowhere else.
+    const bool elsewhere = plain.is_unspecified() || home.unmapped().is_unspecified();
+    return {elsewhere             ? home
+            : home.is_v4()        ? plain
+            : home.is_v4_mapped() ? plain.mapped()
+                                  : plain,
+            local.port};
   }
-  const bool as_mapped = !resolver.is_v4() && local.address.is_v4();
-  const bool as_plain = resolver.is_v4() && local.address.is_v4_mapped();
-  return {as_mapped  ? local.address.mapped()
-          : as_plain ? local.address.unmapped()
-                     : local.address,
-          local.port};
+  return {home.is_v4() ? plain : plain.mapped(), local.port};
 }
 
 bool is_udp(int fd) noexcept {
   return socket_option(fd, SO_TYPE) == SOCK_DGRAM && socket_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
 }
 
-/// Connects a datagram socket to itself. The port is the kernel's choice where the program has
-/// none, and stays so: a bind() would outlast a disconnect.
-int connect_datagram(int fd, DnsLink& link, const IpAddress& resolver) noexcept {
-  constexpr Port discard = 9;  // nothing is sent
-  Result<Endpoint> local = local_endpoint(fd);
-  if (!local) {
-    return -1;
-  }
-  if (local->port == 0) {
-    if (connect_to(fd, {loopback_like(resolver), discard}) != 0) {
-      return -1;
-    }
-    local = local_endpoint(fd);
-    if (!local) {
-      return -1;
-    }
-  }
-  const Endpoint own = own_endpoint(*local, resolver);
-  if (connect_to(fd, own) != 0) {
-    return -1;
-  }
-  link.own_address = own.address;
-  link.own_port.store(own.port, std::memory_order_relaxed);
-  return 0;
-}
-
-int connect_stream(int fd, DnsLink& link, const IpAddress& resolver) noexcept {
+int connect_to_own(int fd, DnsLink& link, const IpAddress& home) noexcept {
   const Result<Endpoint> local = local_endpoint(fd);
   if (!local) {
     return -1;
   }
-  if (local->port == 0 && bind_to(fd, {loopback_like(resolver), 0}) != 0) {
-    return -1;
-  }
-  const Result<Endpoint> bound = local->port == 0 ? local_endpoint(fd) : local;
-  if (!bound) {
-    return -1;
-  }
-  const Endpoint own = own_endpoint(*bound, resolver);
+  const Endpoint own = own_endpoint(*local, home);
   link.own_address = own.address;
   link.own_port.store(own.port, std::memory_order_relaxed);
   return connect_to(fd, own);
+}
+
+/// Gives a socket a port, unless it has one. A datagram socket gets it by a connect, because what
+/// bind() says would outlast a disconnect. Nothing is sent.
+bool has_port(int fd, bool stream, const IpAddress& home) noexcept {
+  constexpr Port discard = 9;
+  const Result<Endpoint> local = local_endpoint(fd);
+  return local && (local->port != 0 ||
+                   (stream ? bind_to(fd, {home, 0}) : connect_to(fd, {home, discard})) == 0);
+}
+
+int connect_to_itself(int fd, DnsLink& link, const IpAddress& resolver) noexcept {
+  ErrnoGuard guard;
+  int first_error = 0;
+  for (const IpAddress& home : ways_home(resolver)) {
+    if (resolver.is_v6() && first_error != 0) {
+      const int off = 0;  // fails on a socket that is bound: then there is no other way
+      setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    }
+    const int result = has_port(fd, link.stream, home) ? connect_to_own(fd, link, home) : -1;
+    if (result == 0) {
+      return 0;
+    }
+    if (!is_no_way(errno)) {
+      guard.set(errno);
+      return -1;
+    }
+    first_error = first_error == 0 ? errno : first_error;
+  }
+  guard.set(first_error);
+  return -1;
 }
 
 int connect_link(int fd, const Endpoint& resolver, const sockaddr* address, socklen_t length,
@@ -250,8 +263,7 @@ int connect_link(int fd, const Endpoint& resolver, const sockaddr* address, sock
   ErrnoGuard guard;
   link->resolver = copy_of(address, length);
   link->connected.store(true, std::memory_order_release);
-  const int result = stream ? connect_stream(fd, *link, resolver.address)
-                            : connect_datagram(fd, *link, resolver.address);
+  const int result = connect_to_itself(fd, *link, resolver.address);
   if (result != 0) {
     guard.set(errno);
     if (errno != EINPROGRESS && errno != EINTR) {
@@ -310,7 +322,7 @@ DialledAddress sender_of(DnsLink& link, std::uint16_t id, bool peek) noexcept {
 
 /// The port of a socket that is not connected; one is chosen as sendto() would have it chosen. 0,
 /// and errno: there is none.
-Port own_port(int fd, DnsLink& link, const IpAddress& resolver) noexcept {
+Port own_port(int fd, DnsLink& link) noexcept {
   if (const Port known = link.own_port.load(std::memory_order_acquire); known != 0) {
     return known;
   }
@@ -324,7 +336,7 @@ Port own_port(int fd, DnsLink& link, const IpAddress& resolver) noexcept {
   if (!local) {
     return 0;
   }
-  link.own_address = own_endpoint(*local, resolver).address;
+  link.own_address = local->address;
   link.own_port.store(local->port, std::memory_order_release);
   return local->port;
 }
@@ -368,7 +380,7 @@ ssize_t ask_by_datagram(int fd, DnsLink& link, const msghdr& message, const Dial
                               answer)
                : 0;
   if (answer_size == 0) {
-    errno = refused_errno;  // it is no query
+    errno = no_datagram_errno;  // it is no query
     return -1;
   }
   const bool connected = link.connected.load(std::memory_order_acquire);
@@ -378,10 +390,15 @@ ssize_t ask_by_datagram(int fd, DnsLink& link, const msghdr& message, const Dial
   ssize_t sent = -1;
   if (connected) {
     sent = libc::send(fd, answer.data(), answer_size, flags & kept_flags);
-  } else if (const Port port = own_port(fd, link, resolver->address); port != 0) {
-    const IpAddress bound = link.own_address;
-    const SocketAddress own({bound.is_loopback() ? loopback_like(resolver->address) : bound, port});
-    sent = libc::sendto(fd, answer.data(), answer_size, flags & kept_flags, own.get(), own.length);
+  } else if (const Port port = own_port(fd, link); port != 0) {
+    for (const IpAddress& home : ways_home(resolver->address)) {
+      const SocketAddress own(own_endpoint({link.own_address, port}, home));
+      sent =
+          libc::sendto(fd, answer.data(), answer_size, flags & kept_flags, own.get(), own.length);
+      if (sent >= 0 || !is_no_way(errno)) {
+        break;
+      }
+    }
   }
   return sent < 0 ? -1 : static_cast<ssize_t>(size);
 }
@@ -546,7 +563,7 @@ std::optional<int> dns_connect(int fd, const sockaddr* address, socklen_t length
     leave_resolver(fd, *link);
   }
   if (route == DnsRoute::refuse) {
-    errno = refused_errno;
+    errno = no_datagram_errno;
     return -1;
   }
   if (route == DnsRoute::direct) {
@@ -602,7 +619,7 @@ std::optional<ssize_t> dns_sendmsg(int fd, const msghdr& message, int flags) noe
     return libc::sendmsg(fd, &message, flags);
   }
   if (route == DnsRoute::refuse) {
-    errno = refused_errno;
+    errno = no_datagram_errno;
     return -1;
   }
   link = make_link(fd, false);

@@ -3,6 +3,7 @@
 #include "file_text.hpp"
 #include "lifecycle.hpp"
 #include "local_file.hpp"
+#include "policy.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -35,6 +36,18 @@ bool is_nameserver(const IpAddress& address) noexcept {
   return !any && (plain == *IpAddress::parse("127.0.0.1") || plain == *IpAddress::parse("::1"));
 }
 
+/// Whether a rule for just this resolver, or for its port, lets it be or forbids it. One for the
+/// names that it is asked for, or for everything, is none for the resolver.
+bool has_rule(const Config& config, const IpAddress& address) noexcept {
+  if (!config.usable() || address.unmapped().is_unspecified()) {
+    return false;
+  }
+  const Rule* rule = address.is_loopback() ? config.rules.find_loopback(address, dns_port)
+                                           : config.rules.find(address, dns_port);
+  return rule != nullptr && rule->action != RuleAction::gateway &&
+         (rule->host != Rule::Host::any || !rule->every_port());
+}
+
 DnsReverse find_name(const IpAddress& address, DomainName& name) noexcept {
   if (look_up_address(address, name)) {
     return DnsReverse::named;
@@ -55,6 +68,9 @@ DnsRoute dns_route(const Config& config, const FakeIpTable& fakes, const Endpoin
   const bool here = is_this_host(destination.address);
   const bool fake = !here && fakes.covers(destination.address);
   if (here ? !is_nameserver(destination.address) : fake && !fakes.name_of(destination.address)) {
+    return DnsRoute::none;
+  }
+  if (asks_libc_always(config) || (!fake && has_rule(config, destination.address))) {
     return DnsRoute::none;
   }
   const bool stream = transport == DnsTransport::stream;

@@ -11,6 +11,8 @@
 //   refuse    Datagrams are refused with ENETUNREACH, also those to a resolver on this host; by TCP
 //             that one is refused too, others are reached through the gateway.
 //   direct    Nothing is done about them.
+//
+// Where a rule says direct or refuse of a resolver's address, or of port 53, it is obeyed.
 #ifndef SOCKS64_SHIM_DNS_ROUTE_HPP
 #define SOCKS64_SHIM_DNS_ROUTE_HPP
 

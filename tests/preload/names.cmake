@@ -32,7 +32,8 @@ function(add_names_test name)
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/names/lab.py $<TARGET_FILE:probe_names> ${name})
 endfunction()
 foreach(name delegation families transports services invalid numeric literals local reverse hostent buffers fork
-             spelling freeing errno speed resolver resolver_errors background)
+             spelling freeing errno speed resolver resolver_errors background
+             networks)
   add_names_test(${name})
 endforeach()
 add_names_test(full ENVIRONMENT SOCKS64_FAKE_IPV4=198.18.5.0/24)

@@ -1,8 +1,10 @@
 /* DNS over datagram sockets, in every style of sending and receiving. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -323,14 +325,66 @@ PROBE(datagram_reconnected) {
   }
 }
 
-/* Programs that make the system call themselves for sending (libuv), and read as everybody. */
+/* Programs that make the system call themselves for sending (libuv), and read as everybody:
+ * connected, and with an address. */
+PROBE(datagram_sent_by_number) {
+  struct sockaddr_storage to, from;
+  for (int call = 0; call < 4; ++call) {
+    const int fd = call < 2 ? udp_connected(0) : udp(0);
+    unsigned char data[MESSAGE];
+    struct iovec part = {data, query(data, NAME, ns_t_a, 8)};
+    struct mmsghdr message = {.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}};
+    if (call >= 2) {
+      message.msg_hdr.msg_namelen = resolver(NULL, &to);
+      message.msg_hdr.msg_name = &to;
+    }
+    CHECK_EQ(syscall(SYS_sendmmsg, fd, &message, 1, 0), 1);
+    part.iov_len = sizeof(data);
+    socklen_t length = sizeof(from);
+    long got;
+    if (call % 2 == 0) {
+      got = receive_by("recvmsg", fd, data, &from, &length);
+    } else {
+      message.msg_hdr.msg_name = &from;
+      message.msg_hdr.msg_namelen = length;
+      CHECK_EQ(syscall(SYS_recvmmsg, fd, &message, 1, 0, NULL), 1);
+      got = message.msg_len;
+      length = message.msg_hdr.msg_namelen;
+    }
+    check_answer(data, got, NAME, ns_t_a, 8);
+    check_resolver(&from, length, NULL);
+  }
+  /* What is refused to everybody is refused to them. */
+  struct iovec part = {&to, 1};
+  struct mmsghdr message = {.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1, .msg_name = &to}};
+  message.msg_hdr.msg_namelen = target(9, &to);
+  CHECK_FAILS(syscall(SYS_sendmmsg, udp(0), &message, 1, 0), ENETUNREACH);
+  /* And all other calls are what they were: arguments, results, errors. */
+  CHECK_EQ(syscall(SYS_getpid), getpid());
+  CHECK_FAILS(syscall(SYS_close, -1), EBADF);
+  char* pages = (char*)syscall(SYS_mmap, NULL, 8192L, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
+  CHECK(pages != MAP_FAILED);
+  pages[8191] = 1;
+  CHECK_FAILS(syscall(SYS_mmap, NULL, 8192L, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 1L),
+              EINVAL);
+}
+
+#if defined(__x86_64__) && defined(__LP64__)
+/* Past everything: what a connected socket sends so comes back as a query, and is answered when it
+ * is read. */
 PROBE(datagram_sent_past_libc) {
   for (int call = 0; call < 2; ++call) {
     const int fd = udp_connected(0);
     unsigned char data[MESSAGE];
     struct iovec part = {data, query(data, NAME, ns_t_a, 8)};
-    struct mmsghdr message = {.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}};
-    CHECK_EQ(syscall(SYS_sendmmsg, fd, &message, 1, 0), 1);
+    const struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    long result = SYS_sendmsg;
+    __asm__ volatile("syscall"
+                     : "+a"(result)
+                     : "D"((long)fd), "S"(&message), "d"(0L)
+                     : "rcx", "r11", "memory");
+    CHECK_EQ(result, part.iov_len);
     struct sockaddr_storage from;
     socklen_t length = sizeof(from);
     const long got = receive_by(call == 0 ? "recvmsg" : "recvfrom", fd, data, &from, &length);
@@ -338,6 +392,7 @@ PROBE(datagram_sent_past_libc) {
     check_resolver(&from, length, NULL);
   }
 }
+#endif
 
 /* datagram_local ADDRESS WHAT: "answered", or "reached" when the server there is to hear of it. */
 PROBE(datagram_local) {
@@ -357,15 +412,38 @@ PROBE(datagram_local) {
   }
 }
 
-/* datagram_refused, and datagram_direct: what other values of `dns` make of it. */
+/* datagram_refused ERRNO [ADDRESS], and datagram_direct: what other values of `dns` make of it. */
 PROBE(datagram_refused) {
+  const int error = errno_named(argv[1]);
   struct sockaddr_storage to;
-  const socklen_t length = resolver(argc > 1 ? argv[1] : NULL, &to);
+  const socklen_t length = resolver(argc > 2 ? argv[2] : NULL, &to);
   const int fd = socket(to.ss_family, SOCK_DGRAM, 0);
   unsigned char data[MESSAGE];
   const size_t size = query(data, NAME, ns_t_a, 3);
-  CHECK_FAILS(sendto(fd, data, size, 0, (struct sockaddr*)&to, length), ENETUNREACH);
-  CHECK_FAILS(connect(fd, (struct sockaddr*)&to, length), ENETUNREACH);
+  CHECK_FAILS(sendto(fd, data, size, 0, (struct sockaddr*)&to, length), error);
+  CHECK_FAILS(connect(fd, (struct sockaddr*)&to, length), error);
+}
+
+/* A resolver that is given by its name has a fake address, and answers at once; a fake address that
+ * nobody was given is no resolver. */
+PROBE(datagram_named_resolver) {
+  const struct addrinfo hints = {.ai_family = family(), .ai_socktype = SOCK_DGRAM};
+  struct addrinfo* list = NULL;
+  CHECK_EQ(getaddrinfo("dns.example.test", "53", &hints, &list), 0);
+  int fd = udp(0);
+  unsigned char data[MESSAGE];
+  const size_t size = query(data, NAME, ns_t_a, 3);
+  CHECK_EQ(sendto(fd, data, size, 0, list->ai_addr, list->ai_addrlen), size);
+  struct sockaddr_storage from;
+  socklen_t length = sizeof(from);
+  check_answer(data, recvfrom(fd, data, sizeof(data), 0, (struct sockaddr*)&from, &length), NAME,
+               ns_t_a, 3);
+  CHECK(length == list->ai_addrlen && memcmp(&from, list->ai_addr, length) == 0);
+  freeaddrinfo(list);
+  fd = udp(0);
+  length = resolver(family() == AF_INET ? "0.0.99.99" : "100::9999", &from);
+  CHECK_FAILS(sendto(fd, data, size, 0, (struct sockaddr*)&from, length), EHOSTUNREACH);
+  CHECK_FAILS(connect(fd, (struct sockaddr*)&from, length), EHOSTUNREACH);
 }
 
 PROBE(datagram_direct) {

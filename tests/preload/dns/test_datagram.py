@@ -1,5 +1,8 @@
 """S2: queries by datagram sockets of every style are answered in the process, and nothing leaves it."""
 
+import platform
+import unittest
+
 from dns_case import DnsCase, main
 from probe_case import FORMS, IPV4, IPV6
 
@@ -60,8 +63,16 @@ class Datagrams(DnsCase):
     def test_a_socket_may_be_connected_anew(self):
         self.probe("datagram_reconnected")
 
+    def test_a_batch_sent_by_its_number_is_like_any_other(self):
+        self.probe_in_all_forms("datagram_sent_by_number")
+
+    @unittest.skipUnless(platform.machine() == "x86_64", "NOT RUN: the probe speaks x86_64 alone")
     def test_a_query_sent_past_libc_is_answered_when_it_is_read(self):
         self.probe_in_all_forms("datagram_sent_past_libc")
+
+    def test_a_resolver_given_by_name(self):
+        for environment in BOTH.values():
+            self.probe("datagram_named_resolver", environment=environment)
 
     def test_a_configuration_that_cannot_be_used_does_not_let_queries_out(self):
         self.probe("datagram_connected", "send", "recv", environment={"SOCKS64_TIMEOUT": "never"})
@@ -89,9 +100,9 @@ class Modes(DnsCase):
     def test_refuse(self):
         for udp in ("refuse", "direct"):
             refuse = {"SOCKS64_DNS": "refuse", "SOCKS64_UDP": udp}
-            self.probe("datagram_refused", environment=refuse)
-            self.probe("datagram_refused", environment={**refuse, **IPV6})
-            self.probe("datagram_refused", "127.0.0.53", environment=refuse)
+            self.probe("datagram_refused", "ENETUNREACH", environment=refuse)
+            self.probe("datagram_refused", "ENETUNREACH", environment={**refuse, **IPV6})
+            self.probe("datagram_refused", "ENETUNREACH", "127.0.0.53", environment=refuse)
         self.assert_nothing_sent()
 
     def test_direct(self):
@@ -103,6 +114,18 @@ class Modes(DnsCase):
     def test_gateway_sends_clients_to_tcp_for_what_is_no_address(self):
         self.probe("datagram_others", 1, environment={"SOCKS64_DNS": "gateway"})
         self.probe("datagram_others", 0, environment={"SOCKS64_DNS": "gateway", "PROBE_TARGET": "127.0.0.53"})
+        self.assert_nothing_sent()
+
+    def test_a_rule_for_the_resolver_is_obeyed(self):
+        for rule in ("direct 192.0.2.0/24", "direct *:53", "direct *"):
+            with self.subTest(rule):
+                self.sent()
+                self.probe("datagram_direct", environment={"SOCKS64_RULES": rule})
+                self.assertIn("192.0.2.1", self.sent())
+        self.probe("datagram_refused", "EACCES", environment={"SOCKS64_RULES": "refuse 192.0.2.1"})
+        self.probe("datagram_refused", "EACCES", "127.0.0.53", environment={"SOCKS64_RULES": "refuse 127.0.0.53"})
+        # What is said of everything, or of names, does not make a resolver's address known.
+        self.probe("datagram_connected", "send", "recv", environment={"SOCKS64_RULES": "gateway example.test; direct *"})
         self.assert_nothing_sent()
 
     def test_the_sniffer_sees_what_leaves_without_the_library(self):

@@ -25,7 +25,12 @@ domain 53/tcp
 domain 53/udp
 tftp 69/udp
 """
+NETWORKS = """loopback 127.0.0.0
+# a comment
+labnet 192.0.2 lab-alias other-alias
+"""
 FILES = {
+    "networks": NETWORKS,
     "hosts": HOSTS,
     "services": SERVICES,
     "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
@@ -99,6 +104,8 @@ def inside(probe, case):
         if target.is_relative_to("/run"):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.touch()
+        if name == "networks" and not target.exists():
+            continue  # a machine may do without
         if not target.exists():
             skip(f"{target} does not exist, so that nothing can be mounted over it")
         (directory / name).write_text(text)

@@ -798,6 +798,44 @@ static void case_background(void) {
 }
 #endif
 
+/* Names of networks, and the host's identity: of files alone. */
+static void case_networks(void) {
+  CHECK(getnetbyname("nowhere.example.test") == NULL && h_errno == HOST_NOT_FOUND);
+  CHECK(getnetbyaddr(0x0a000000, AF_INET) == NULL);
+  if (access("/etc/hostid", F_OK) != 0) {
+    /* 127.0.1.1, as /etc/hosts says, its halves exchanged. */
+    CHECK((unsigned)gethostid() == 0x007f0101);
+    CHECK(sethostname("elsewhere.lab.test", 18) == 0);
+    CHECK((unsigned)gethostid() == 0x007f0100);
+  }
+  if (access("/etc/networks", R_OK) != 0) {
+    return;
+  }
+  struct netent* net = getnetbyname("labnet");
+  CHECK(net != NULL && net->n_net == 0xc0000200 && net->n_addrtype == AF_INET);
+  CHECK_TEXT(net != NULL ? net->n_aliases[0] : NULL, "lab-alias");
+  CHECK_TEXT(net != NULL ? net->n_aliases[1] : NULL, "other-alias");
+  CHECK(net != NULL && net->n_aliases[2] == NULL);
+  net = getnetbyname("other-alias");
+  CHECK_TEXT(net != NULL ? net->n_name : NULL, "labnet");
+  net = getnetbyaddr(0x7f000000, AF_INET);
+  CHECK_TEXT(net != NULL ? net->n_name : NULL, "loopback");
+  CHECK(getnetbyname("192.0.2") == NULL);
+  CHECK(getnetbyaddr(0x7f000000, AF_INET6) == NULL);
+
+  struct netent entry;
+  char buffer[256];
+  int error = 0;
+  CHECK(getnetbyname_r("labnet", &entry, buffer + 1, sizeof(buffer) - 1, &net, &error) == 0 &&
+        net == &entry);
+  CHECK(getnetbyname_r("labnet", &entry, buffer, 20, &net, &error) == ERANGE && net == NULL);
+  CHECK(getnetbyname_r("nowhere", &entry, buffer, sizeof(buffer), &net, &error) == 0 &&
+        net == NULL);
+  CHECK(error == HOST_NOT_FOUND);
+  CHECK(getnetbyaddr_r(0xc0000200, AF_UNSPEC, &entry, buffer, sizeof(buffer), &net, &error) == 0 &&
+        net == &entry);
+}
+
 /* S5: 20,000 distinct names in 50 ms. Measured in processor time, with room for a loaded machine.
  */
 static void case_speed(void) {
@@ -828,7 +866,7 @@ int main(int argc, char** argv) {
       CASE(transports), CASE(services),   CASE(invalid),         CASE(numeric),    CASE(literals),
       CASE(local),      CASE(reverse),    CASE(hostent),         CASE(buffers),    CASE(fork),
       CASE(spelling),   CASE(freeing),    CASE(errno),           CASE(full),       CASE(broken),
-      CASE(speed),      CASE(resolver),   CASE(resolver_errors), CASE(background),
+      CASE(speed),      CASE(resolver),   CASE(resolver_errors), CASE(background), CASE(networks),
   };
   for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); ++i) {
     if (strcmp(cases[i].name, argv[1]) == 0) {
