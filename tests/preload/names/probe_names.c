@@ -798,6 +798,7 @@ static void case_background(void) {
 }
 #endif
 
+#ifdef __GLIBC__
 /* Names of networks, and the host's identity: of files alone. */
 static void case_networks(void) {
   CHECK(getnetbyname("nowhere.example.test") == NULL && h_errno == HOST_NOT_FOUND);
@@ -835,6 +836,7 @@ static void case_networks(void) {
   CHECK(getnetbyaddr_r(0xc0000200, AF_UNSPEC, &entry, buffer, sizeof(buffer), &net, &error) == 0 &&
         net == &entry);
 }
+#endif
 
 /* S5: 20,000 distinct names in 50 ms. Measured in processor time, with room for a loaded machine.
  */
@@ -866,7 +868,10 @@ int main(int argc, char** argv) {
       CASE(transports), CASE(services),   CASE(invalid),         CASE(numeric),    CASE(literals),
       CASE(local),      CASE(reverse),    CASE(hostent),         CASE(buffers),    CASE(fork),
       CASE(spelling),   CASE(freeing),    CASE(errno),           CASE(full),       CASE(broken),
-      CASE(speed),      CASE(resolver),   CASE(resolver_errors), CASE(background), CASE(networks),
+      CASE(speed),      CASE(resolver),   CASE(resolver_errors), CASE(background),
+#ifdef __GLIBC__
+      CASE(networks),
+#endif
   };
   for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); ++i) {
     if (strcmp(cases[i].name, argv[1]) == 0) {
