@@ -3,6 +3,7 @@
 #include "file_text.hpp"
 #include "lifecycle.hpp"
 #include "local_file.hpp"
+#include "policy.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -43,6 +44,22 @@ DnsReverse find_name(const IpAddress& address, DomainName& name) noexcept {
                                                              : DnsReverse::elsewhere;
 }
 
+/// Whether the rules decide on a resolver, and not `dns`: everything is direct, or a rule is for
+/// its address or port. "direct *" at the end of other rules is not enough: names that are the
+/// gateway's would then be asked of a resolver here.
+bool has_rule(const Config& config, const Endpoint& resolver, bool here) noexcept {
+  if (asks_libc_always(config)) {
+    return true;
+  }
+  const Rule* rule = config.usable() ? config.rules.find(resolver.address, resolver.port) : nullptr;
+  if (rule == nullptr || rule->action == RuleAction::gateway) {
+    return false;
+  }
+  const bool any = rule->host == Rule::Host::any;
+  return rule->action == RuleAction::direct ? !any || !rule->every_port()
+                                            : !any || (!here && !rule->every_port());
+}
+
 constexpr DnsNames own_names{.addresses = look_up_name, .name = find_name};
 
 }  // namespace
@@ -55,6 +72,9 @@ DnsRoute dns_route(const Config& config, const FakeIpTable& fakes, const Endpoin
   const bool here = is_this_host(destination.address);
   const bool fake = !here && fakes.covers(destination.address);
   if (here ? !is_nameserver(destination.address) : fake && !fakes.name_of(destination.address)) {
+    return DnsRoute::none;
+  }
+  if (!fake && has_rule(config, destination, here)) {
     return DnsRoute::none;
   }
   const bool stream = transport == DnsTransport::stream;

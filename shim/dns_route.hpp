@@ -11,6 +11,8 @@
 //   refuse    Datagrams are refused with ENETUNREACH, also those to a resolver on this host; by TCP
 //             that one is refused too, others are reached through the gateway.
 //   direct    Nothing is done about them.
+//
+// Where a rule is for the resolver's address, or for its port on any host, the rule decides.
 #ifndef SOCKS64_SHIM_DNS_ROUTE_HPP
 #define SOCKS64_SHIM_DNS_ROUTE_HPP
 
