@@ -156,9 +156,13 @@ class Names(RulesCase):
         self.assertEqual(set(self.names.asked), {"web.lab.test"})
         self.assert_asked(f"name web.example:{script.HELLO}", f"name notlab.test:{script.HELLO}")
 
-    def test_a_direct_names_address_is_judged_by_the_rules_for_addresses(self):
-        # Looked up locally, and then an address like any other.
-        self.assert_answers("direct lab.test", {("web.lab.test", script.HELLO, 4): "HELLO"})
+    def test_a_direct_name_is_reached_directly_by_its_rule_alone(self):
+        self.assert_answers("direct lab.test", {("web.lab.test", script.HELLO, 4): "DIRECT",
+                                                ("web.lab.test", script.HELLO, 6): "DIRECT", HERE4: "HELLO"})
+        self.assert_answers("direct listed.test; refuse *", {"listed.test": "DIRECT", HERE4: "EACCES"})
+        # Of its rule and those for the address the first wins.
+        self.assert_answers(f"refuse {HERE4}; direct lab.test", {("web.lab.test", script.HELLO, 4): "EACCES"})
+        self.assert_answers(f"direct lab.test; refuse {HERE4}", {("web.lab.test", script.HELLO, 4): "DIRECT"})
         self.assert_asked(f"ipv4 {HERE4}:{script.HELLO}")
 
     def test_only_what_is_below_a_name(self):
