@@ -92,6 +92,13 @@ bool is_for_libc(const char* name) noexcept {
   return name != nullptr ? shim::is_for_libc(std::string_view(name)) : asks_libc_always(config());
 }
 
+hostent* noted(const char* name, hostent* entry) noexcept {
+  if (ready()) {
+    note_direct(name, entry);
+  }
+  return entry;
+}
+
 Outcome find_by_address(const void* address, socklen_t length, int family,
                         HostAddresses& addresses) noexcept {
   const Result<IpAddress> asked = read_address(address, length, family);
@@ -145,7 +152,7 @@ hostent* finish_own(Outcome outcome, const HostAddresses& addresses, int family)
 
 S64_EXPORT hostent* gethostbyname2(const char* name, int family) {
   if (!ready() || is_for_libc(name)) {
-    return libc::gethostbyname2(name, family);
+    return noted(name, libc::gethostbyname2(name, family));
   }
   HostAddresses addresses;
   return finish_own(find_by_name(name, family, addresses), addresses, family);
@@ -153,7 +160,7 @@ S64_EXPORT hostent* gethostbyname2(const char* name, int family) {
 
 S64_EXPORT hostent* gethostbyname(const char* name) {
   if (!ready() || is_for_libc(name)) {
-    return libc::gethostbyname(name);
+    return noted(name, libc::gethostbyname(name));
   }
   HostAddresses addresses;
   return finish_own(find_by_name(name, AF_INET, addresses), addresses, AF_INET);
@@ -162,7 +169,9 @@ S64_EXPORT hostent* gethostbyname(const char* name) {
 S64_EXPORT int gethostbyname2_r(const char* name, int family, hostent* entry, char* buffer,
                                 std::size_t size, hostent** result, int* error) {
   if (!ready() || is_for_libc(name)) {
-    return libc::gethostbyname2_r(name, family, entry, buffer, size, result, error);
+    const int status = libc::gethostbyname2_r(name, family, entry, buffer, size, result, error);
+    noted(name, status == 0 ? *result : nullptr);
+    return status;
   }
   HostAddresses addresses;
   const Outcome outcome = find_by_name(name, family, addresses);
@@ -172,7 +181,9 @@ S64_EXPORT int gethostbyname2_r(const char* name, int family, hostent* entry, ch
 S64_EXPORT int gethostbyname_r(const char* name, hostent* entry, char* buffer, std::size_t size,
                                hostent** result, int* error) {
   if (!ready() || is_for_libc(name)) {
-    return libc::gethostbyname_r(name, entry, buffer, size, result, error);
+    const int status = libc::gethostbyname_r(name, entry, buffer, size, result, error);
+    noted(name, status == 0 ? *result : nullptr);
+    return status;
   }
   HostAddresses addresses;
   const Outcome outcome = find_by_name(name, AF_INET, addresses);

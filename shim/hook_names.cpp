@@ -190,8 +190,15 @@ bool name_service(Port port, int flags, ServiceName& name) noexcept {
 
 S64_EXPORT int getaddrinfo(const char* node, const char* service, const addrinfo* hints,
                            addrinfo** result) {
-  if (!ready() || (node != nullptr ? is_for_libc(node) : asks_libc_always(config()))) {
+  if (!ready() || (node == nullptr && asks_libc_always(config()))) {
     return libc::getaddrinfo(node, service, hints, result);
+  }
+  if (node != nullptr && is_for_libc(node)) {
+    const int error = libc::getaddrinfo(node, service, hints, result);
+    if (error == 0) {
+      note_direct(node, *result);
+    }
+    return error;
   }
   // libc takes "*" for "none" in both places.
   if (node != nullptr && std::string_view(node) == "*") {

@@ -8,6 +8,7 @@
 
 #include "config_site.hpp"
 #include "diag.hpp"
+#include "direct_addresses.hpp"
 #include "early_environment.hpp"
 #include "exec_environment.hpp"
 #include "fake_ip_table.hpp"
@@ -107,6 +108,9 @@ void start() noexcept {
   }
   load_config(config, secure);
   configure_table(config);
+  if (config.rules.has_direct_name()) {
+    direct_addresses().configure();
+  }
   // pthread_atfork may allocate, once; the table of handlers is libc's.
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }

@@ -6,9 +6,11 @@
 #include <charconv>
 #include <cstring>
 #include <net/if.h>
+#include <optional>
 
 #include "socks64/sockaddr.hpp"
 
+#include "direct_addresses.hpp"
 #include "fake_ip_table.hpp"
 #include "file_text.hpp"
 #include "hook_table.hpp"
@@ -200,6 +202,48 @@ bool is_for_libc(std::string_view name) noexcept {
 bool is_for_libc(const IpAddress& address) noexcept {
   return !config().rules.all().empty() && !fake_ips().covers(address) &&
          asks_libc(config(), address);
+}
+
+namespace {
+
+/// The place of the rule that makes just this name direct.
+std::optional<std::uint16_t> direct_rule(const char* name) noexcept {
+  if (name == nullptr || !config().usable() || parse_numeric(name)) {
+    return std::nullopt;
+  }
+  const Rules& rules = config().rules;
+  const Rule* const rule = rules.find(std::string_view(name));
+  if (rule == nullptr || rule->host == Rule::Host::any || rule->action != RuleAction::direct) {
+    return std::nullopt;
+  }
+  return static_cast<std::uint16_t>(rule - rules.all().data());
+}
+
+}  // namespace
+
+void note_direct(const char* name, const addrinfo* list) noexcept {
+  const std::optional<std::uint16_t> rule = direct_rule(name);
+  for (; rule && list != nullptr; list = list->ai_next) {
+    if (const Result<Endpoint> endpoint = from_sockaddr(list->ai_addr, list->ai_addrlen)) {
+      direct_addresses().add(endpoint->address, *rule);
+    }
+  }
+}
+
+void note_direct(const char* name, const hostent* entry) noexcept {
+  const std::optional<std::uint16_t> rule = entry != nullptr ? direct_rule(name) : std::nullopt;
+  for (char** each = rule ? entry->h_addr_list : nullptr; each != nullptr && *each != nullptr;
+       ++each) {
+    IpAddress::V4Bytes ipv4{};
+    IpAddress::V6Bytes ipv6{};
+    if (entry->h_addrtype == AF_INET) {
+      std::memcpy(ipv4.data(), *each, ipv4.size());
+      direct_addresses().add(IpAddress::v4(ipv4), *rule);
+    } else if (entry->h_addrtype == AF_INET6) {
+      std::memcpy(ipv6.data(), *each, ipv6.size());
+      direct_addresses().add(IpAddress::v6(ipv6), *rule);
+    }
+  }
 }
 
 bool may_be_local(std::string_view name) noexcept {

@@ -3,6 +3,7 @@
 #ifndef SOCKS64_SHIM_NAME_QUERY_HPP
 #define SOCKS64_SHIM_NAME_QUERY_HPP
 
+#include <netdb.h>
 #include <string_view>
 
 #include "socks64/address.hpp"
@@ -31,6 +32,11 @@ enum class Verdict : unsigned char {
 [[nodiscard]] bool is_for_libc(std::string_view name) noexcept;
 /// The same for the name of an address.
 [[nodiscard]] bool is_for_libc(const IpAddress& address) noexcept;
+
+/// Remembers the addresses that libc gave for a name: by the rule that made the name direct they
+/// are direct, too.
+void note_direct(const char* name, const addrinfo* list) noexcept;
+void note_direct(const char* name, const hostent* entry) noexcept;
 
 /// Whether /etc/hosts and localhost may answer for a name: unless a rule is for just this name.
 [[nodiscard]] bool may_be_local(std::string_view name) noexcept;

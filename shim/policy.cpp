@@ -1,5 +1,9 @@
 #include "policy.hpp"
 
+#include <optional>
+
+#include "direct_addresses.hpp"
+
 namespace socks64::shim {
 namespace {
 
@@ -19,6 +23,17 @@ IpAddress loopback_of(const IpAddress& address) noexcept {
   IpAddress::V6Bytes one{};
   one.back() = 1;
   return IpAddress::v6(one);
+}
+
+/// The first rule of those for an address and the one for the name that it was given for.
+const Rule* rule_for(const Rules& rules, const IpAddress& address, Port port) noexcept {
+  const Rule* const found = rules.find(address, port);
+  const std::optional<std::uint16_t> place = direct_addresses().rule_of(address);
+  if (!place || *place >= rules.all().size()) {
+    return found;
+  }
+  const Rule* const by_name = &rules.all()[*place];
+  return found == nullptr || by_name < found ? by_name : found;
 }
 
 RuleAction action_of(const Rule* rule) noexcept {
@@ -73,7 +88,7 @@ Decision decide_stream(const Config& config, const FakeIpTable& table,
   if (!config.usable()) {
     return Refuse{broken_config_errno};
   }
-  switch (action_of(config.rules.find(plain.address, plain.port))) {
+  switch (action_of(rule_for(config.rules, plain.address, plain.port))) {
     case RuleAction::direct:
       return Direct{};
     case RuleAction::refuse:
@@ -96,7 +111,8 @@ Decision decide_datagram(const Config& config, const FakeIpTable& table,
   if (!config.usable()) {
     return Refuse{broken_config_errno};
   }
-  const RuleAction action = action_of(config.rules.find(destination.address, destination.port));
+  const RuleAction action =
+      action_of(rule_for(config.rules, destination.address, destination.port));
   if (action == RuleAction::refuse) {
     return Refuse{refused_errno};
   }

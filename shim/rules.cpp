@@ -258,6 +258,16 @@ const Rule* Rules::find_loopback(const IpAddress& address, Port port) const noex
   return nullptr;
 }
 
+bool Rules::has_direct_name() const noexcept {
+  for (const Rule& rule : all()) {
+    if (rule.action == RuleAction::direct &&
+        (rule.host == Rule::Host::name || rule.host == Rule::Host::below)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool Rules::everything_direct() const noexcept {
   for (const Rule& rule : all()) {
     if (rule.action != RuleAction::direct) {

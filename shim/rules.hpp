@@ -68,6 +68,8 @@ class Rules {
   /// The first rule made for loopback addresses: its block lies within 127.0.0.0/8 or ::1/128.
   /// `address` is a loopback address.
   [[nodiscard]] const Rule* find_loopback(const IpAddress& address, Port port) const noexcept;
+  /// A name, not everything, is direct.
+  [[nodiscard]] bool has_direct_name() const noexcept;
   /// No name and no address is anything but direct.
   [[nodiscard]] bool everything_direct() const noexcept;
 

@@ -16,7 +16,7 @@ add_executable(shim_unit_tests
   ${CMAKE_CURRENT_LIST_DIR}/rules/rules_test.cpp)
 target_sources(shim_unit_tests PRIVATE
   ${PROJECT_SOURCE_DIR}/shim/dns_answer.cpp ${PROJECT_SOURCE_DIR}/shim/fake_ip_table.cpp ${PROJECT_SOURCE_DIR}/shim/local_file.cpp
-  ${PROJECT_SOURCE_DIR}/shim/policy.cpp ${PROJECT_SOURCE_DIR}/shim/table_file.cpp
+  ${PROJECT_SOURCE_DIR}/shim/direct_addresses.cpp ${PROJECT_SOURCE_DIR}/shim/policy.cpp ${PROJECT_SOURCE_DIR}/shim/table_file.cpp
   ${PROJECT_SOURCE_DIR}/shim/socksify/proxy_environment.cpp)
 target_include_directories(shim_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/shim ${PROJECT_SOURCE_DIR}/shim/socksify)
 target_compile_definitions(shim_unit_tests PRIVATE _GNU_SOURCE)

@@ -127,6 +127,24 @@ PROBE(records_by_all) {
   }
 }
 
+/* query_to ADDRESS NAME: a DNS query of the program's own; the answer's code and how many records,
+ * or why not. */
+PROBE(query_to) {
+  struct sockaddr_storage there;
+  const socklen_t size = address_of(argv[1], 53, &there);
+  unsigned char message[512];
+  const int length =
+      res_mkquery(ns_o_query, argv[2], ns_c_in, ns_t_a, NULL, 0, NULL, message, sizeof(message));
+  CHECK(length > 0);
+  const int fd = socket(there.ss_family, SOCK_DGRAM, 0);
+  if (sendto(fd, message, (size_t)length, 0, (struct sockaddr*)&there, size) < 0) {
+    printf("%s\n", strerrorname_np(errno));
+    return;
+  }
+  CHECK(recv(fd, message, sizeof(message), 0) > 12);
+  printf("code %d, %d records\n", message[3] & 15, message[7]);
+}
+
 /* at_once_by_all NAME NAME...: getaddrinfo_a, which waits for all of them. */
 PROBE(at_once_by_all) {
   struct gaicb requests[8] = {0}, *list[8];

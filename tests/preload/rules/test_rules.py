@@ -137,6 +137,18 @@ class Names(RulesCase):
         self.assertEqual(set(line.split(": ")[1] for line in answers.splitlines()), {"-1, h_errno 1", "-1, h_errno 4"})
         self.assertEqual(self.names.asked, [])
 
+    def test_the_programs_own_queries_to_a_resolver(self):
+        missing = "missing.lab.test"  # in the process every name has an address
+        for rules, expected in (("", "code 0, 1 records"), ("direct *", "code 3, 0 records"),
+                                ("direct 127.0.0.1:53", "code 3, 0 records"), ("direct *:53", "code 3, 0 records"),
+                                ("refuse 127.0.0.0/8", "EACCES"), ("refuse *:53", "code 0, 1 records"),
+                                ("gateway a.test; direct *", "code 0, 1 records")):
+            with self.subTest(rules):
+                self.names.asked.clear()
+                self.assertEqual(self.check(self.run_with(rules, "query_to", "127.0.0.1", missing)), expected + "\n")
+                self.assertEqual(self.names.asked, [missing] if "code 3" in expected else [])
+        self.assertEqual(self.check(self.run_with("refuse *:53", "query_to", "192.0.2.53", missing)), "EACCES\n")
+
     def test_a_direct_name_is_reached_directly_and_others_are_not_asked_for(self):
         self.assert_answers("direct lab.test; direct 192.0.2.0/24; direct 2001:db8::/32", {
             ("web.lab.test", script.HELLO, 4): "DIRECT", ("web.lab.test", script.HELLO, 6): "DIRECT",
@@ -144,9 +156,13 @@ class Names(RulesCase):
         self.assertEqual(set(self.names.asked), {"web.lab.test"})
         self.assert_asked(f"name web.example:{script.HELLO}", f"name notlab.test:{script.HELLO}")
 
-    def test_a_direct_names_address_is_judged_by_the_rules_for_addresses(self):
-        # Looked up locally, and then an address like any other.
-        self.assert_answers("direct lab.test", {("web.lab.test", script.HELLO, 4): "HELLO"})
+    def test_a_direct_name_is_reached_directly_by_its_rule_alone(self):
+        self.assert_answers("direct lab.test", {("web.lab.test", script.HELLO, 4): "DIRECT",
+                                                ("web.lab.test", script.HELLO, 6): "DIRECT", HERE4: "HELLO"})
+        self.assert_answers("direct listed.test; refuse *", {"listed.test": "DIRECT", HERE4: "EACCES"})
+        # Of its rule and those for the address the first wins.
+        self.assert_answers(f"refuse {HERE4}; direct lab.test", {("web.lab.test", script.HELLO, 4): "EACCES"})
+        self.assert_answers(f"direct lab.test; refuse {HERE4}", {("web.lab.test", script.HELLO, 4): "DIRECT"})
         self.assert_asked(f"ipv4 {HERE4}:{script.HELLO}")
 
     def test_only_what_is_below_a_name(self):
