@@ -76,6 +76,9 @@ class FdTable {
   /// handshake which ended: when the connection has another by now, the program closed the
   /// descriptor meanwhile, and nothing happens.
   void settle(int fd, Connection& connection, std::uint32_t generation, int error) noexcept;
+  /// The same for this process alone, with ECONNABORTED: a relative took the handshake to another
+  /// socket.
+  void settle_lost(int fd, Connection& connection, std::uint32_t generation) noexcept;
   /// The program has been told of the failure. False when another thread was faster.
   bool spend(Connection& connection) noexcept;
   /// As if connect() had not been called.
@@ -94,6 +97,12 @@ class FdTable {
   /// When the first of the pending handshakes runs out of time, at the earliest.
   [[nodiscard]] Nanoseconds next_deadline() const noexcept {
     return next_deadline_.load(std::memory_order_relaxed);
+  }
+  /// A pending handshake has got this deadline.
+  void expect_deadline(Nanoseconds deadline) noexcept {
+    Nanoseconds next = next_deadline_.load(std::memory_order_relaxed);
+    while (deadline < next && !next_deadline_.compare_exchange_weak(next, deadline)) {
+    }
   }
   /// A descriptor whose handshake has run out of time, or -1.
   [[nodiscard]] int overdue(Nanoseconds time) noexcept;
@@ -134,6 +143,8 @@ class FdTable {
   void drop_stale_duplicates(int fd, ino_t inode) noexcept;
   void drop_reference(Connection& connection) noexcept;
   void give_back_handshake(Connection& connection, bool abandoned) noexcept;
+  void settle(int fd, Connection& connection, std::uint32_t generation, int error,
+              bool lost) noexcept;
   void release(int fd, Close how) noexcept;
   void release_locked(int fd, FdEntry& entry, Close how) noexcept;
 

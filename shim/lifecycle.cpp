@@ -8,6 +8,7 @@
 #include "diag.hpp"
 #include "fake_ip_table.hpp"
 #include "fd_table.hpp"
+#include "gateways.hpp"
 #include "hook_table.hpp"
 #include "host_guard.hpp"
 
@@ -44,6 +45,7 @@ void start() noexcept {
   Config& config = *new (config_storage) Config();
   load_config(config, getauxval(AT_SECURE) != 0);
   fake_ips().configure(config.fake_ipv4, config.fake_ipv6);
+  gateways().start();
   // pthread_atfork may allocate, once; the table of handlers is libc's.
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
@@ -52,7 +54,7 @@ void start() noexcept {
 
 bool ready() noexcept {
   if (stage.load(std::memory_order_acquire) == Stage::ready) [[likely]] {
-    return true;
+    return !resolving_gateway();
   }
   Stage expected = Stage::cold;
   if (stage.compare_exchange_strong(expected, Stage::starting)) {

@@ -30,7 +30,7 @@ Decision decide_stream(const Config& config, const FakeIpTable& table,
     return Refuse{broken_config_errno};
   }
   const Endpoint plain{destination.address.unmapped(), destination.port};
-  if (plain == config.gateway.endpoint) {
+  if (config.is_gateway(plain)) {
     return Direct{};
   }
   return ViaGateway{plain};

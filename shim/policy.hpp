@@ -22,9 +22,9 @@ struct Refuse {
 };
 using Decision = std::variant<Direct, ViaGateway, Refuse>;
 
-/// For stream sockets. Loopback, "this host" (0.0.0.0, ::) and the gateway itself are direct; a
-/// fake address nobody was given is refused with EHOSTUNREACH, whatever else is configured: it must
-/// never reach the wire.
+/// For stream sockets. Loopback, "this host" (0.0.0.0, ::) and the gateways themselves are direct;
+/// a fake address nobody was given is refused with EHOSTUNREACH, whatever else is configured: it
+/// must never reach the wire.
 [[nodiscard]] Decision decide_stream(const Config& config, const FakeIpTable& table,
                                      const Endpoint& destination) noexcept;
 

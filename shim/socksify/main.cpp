@@ -103,7 +103,7 @@ void warn_about_password(const char* path) {
   socks64::shim::FileText file;
   if (file.read(path, socks64::shim::max_config_size) == 0 &&
       (file.status().st_mode & S_IROTH) != 0 &&
-      socks64::shim::apply_file(alone, path, file.view()) && alone.gateway.password_size != 0) {
+      socks64::shim::apply_file(alone, path, file.view()) && alone.gateways.hold_password()) {
     std::fprintf(stderr, "socksify: warning: %s holds a password and everybody may read it\n",
                  path);
   }

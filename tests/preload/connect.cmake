@@ -3,7 +3,7 @@
 include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
 set(probe_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
 set(probe_sources
-  asynchronous.c blocking.c failures.c fakes.c fortified.c
+  any_gateway.c asynchronous.c blocking.c failures.c fakes.c fortified.c
   hostile_process.c hostile_threads.c introspection.c pending_io.c probe.c
   readiness_epoll.c readiness_scan.c regressions.c regressions_io.c same_answers.c same_descriptor.c)
 list(TRANSFORM probe_sources PREPEND ${probe_dir}/)
@@ -22,13 +22,23 @@ endforeach()
 set_source_files_properties(${probe_dir}/fortified.c PROPERTIES COMPILE_OPTIONS "-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2;-O2")
 
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
-foreach(group blocking asynchronous readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io
-        hostile regressions library)
-  add_preload_test(NAME preload.connect.${group} LABELS connect TIMEOUT 300
+function(add_connect_test name group)
+  add_preload_test(NAME preload.connect.${name} LABELS connect TIMEOUT 300
     COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
     ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
       "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
-      "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
+      "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim" ${ARGN})
+endfunction()
+foreach(group blocking asynchronous readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io
+        hostile regressions library any_gateway)
+  add_connect_test(${group} ${group})
+endforeach()
+# The same once more, where no socket of the program's can reach the gateway, or none of IPv4: see socket_swap.cpp.
+foreach(group blocking readiness_scan readiness_epoll failures same_descriptor introspection pending_io hostile regressions)
+  add_connect_test(unix.${group} ${group} "SOCKS64_TEST_GATEWAY_AT=unix")
+endforeach()
+foreach(group readiness_epoll failures same_descriptor introspection hostile)
+  add_connect_test(ipv6.${group} ${group} "SOCKS64_TEST_GATEWAY_AT=ipv6")
 endforeach()
 # They measure time: beside others they would measure those.
 set_tests_properties(preload.connect.asynchronous PROPERTIES RUN_SERIAL ON)

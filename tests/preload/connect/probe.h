@@ -95,7 +95,7 @@ void set_timer_ms(int first, int interval); /* SIGALRM; 0 stops it */
 int errno_named(const char* name);
 
 /* PROBE_TARGET, unless told 192.0.2.1. An address of the form ::ffff:a.b.c.d or IPv6 makes AF_INET6
- * sockets; PROBE_V6ONLY makes them IPV6_V6ONLY. */
+ * sockets; PROBE_V6ONLY makes them IPV6_V6ONLY, PROBE_BOUND binds them. */
 int family(void);
 socklen_t target(int port, struct sockaddr_storage* out);
 socklen_t address_of(const char* text, int port, struct sockaddr_storage* out);

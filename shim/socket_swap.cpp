@@ -1,0 +1,480 @@
+// Another open file in the place of the program's socket.
+//
+// The program's own socket is what connects to the gateway, whenever it can. An AF_INET socket
+// cannot dial an IPv6 address, an AF_INET6 socket that is IPV6_V6ONLY and bound cannot dial IPv4,
+// and neither reaches a UNIX socket. Only then, when the program connects (or when a failover gets
+// to such a gateway), a new socket of the right family takes the place of the old one:
+//
+// - under every duplicate that the table knows, each with its own CLOEXEC;
+// - with the status flags and the options that the program had set;
+// - with the epoll registrations that were recorded, which the kernel keeps by open file.
+//
+// From then on the socket has to lie about its family, for as long as it is connected. What of the
+// program's wishes the new family cannot hold (TCP_NODELAY on a UNIX socket) is remembered, and
+// judged by the kernel: asked of a socket of the program's own family, made for the question.
+//
+// What a swap cannot keep: the inode, and duplicates that no table of this process knows: those of
+// relatives (fork before connect), those sent over UNIX sockets. And it needs one descriptor for a
+// moment.
+//
+// docs/decisions/0005-any-gateway.md says what else was considered.
+#include "socket_swap.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "fd_table.hpp"
+#include "gateway_socket.hpp"
+#include "hook_table.hpp"
+#include "mapped_pool.hpp"
+#include "socket_kind.hpp"
+#include "wait_set.hpp"
+
+namespace socks64::shim {
+
+/// What the program believes of a socket whose open file is another by now.
+struct SwappedSocket {
+  /// An option that is not what a new socket has.
+  struct Wish {
+    int level = 0;
+    int name = 0;
+    int value = 0;
+  };
+
+  int domain = 0;  ///< as the program made it
+  int protocol = 0;
+  int current = 0;  ///< the family of the file that is there now
+  bool bound = false;
+  sockaddr_storage local{};  ///< where it was bound
+  socklen_t local_length = 0;
+  std::uint32_t wish_count = 0;
+  std::array<Wish, 40> wishes{};
+};
+
+namespace {
+
+using Wish = SwappedSocket::Wish;
+
+/// Guarded by the table's lock.
+MappedPool<SwappedSocket, 1U << 17U>& records() noexcept {
+  static constinit MappedPool<SwappedSocket, 1U << 17U> pool;
+  return pool;
+}
+
+constinit std::atomic<int> swapped_count{0};
+
+// The options of int's size that a client may have set; what the kernel does not know it does not
+// tell.
+constexpr struct {
+  int level;
+  int name;
+} carried[] = {
+    {SOL_SOCKET, SO_KEEPALIVE},
+    {SOL_SOCKET, SO_REUSEADDR},
+    {SOL_SOCKET, SO_REUSEPORT},
+    {SOL_SOCKET, SO_SNDBUF},
+    {SOL_SOCKET, SO_RCVBUF},
+    {SOL_SOCKET, SO_OOBINLINE},
+    {SOL_SOCKET, SO_PRIORITY},
+    {SOL_SOCKET, SO_MARK},
+    {SOL_SOCKET, SO_DONTROUTE},
+    {SOL_SOCKET, SO_RCVLOWAT},
+    {SOL_SOCKET, SO_TIMESTAMP},
+    {SOL_SOCKET, SO_BUSY_POLL},
+    {IPPROTO_TCP, TCP_NODELAY},
+    {IPPROTO_TCP, TCP_CORK},
+    {IPPROTO_TCP, TCP_KEEPIDLE},
+    {IPPROTO_TCP, TCP_KEEPINTVL},
+    {IPPROTO_TCP, TCP_KEEPCNT},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT},
+    {IPPROTO_TCP, TCP_SYNCNT},
+    {IPPROTO_TCP, TCP_LINGER2},
+    {IPPROTO_TCP, TCP_MAXSEG},
+    {IPPROTO_TCP, TCP_QUICKACK},
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+    {IPPROTO_IP, IP_TOS},
+    {IPPROTO_IP, IP_TTL},
+    {IPPROTO_IP, IP_MTU_DISCOVER},
+    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IPV6, IPV6_V6ONLY},
+    {IPPROTO_IPV6, IPV6_TCLASS},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_RECVERR},
+};
+
+/// A socket of our own, for as long as it takes. -1 and errno when there is none.
+class Temporary {
+ public:
+  Temporary(int domain, int protocol) noexcept
+      : fd_(static_cast<int>(syscall(SYS_socket, domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                                     domain == AF_UNIX ? 0 : protocol))) {}
+  ~Temporary() {
+    if (fd_ >= 0) {
+      const ErrnoGuard guard;
+      syscall(SYS_close, fd_);
+    }
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+bool set(int fd, int level, int name, int value) noexcept {
+  return libc::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
+
+const Wish* find_wish(const SwappedSocket& record, int level, int name) noexcept {
+  const auto* const end = record.wishes.data() + record.wish_count;
+  const auto* const found = std::find_if(record.wishes.data(), end, [&](const Wish& wish) {
+    return wish.level == level && wish.name == name;
+  });
+  return found == end ? nullptr : found;
+}
+
+void remember(SwappedSocket& record, const Wish& wish) noexcept {
+  if (const Wish* known = find_wish(record, wish.level, wish.name)) {
+    const_cast<Wish*>(known)->value = wish.value;
+  } else if (record.wish_count < record.wishes.size()) {
+    record.wishes[record.wish_count++] = wish;
+  }
+}
+
+/// Grants a wish as far as the family can. What IPv4 and IPv6 call by different names is
+/// translated: ssh's IP_TOS is to mark its packets over IPv6 too.
+void grant(int fd, int domain, const Wish& wish) noexcept {
+  constexpr struct {
+    int ipv4;
+    int ipv6;
+  } pairs[] = {{IP_TOS, IPV6_TCLASS}, {IP_TTL, IPV6_UNICAST_HOPS}};
+  if (wish.level == SOL_SOCKET) {
+    set(fd, wish.level, wish.name, wish.value);
+  } else if (domain != AF_UNIX) {
+    set(fd, wish.level, wish.name, wish.value);
+    for (const auto& pair : pairs) {
+      if (domain == AF_INET6 && wish.level == IPPROTO_IP && wish.name == pair.ipv4) {
+        set(fd, IPPROTO_IPV6, pair.ipv6, wish.value);
+      } else if (domain == AF_INET && wish.level == IPPROTO_IPV6 && wish.name == pair.ipv6) {
+        set(fd, IPPROTO_IP, pair.ipv4, wish.value);
+      }
+    }
+  }
+}
+
+/// Octets of an option, as they are, from one socket to another.
+void copy_option(int from, int to, int name) noexcept {
+  alignas(timeval) std::array<char, 64> value{};
+  auto length = static_cast<socklen_t>(value.size());
+  if (libc::getsockopt(from, SOL_SOCKET, name, value.data(), &length) == 0 && length != 0) {
+    libc::setsockopt(to, SOL_SOCKET, name, value.data(), length);
+  }
+}
+
+void copy_status_flags(int from, int to) noexcept {
+  const int flags = libc::fcntl(from, F_GETFL);
+  if ((flags & O_ASYNC) != 0) {
+    f_owner_ex owner{};
+    if (libc::fcntl(from, F_GETOWN_EX, &owner) == 0) {
+      libc::fcntl(to, F_SETOWN_EX, &owner);
+    }
+    const long signal = libc::fcntl(from, F_GETSIG);
+    libc::fcntl(to, F_SETSIG, reinterpret_cast<void*>(signal));
+  }
+  libc::fcntl(to, F_SETFL, reinterpret_cast<void*>(static_cast<long>(flags)));
+}
+
+/// Where the program bound its socket counts as far as the family has it: a port on any address.
+void bind_like(int fd, int domain, const SwappedSocket& record) noexcept {
+  if (!record.bound || domain == AF_UNIX) {
+    return;
+  }
+  sockaddr_storage address = record.local;
+  socklen_t length = record.local_length;
+  if (domain != record.domain) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(record.local);
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(record.local);
+    const bool any = record.domain == AF_INET ? v4.sin_addr.s_addr == INADDR_ANY
+                                              : IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
+    if (!any) {
+      return;
+    }
+    address = sockaddr_storage{};
+    // The port stands at the same place in both.
+    reinterpret_cast<sockaddr_in&>(address).sin_port = v4.sin_port;
+    address.ss_family = static_cast<sa_family_t>(domain);
+    length = domain == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  }
+  syscall(SYS_bind, fd, &address, length);
+}
+
+/// Makes a new socket what the program's was.
+void dress(int fresh, int domain, int old, const SwappedSocket& record) noexcept {
+  if (domain == AF_INET6) {
+    // For an AF_INET program its port on IPv4 stays free; its own wish follows.
+    set(fresh, IPPROTO_IPV6, IPV6_V6ONLY, record.domain == AF_INET ? 1 : 0);
+  }
+  for (std::uint32_t i = 0; i < record.wish_count; ++i) {
+    grant(fresh, domain, record.wishes[i]);
+  }
+  for (const int name : {SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO}) {
+    copy_option(old, fresh, name);
+  }
+  if (domain != AF_UNIX) {
+    copy_option(old, fresh, SO_BINDTODEVICE);
+  }
+  copy_status_flags(old, fresh);
+  bind_like(fresh, domain, record);
+}
+
+/// Notes once what the program made of its socket. Null: no memory, or no descriptor to compare
+/// with (errno).
+SwappedSocket* record_of(int fd, Connection& connection) noexcept {
+  if (connection.swapped != nullptr) {
+    return connection.swapped;
+  }
+  SwappedSocket record;
+  record.domain = record.current = socket_option(fd, SO_DOMAIN);
+  record.protocol = socket_option(fd, SO_PROTOCOL);
+  record.local_length = sizeof(record.local);
+  auto* local = reinterpret_cast<sockaddr*>(&record.local);
+  if (libc::getsockname(fd, local, &record.local_length) != 0) {
+    record.local_length = 0;
+  }
+  record.bound = connection.program_bound;
+  const Temporary plain(record.domain, record.protocol);
+  if (plain.fd() < 0) {
+    return nullptr;
+  }
+  for (const auto& each : carried) {
+    const int value = option(fd, each.level, each.name, -1);
+    if (value != option(plain.fd(), each.level, each.name, -1)) {
+      // The kernel doubles the size of a buffer that is asked for.
+      const bool buffer =
+          each.level == SOL_SOCKET && (each.name == SO_SNDBUF || each.name == SO_RCVBUF);
+      remember(record, {each.level, each.name, buffer ? value / 2 : value});
+    }
+  }
+  if (connection.v6only_cleared) {
+    remember(record, {IPPROTO_IPV6, IPV6_V6ONLY, 1});
+  }
+  const WordGuard guard(fd_table().lock());
+  SwappedSocket* stored = guard.held() ? records().allocate() : nullptr;
+  if (stored == nullptr) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  *stored = record;
+  connection.swapped = stored;
+  return stored;
+}
+
+/// A failed connect as the kernel remembers it, without a packet to anybody: no host has a port 0.
+void leave_note(int fd, int domain, bool non_blocking) noexcept {
+  std::array<char, IFNAMSIZ> device{};
+  socklen_t length = device.size();
+  if (libc::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device.data(), &length) == 0 &&
+      length != 0) {
+    return;  // it would leave by that device
+  }
+  sockaddr_storage nobody{};
+  nobody.ss_family = static_cast<sa_family_t>(domain);
+  if (domain == AF_INET) {
+    reinterpret_cast<sockaddr_in&>(nobody).sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    length = sizeof(sockaddr_in);
+  } else {
+    reinterpret_cast<sockaddr_in6&>(nobody).sin6_addr = in6addr_loopback;
+    length = sizeof(sockaddr_in6);
+  }
+  connect_without_waiting(fd, nobody, length, non_blocking);
+  disconnect(fd);
+}
+
+enum class Note : std::uint8_t { none, failure };
+
+int put_in_place(int fd, Connection& connection, int domain, Note note) noexcept {
+  if (in_unseen_child()) {
+    return EAFNOSUPPORT;  // our tables are our parent's
+  }
+  SwappedSocket* record = record_of(fd, connection);
+  if (record == nullptr) {
+    return errno;
+  }
+  const Temporary fresh(domain, record->protocol);
+  if (fresh.fd() < 0) {
+    return errno;
+  }
+  if (note == Note::failure) {
+    leave_note(fresh.fd(), domain, true);
+  }
+  if (record->current == AF_UNIX) {
+    syscall(SYS_shutdown, fd, SHUT_RDWR);  // relatives may hold it too
+  } else {
+    disconnect(fd);
+  }
+  dress(fresh.fd(), domain, fd, *record);
+
+  const SignalBlock signals;
+  const WordGuard guard(fd_table().lock());
+  if (!guard.held()) {
+    return EAGAIN;
+  }
+  int error = 0;
+  connection.former_inode.store(connection.inode.load(), std::memory_order_relaxed);
+  connection.inode.store(inode_of(fresh.fd()), std::memory_order_release);
+  fd_table().for_each_duplicate(fd, [&](int each, FdEntry& entry) {
+    if (entry.connection.load(std::memory_order_relaxed) != &connection ||
+        !connection.has_inode(inode_of(each))) {
+      return;  // another file by now, by a close that we did not see
+    }
+    const int flags = (libc::fcntl(each, F_GETFD) & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0;
+    wait_set().take_out(entry);
+    if (syscall(SYS_dup3, fresh.fd(), each, flags) < 0) {
+      error = errno;
+    }
+    wait_set().put_in(entry);
+  });
+  swapped_count.fetch_add((domain != record->domain ? 1 : 0) -
+                          (record->current != record->domain ? 1 : 0));
+  record->current = domain;
+  return error;
+}
+
+}  // namespace
+
+bool is_swapped(const Connection& connection) noexcept {
+  return connection.swapped != nullptr && connection.swapped->current != connection.swapped->domain;
+}
+
+bool any_swapped() noexcept {
+  return swapped_count.load(std::memory_order_relaxed) != 0;
+}
+
+int own_domain(int fd, const Connection& connection) noexcept {
+  return connection.swapped != nullptr ? connection.swapped->domain : socket_option(fd, SO_DOMAIN);
+}
+
+int swap_socket(int fd, Connection& connection, int domain) noexcept {
+  const ErrnoGuard guard;
+  return put_in_place(fd, connection, domain, Note::none);
+}
+
+void leave_gateway(int fd, Connection& connection, bool with_note) noexcept {
+  const ErrnoGuard guard;
+  if (is_swapped(connection)) {
+    if (put_in_place(fd, connection, connection.swapped->domain,
+                     with_note ? Note::failure : Note::none) == 0) {
+      return;
+    }
+    // No descriptor is left: what there is must not go on. revive() tries again.
+    syscall(SYS_shutdown, fd, SHUT_RDWR);
+  }
+  disconnect(fd);
+  if (with_note && !has_kernel_error(fd) && connection.swapped == nullptr) {
+    leave_note(fd, socket_option(fd, SO_DOMAIN), is_non_blocking(fd));
+  }
+  give_back_v6only(fd, connection);
+}
+
+int revive(int fd) noexcept {
+  const FdEntry* entry = fd_table().find(fd);
+  Connection* connection =
+      entry == nullptr ? nullptr : entry->connection.load(std::memory_order_acquire);
+  if (connection == nullptr || !is_swapped(*connection) ||
+      connection->state.load() != ConnectionState::spent || !connection->has_inode(inode_of(fd))) {
+    return 0;
+  }
+  return put_in_place(fd, *connection, connection->swapped->domain, Note::none);
+}
+
+bool minds_addresses(int fd) noexcept {
+  const Connection* connection = any_swapped() ? fd_table().verified_connection(fd) : nullptr;
+  return connection != nullptr && is_swapped(*connection) &&
+         connection->swapped->current == AF_UNIX;
+}
+
+void forget_swap(Connection& connection) noexcept {
+  if (SwappedSocket* record = connection.swapped) {
+    if (is_swapped(connection)) {
+      swapped_count.fetch_sub(1);
+    }
+    connection.swapped = nullptr;
+    records().release(record);
+  }
+}
+
+int swapped_option(int fd, const Connection& connection, int level, int name, void* value,
+                   socklen_t* length) noexcept {
+  const SwappedSocket& record = *connection.swapped;
+  const bool tcp_in_place = level == IPPROTO_TCP && record.current != AF_UNIX;
+  int answer = 0;
+  if (level == SOL_SOCKET && name == SO_DOMAIN) {
+    answer = record.domain;
+  } else if (level == SOL_SOCKET && name == SO_PROTOCOL) {
+    answer = record.protocol;
+  } else if (level == SOL_SOCKET || tcp_in_place) {
+    return libc::getsockopt(fd, level, name, value, length);
+  } else if (const Wish* wish = find_wish(record, level, name)) {
+    answer = wish->value;
+  } else {
+    const Temporary judge(record.domain, record.protocol);
+    if (judge.fd() < 0 || libc::getsockopt(judge.fd(), level, name, value, length) != 0) {
+      return -1;
+    }
+    if (level == IPPROTO_TCP && name == TCP_INFO && *length != 0) {
+      static_cast<tcp_info*>(value)->tcpi_state = TCP_ESTABLISHED;
+    }
+    return 0;
+  }
+  if (!is_readable(length, sizeof(std::uint64_t)) || value == nullptr) {
+    errno = EFAULT;
+    return -1;
+  }
+  *length = std::min<socklen_t>(*length, sizeof(answer));
+  std::memcpy(value, &answer, *length);
+  return 0;
+}
+
+int set_swapped_option(int fd, Connection& connection, int level, int name, const void* value,
+                       socklen_t length) noexcept {
+  SwappedSocket& record = *connection.swapped;
+  int result = 0;
+  const bool in_place = level == SOL_SOCKET || (level == IPPROTO_TCP && record.current != AF_UNIX);
+  if (in_place) {
+    result = libc::setsockopt(fd, level, name, value, length);
+  } else {
+    const Temporary judge(record.domain, record.protocol);
+    // Without a descriptor to ask, the program is believed.
+    result = judge.fd() < 0 ? 0 : libc::setsockopt(judge.fd(), level, name, value, length);
+  }
+  if (result != 0 || length < sizeof(int)) {
+    return result;
+  }
+  const ErrnoGuard guard;
+  Wish wish{level, name, 0};
+  std::memcpy(&wish.value, value, sizeof(wish.value));
+  if (length == sizeof(int)) {
+    remember(record, wish);
+    if (!in_place) {
+      grant(fd, record.current, wish);
+    }
+  }
+  return 0;
+}
+
+socklen_t swapped_local_address(const Connection& connection, sockaddr_storage& out) noexcept {
+  out = connection.swapped->local;
+  return connection.swapped->local_length;
+}
+
+}  // namespace socks64::shim
