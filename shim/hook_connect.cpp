@@ -15,6 +15,7 @@
 #include "policy.hpp"
 #include "socket_kind.hpp"
 #include "socket_swap.hpp"
+#include "swapped_options.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -102,7 +103,7 @@ S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* l
   Connection* connection =
       error_asked || v6only_asked || any_swapped() ? fd_table().verified_connection(fd) : nullptr;
   if (connection != nullptr && !error_asked && is_swapped(*connection)) {
-    return swapped_option(fd, *connection, level, name, value, length);
+    return swapped_option(fd, *connection->swapped, level, name, value, length);
   }
   if (connection == nullptr || value == nullptr || length == nullptr ||
       *length < static_cast<socklen_t>(sizeof(int))) {
@@ -127,7 +128,7 @@ S64_EXPORT int setsockopt(int fd, int level, int name, const void* value,
                           socklen_t length) noexcept {
   Connection* connection = any_swapped() ? fd_table().verified_connection(fd) : nullptr;
   return connection != nullptr && is_swapped(*connection)
-             ? set_swapped_option(fd, *connection, level, name, value, length)
+             ? set_swapped_option(fd, *connection->swapped, level, name, value, length)
              : libc::setsockopt(fd, level, name, value, length);
 }
 

@@ -40,14 +40,7 @@ void forget_swap(Connection& connection) noexcept;
 /// sendto().
 [[nodiscard]] bool minds_addresses(int fd) noexcept;
 
-// What a swapped socket says of itself. Preconditions: is_swapped().
-
-/// getsockopt(2) and setsockopt(2).
-int swapped_option(int fd, const Connection& connection, int level, int name, void* value,
-                   socklen_t* length) noexcept;
-int set_swapped_option(int fd, Connection& connection, int level, int name, const void* value,
-                       socklen_t length) noexcept;
-/// The local address in the program's own family: as it was bound, or all zero.
+/// The local address of a swapped socket in the program's own family: as it was bound, or all zero.
 socklen_t swapped_local_address(const Connection& connection, sockaddr_storage& out) noexcept;
 
 }  // namespace socks64::shim
