@@ -48,7 +48,10 @@ struct Connection {
   std::atomic<ConnectionState> state{ConnectionState::pending};
   std::atomic<bool> reported{false};  ///< connect() has returned 0 for it: from now on EISCONN
   bool program_bound = false;         ///< the program chose the local port itself
-  bool v6only_cleared = false;        ///< IPV6_V6ONLY was on, and had to go for an IPv4 gateway
+  /// The file has dialled an IPv4-mapped address: Linux never lets it dial IPv6 again (its packets
+  /// go nowhere, also after connect(AF_UNSPEC)).
+  bool dialled_mapped = false;
+  bool v6only_cleared = false;  ///< IPV6_V6ONLY was on, and had to go for an IPv4 gateway
   std::uint8_t dialled_size = 0;
   std::array<std::uint8_t, sizeof(sockaddr_in6)> dialled{};  ///< the address as the program gave it
   Port bound_port = 0;                                       ///< BND.PORT
@@ -74,6 +77,7 @@ struct Connection {
     reported.store(false, std::memory_order_relaxed);
     program_bound = false;
     v6only_cleared = false;
+    dialled_mapped = false;
     dialled_size = 0;
     bound_port = 0;
     error.store(0, std::memory_order_relaxed);

@@ -41,8 +41,13 @@ class FdTable {
   [[nodiscard]] FdEntry* find(int fd) const noexcept;
   /// The connection of a descriptor, unless spent. Lock-free; does not look at the file behind it.
   [[nodiscard]] Connection* connection(int fd) const noexcept;
-  /// The same, after checking that the descriptor still is the file it was (a close that we did not
-  /// see may have changed it).
+  /// The same, spent or not.
+  [[nodiscard]] Connection* last_connection(int fd) const noexcept {
+    const FdEntry* entry = find(fd);
+    return entry == nullptr ? nullptr : entry->connection.load(std::memory_order_acquire);
+  }
+  /// As connection(), after checking that the descriptor still is the file it was (a close that we
+  /// did not see may have changed it).
   [[nodiscard]] Connection* verified_connection(int fd) noexcept;
   /// No descriptor above has ever been noted.
   [[nodiscard]] int highest() const noexcept { return highest_.load(std::memory_order_relaxed); }

@@ -89,6 +89,9 @@ void note_dialled(Connection& connection, int fd, const sockaddr* address,
   connection.dialled_size = static_cast<std::uint8_t>(std::min<std::size_t>(
       length, address->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)));
   std::memcpy(connection.dialled.data(), address, connection.dialled_size);
+  if (const Connection* last = fd_table().last_connection(fd)) {
+    connection.dialled_mapped = last->dialled_mapped && last->has_inode(connection.inode);
+  }
   sockaddr_storage local{};
   socklen_t local_length = sizeof(local);
   if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) == 0) {
@@ -225,7 +228,11 @@ void abandon(int fd, Connection& connection) noexcept {
   const bool locked = handshake != nullptr && handshake->lock.lock();
   // The kernel notes ECONNRESET where it takes a connection apart; what stands in for it has a note
   // of its own.
+  const bool spoilt = connection.dialled_mapped;
   leave_gateway(fd, connection, is_swapped(connection));
+  if (spoilt) {
+    static_cast<void>(swap_socket(fd, connection, AF_INET6));  // at worst it is as it was
+  }
   fd_table().detach(fd, connection);
   if (locked) {
     handshake->lock.unlock();

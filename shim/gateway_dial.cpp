@@ -66,8 +66,9 @@ int prepare(int fd, Connection& connection, PendingHandshake& handshake,
             Gateways::Address& address) noexcept {
   const int domain = domain_for(own_domain(fd, connection), address.storage.ss_family);
   bool& used = handshake.walk.used;
+  const bool spoilt = connection.dialled_mapped && address.storage.ss_family == AF_INET6;
   // A UNIX socket cannot be taken apart.
-  if (socket_option(fd, SO_DOMAIN) != domain || (used && domain == AF_UNIX)) {
+  if (socket_option(fd, SO_DOMAIN) != domain || (used && domain == AF_UNIX) || spoilt) {
     if (const int error = swap_for_gateway(fd, connection, handshake, domain)) {
       return error;
     }
@@ -80,6 +81,7 @@ int prepare(int fd, Connection& connection, PendingHandshake& handshake,
     if (!clear_v6only(fd, connection.v6only_cleared)) {
       return swap_for_gateway(fd, connection, handshake, AF_INET);
     }
+    connection.dialled_mapped = true;
     const auto v4 = reinterpret_cast<const sockaddr_in&>(address.storage);
     address = Gateways::Address{};
     auto& v6 = reinterpret_cast<sockaddr_in6&>(address.storage);

@@ -140,10 +140,14 @@ Progress fail_as_kernel_says(const Link& link) noexcept {
 
 /// Moves the machine until it has to wait.
 Progress step(const Link& link) noexcept {
-  if (has_kernel_error(link.fd)) {
+  ClientHandshake& machine = *link.handshake.machine;
+  // A gateway that refuses what was sent ahead of its answer may reset the stream behind the
+  // answer.
+  const bool last_words =
+      machine.want() == ClientHandshake::Want::read && octets_waiting(link.fd) > 0;
+  if (!last_words && has_kernel_error(link.fd)) {
     return fail_as_kernel_says(link);
   }
-  ClientHandshake& machine = *link.handshake.machine;
   for (;;) {
     switch (machine.want()) {
       case ClientHandshake::Want::done:

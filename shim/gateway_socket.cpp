@@ -3,6 +3,7 @@
 #include <ctime>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -91,6 +92,12 @@ bool shows(int fd, short event) noexcept {
 
 bool has_kernel_error(int fd) noexcept {
   return shows(fd, POLLERR);
+}
+
+int octets_waiting(int fd) noexcept {
+  const ErrnoGuard guard;
+  int count = 0;
+  return libc::ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
 }
 
 bool is_hung_up(int fd) noexcept {

@@ -31,6 +31,8 @@ void disconnect(int fd) noexcept;
 /// Whether the kernel holds an error for the socket. Asked before any I/O, which would consume it
 /// and with it POLLERR.
 [[nodiscard]] bool has_kernel_error(int fd) noexcept;
+/// What can be read at once.
+[[nodiscard]] int octets_waiting(int fd) noexcept;
 /// Whether both directions are closed.
 [[nodiscard]] bool is_hung_up(int fd) noexcept;
 

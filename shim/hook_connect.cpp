@@ -23,6 +23,14 @@ namespace {
 int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
                       const Endpoint& destination) noexcept {
   Decision decision = decide_stream(config(), fake_ips(), destination);
+  if (fd_table().last_connection(fd) != nullptr && !std::holds_alternative<Refuse>(decision)) {
+    const bool direct = std::holds_alternative<Direct>(decision);
+    const int error = direct || any_swapped() ? revive(fd, destination) : 0;
+    if (error != 0) {
+      errno = error;
+      return -1;
+    }
+  }
   if (std::holds_alternative<Direct>(decision)) {
     fd_table().unfollow(fd);
     return libc::connect(fd, address, length);
@@ -82,12 +90,6 @@ S64_EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
   }
   if (Connection* connection = fd_table().verified_connection(fd)) {
     return connect_again(fd, *connection, address, length);
-  }
-  if (any_swapped()) {
-    if (const int error = revive(fd)) {
-      errno = error;
-      return -1;
-    }
   }
   const Result<Endpoint> destination = from_sockaddr(address, length);
   if (!destination) {

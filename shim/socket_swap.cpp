@@ -210,6 +210,7 @@ int put_in_place(int fd, Connection& connection, int domain, Note note) noexcept
   swapped_count.fetch_add((domain != record->domain ? 1 : 0) -
                           (record->current != record->domain ? 1 : 0));
   record->current = domain;
+  connection.dialled_mapped = false;
   return error;
 }
 
@@ -249,15 +250,16 @@ void leave_gateway(int fd, Connection& connection, bool with_note) noexcept {
   give_back_v6only(fd, connection);
 }
 
-int revive(int fd) noexcept {
-  const FdEntry* entry = fd_table().find(fd);
-  Connection* connection =
-      entry == nullptr ? nullptr : entry->connection.load(std::memory_order_acquire);
-  if (connection == nullptr || !is_swapped(*connection) ||
-      connection->state.load() != ConnectionState::spent || !connection->has_inode(inode_of(fd))) {
+int revive(int fd, const Endpoint& destination) noexcept {
+  Connection* connection = fd_table().last_connection(fd);
+  if (connection == nullptr || connection->state.load() != ConnectionState::spent ||
+      !connection->has_inode(inode_of(fd))) {
     return 0;
   }
-  return put_in_place(fd, *connection, connection->swapped->domain, Note::none);
+  const bool spoilt = connection->dialled_mapped && !destination.address.unmapped().is_v4();
+  return is_swapped(*connection) || spoilt
+             ? put_in_place(fd, *connection, own_domain(fd, *connection), Note::none)
+             : 0;
 }
 
 bool minds_addresses(int fd) noexcept {

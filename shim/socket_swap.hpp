@@ -5,6 +5,8 @@
 
 #include <sys/socket.h>
 
+#include "socks64/address.hpp"
+
 #include "connection.hpp"
 
 namespace socks64::shim {
@@ -28,9 +30,10 @@ namespace socks64::shim {
 /// the kernel reports POLLERR and POLLHUP on it, as after a failed connect. Leaves errno alone.
 void leave_gateway(int fd, Connection& connection, bool with_note) noexcept;
 
-/// A socket that could not be given back its own file when a connect failed (no descriptor was
-/// left) is given it now, before it is dialled again. 0 or an errno.
-[[nodiscard]] int revive(int fd) noexcept;
+/// Before a socket whose connect failed is dialled again: it is given its own file, if it could not
+/// be when the connect failed (no descriptor was left); and a new one where the destination is IPv6
+/// and the old one cannot dial that any more. 0 or an errno.
+[[nodiscard]] int revive(int fd, const Endpoint& destination) noexcept;
 
 /// A connection ends: what was remembered of its socket is let go. Precondition: the table's lock
 /// is held.

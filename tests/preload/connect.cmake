@@ -5,7 +5,8 @@ set(probe_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
 set(probe_sources
   any_gateway.c asynchronous.c blocking.c failures.c fakes.c fortified.c
   hostile_process.c hostile_threads.c introspection.c pending_io.c probe.c
-  readiness_epoll.c readiness_scan.c regressions.c regressions_io.c same_answers.c same_descriptor.c)
+  readiness_epoll.c readiness_scan.c regressions.c regressions_io.c same_answers.c same_descriptor.c
+  several_gateways.c)
 list(TRANSFORM probe_sources PREPEND ${probe_dir}/)
 add_executable(connect_probe ${probe_sources})
 add_library(connect_early SHARED ${probe_dir}/early_library.c)
@@ -30,7 +31,7 @@ function(add_connect_test name group)
       "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim" ${ARGN})
 endfunction()
 foreach(group blocking asynchronous readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io
-        hostile regressions library any_gateway)
+        hostile regressions library any_gateway several_gateways)
   add_connect_test(${group} ${group})
 endforeach()
 # The same once more, where no socket of the program's can reach the gateway, or none of IPv4: see socket_swap.cpp.

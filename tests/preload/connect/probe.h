@@ -33,6 +33,7 @@ enum {
   REPLY_BAD_VERSION = 2013,
   BYE = 2014,        /* reached, says "BYE" and closes */
   SOON_CUT = 2015,   /* end of stream instead of a reply, after 300 ms */
+  LATE = 2016,       /* reached after 2.5 s, echoes */
   REFUSE = 2100,     /* + reply code, at once */
   SOON_REFUSE = 2400 /* + reply code, after 300 ms */
 };

@@ -15,12 +15,12 @@ import time
 
 # The table of probe.h.
 ECHO, SLOW, SOON, HELLO, SOON_HELLO, BULK, DRIP, NEVER = range(2000, 2008)
-BND_NAME, BND_IPV6, REPLY_GARBAGE, REPLY_CUT, REPLY_RESET, REPLY_BAD_VERSION, BYE, SOON_CUT = range(2008, 2016)
+BND_NAME, BND_IPV6, REPLY_GARBAGE, REPLY_CUT, REPLY_RESET, REPLY_BAD_VERSION, BYE, SOON_CUT, LATE = range(2008, 2017)
 REFUSE, SOON_REFUSE = 2100, 2400
 
 AT = os.environ.get("SOCKS64_TEST_GATEWAY_AT", "ipv4")
 
-DELAY = {SLOW: 1.0, SOON: 0.3, SOON_HELLO: 0.3, SOON_CUT: 0.3}
+DELAY = {SLOW: 1.0, SOON: 0.3, SOON_HELLO: 0.3, SOON_CUT: 0.3, LATE: 2.5}
 
 BND_PORT = 4242
 BND_V4 = b"\x01" + socket.inet_aton("198.51.100.7") + struct.pack("!H", BND_PORT)
@@ -60,7 +60,8 @@ class ScriptedGateway:
     """`address` is an IP address, or the path of a UNIX socket.
 
     `greeting`: "plain", "password", "garbage", "cut", "reset", "silent", "none" (no acceptable method), "drip", "patient" (it
-    answers nothing before greeting, password if it offers one, and request are all there), "patient none" (then refuses).
+    answers nothing before greeting, password if it offers one, and request are all there), "patient none" (then refuses),
+    "mute" (closes instead of any reply).
     """
 
     def __init__(self, address=None, greeting="plain", credentials=(b"ann", b"secret"), backlog=1024):
@@ -128,6 +129,8 @@ class ScriptedGateway:
             with self._lock:
                 self.requests.append(request)
             asked_at = time.monotonic()
+            if self.greeting == "mute":
+                raise Closed
             if self.on_request:
                 self.on_request(request)
             self._play(connection, request.port, asked_at)
@@ -167,7 +170,7 @@ class ScriptedGateway:
         elif self.greeting == "drip":
             self._drip(connection, b"\x05\x00")
             return None
-        elif self.greeting == "plain":
+        elif self.greeting in ("plain", "mute"):
             connection.sendall(b"\x05\x00")
             return None
         raise Closed

@@ -57,7 +57,7 @@ class AnyGateway(ProbeCase):
 
     def test_it_is_the_programs_own_again_after_a_failure(self):
         for how in ("blocking", "async", "unspecified"):
-            for at, environment in (("ipv6", IPV4), ("unix", IPV4), ("unix", IPV6)):
+            for at, environment in (("ipv6", IPV4), ("unix", IPV4), ("unix", IPV6), ("ipv4", IPV6), ("ipv4", IPV6_ONLY)):
                 with self.subTest(how, gateway=at):
                     self.probe("any_own_again", how, gateway=self.at[at].url(), environment=environment)
 
