@@ -78,11 +78,36 @@ void load_file(Config& config, std::string_view named_by, const char* path) noex
 
 }  // namespace
 
+Gateway::Text Gateway::text() const noexcept {
+  Text out;
+  if (kind == Kind::address) {
+    out.append(endpoint.text());
+    return out;
+  }
+  out.append(kind == Kind::name ? "" : "unix:");
+  out.append(place_view());
+  if (kind == Kind::name) {
+    std::array<char, 5> digits{};
+    const auto end = std::to_chars(digits.begin(), digits.end(), endpoint.port).ptr;
+    out.append(":");
+    out.append({digits.data(), static_cast<std::size_t>(end - digits.begin())});
+  }
+  return out;
+}
+
+bool Config::is_gateway(const Endpoint& endpoint) const noexcept {
+  return std::any_of(gateways.begin(), gateways.end(), [&](const Gateway& gateway) {
+    return gateway.kind == Gateway::Kind::address && gateway.endpoint == endpoint;
+  });
+}
+
 Config::Config() noexcept
-    : gateway{.endpoint = {IpAddress::v4(0x7f000001), 1080}},
-      fake_ipv4(*Prefix::make(IpAddress::v4(0U), 8)),
+    : fake_ipv4(*Prefix::make(IpAddress::v4(0U), 8)),
       // RFC 6666, the discard prefix: routers drop it, should a packet ever leave.
-      fake_ipv6(*Prefix::make(IpAddress::v6({0x01, 0x00}), 64)) {}
+      fake_ipv6(*Prefix::make(IpAddress::v6({0x01, 0x00}), 64)) {
+  gateways.slots[0].endpoint = {IpAddress::v4(0x7f000001), 1080};
+  gateways.count = 1;
+}
 
 bool set_option(Config& config, std::string_view place, std::string_view key,
                 std::string_view value) noexcept {
@@ -154,10 +179,13 @@ void load_config(Config& config, bool secure) noexcept {
     }
   }
   config.rules.bring_forward(rules_of_the_file);
-  const IpAddress& gateway = config.gateway.endpoint.address;
-  if (config.fake_ipv4.contains(gateway) || config.fake_ipv6.contains(gateway)) {
-    const Site site{config, "gateway"};
-    site.problem("its address ", gateway.text(), " lies in a block of fake addresses");
+  for (const Gateway& gateway : config.gateways) {
+    const IpAddress& address = gateway.endpoint.address;
+    if (gateway.kind == Gateway::Kind::address &&
+        (config.fake_ipv4.contains(address) || config.fake_ipv6.contains(address))) {
+      const Site site{config, "gateway"};
+      site.problem("its address ", address.text(), " lies in a block of fake addresses");
+    }
   }
 }
 

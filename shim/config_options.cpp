@@ -1,7 +1,10 @@
 // The keys of the configuration, one line each, and the readers of their values.
 #include "config_options.hpp"
 
+#include <array>
+#include <cerrno>
 #include <iterator>
+#include <sys/stat.h>
 
 #include "config_site.hpp"
 #include "gateway_url.hpp"
@@ -10,7 +13,65 @@ namespace socks64::shim {
 namespace {
 
 bool set_gateway(const Site& site, std::string_view text) noexcept {
-  return read_gateway_url(site, text, site.config.gateway);
+  return read_gateway_urls(site, text, site.config.gateways);
+}
+
+bool set_balance(const Site& site, std::string_view text) noexcept {
+  if (text != "failover" && text != "round-robin" && text != "random") {
+    return site.problem("expected failover, round-robin or random, not ", shown(text));
+  }
+  site.config.balance = text == "failover" ? Balance::failover
+                        : text == "random" ? Balance::random
+                                           : Balance::round_robin;
+  return true;
+}
+
+bool set_seconds(const Site& site, std::string_view text, std::uint32_t least, std::uint32_t most,
+                 std::uint32_t& out) noexcept {
+  std::uint32_t seconds = 0;
+  if (!decimal(text, seconds) || seconds < least || seconds > most) {
+    return site.problem("expected seconds, from ", least == 0 ? "0" : "1", " to ",
+                        most == 3600 ? "3600" : "86400", ", not ", shown(text));
+  }
+  out = seconds;
+  return true;
+}
+
+bool set_gateway_timeout(const Site& site, std::string_view text) noexcept {
+  return set_seconds(site, text, 1, 3600, site.config.gateway_timeout_seconds);
+}
+
+bool set_cooldown(const Site& site, std::string_view text) noexcept {
+  return set_seconds(site, text, 0, 86400, site.config.cooldown_seconds);
+}
+
+/// Problems name the file, never what stands in it.
+bool set_credentials_file(const Site& site, std::string_view text) noexcept {
+  std::array<char, 1024> path{};
+  if (text.empty() || text.front() != '/' || text.size() >= path.size()) {
+    return site.problem("expected the absolute path of a file, not ", shown(text));
+  }
+  std::copy(text.begin(), text.end(), path.begin());
+  constexpr std::size_t limit = 1024;
+  FileText file;
+  if (const int error = file.read(path.data(), limit)) {
+    return site.problem(shown(text), error == EFBIG    ? " is larger than 1 KiB"
+                                     : error == EINVAL ? " is not a regular file"
+                                     : error == ENOENT || error == ENOTDIR ? " does not exist"
+                                     : error == EACCES                     ? " may not be read"
+                                                                           : " cannot be read");
+  }
+  if ((file.status().st_mode & (S_IROTH | S_IWOTH)) != 0) {
+    return site.problem(shown(text), " may be read or written by everybody: chmod o-rw");
+  }
+  std::string_view line = file.view();
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) {
+    line.remove_suffix(1);
+  }
+  if (line.find_first_of(std::string_view("\n\0", 2)) != std::string_view::npos) {
+    return site.problem("expected one line USER:PASSWORD in ", shown(text));
+  }
+  return read_credentials(site, line, site.config.default_credentials);
 }
 
 bool set_fake_range(const Site& site, std::string_view text, Family family, Prefix& out) noexcept {
@@ -45,12 +106,7 @@ bool set_fake_ipv6(const Site& site, std::string_view text) noexcept {
 }
 
 bool set_timeout(const Site& site, std::string_view text) noexcept {
-  std::uint32_t seconds = 0;
-  if (!decimal(text, seconds) || seconds < 1 || seconds > 3600) {
-    return site.problem("expected seconds, from 1 to 3600, not ", shown(text));
-  }
-  site.config.timeout_seconds = seconds;
-  return true;
+  return set_seconds(site, text, 1, 3600, site.config.timeout_seconds);
 }
 
 bool set_udp(const Site& site, std::string_view text) noexcept {
@@ -141,6 +197,10 @@ constexpr bool many = true;
 
 constinit const Option table[] = {
     {"gateway", "SOCKS64_GATEWAY", set_gateway, once},
+    {"balance", "SOCKS64_BALANCE", set_balance, once},
+    {"gateway_timeout", "SOCKS64_GATEWAY_TIMEOUT", set_gateway_timeout, once},
+    {"cooldown", "SOCKS64_COOLDOWN", set_cooldown, once},
+    {"credentials_file", "SOCKS64_CREDENTIALS_FILE", set_credentials_file, once},
     {"fake_ipv4", "SOCKS64_FAKE_IPV4", set_fake_ipv4, once},
     {"fake_ipv6", "SOCKS64_FAKE_IPV6", set_fake_ipv6, once},
     {"timeout", "SOCKS64_TIMEOUT", set_timeout, once},

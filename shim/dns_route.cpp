@@ -75,7 +75,7 @@ DnsRoute dns_route(const Config& config, const FakeIpTable& fakes, const Endpoin
   }
   const bool stream = transport == DnsTransport::stream;
   if (stream && config.usable() &&
-      Endpoint{destination.address.unmapped(), destination.port} == config.gateway.endpoint) {
+      config.is_gateway({destination.address.unmapped(), destination.port})) {
     return DnsRoute::none;
   }
   switch (config.dns) {

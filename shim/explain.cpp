@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "diag.hpp"
+#include "gateways.hpp"
 #include "lifecycle.hpp"
 #include "socket_kind.hpp"
 
@@ -109,8 +110,8 @@ const Rule* rule_of(const Target& target) noexcept {
 }
 
 Reason why_direct(const Endpoint& destination, bool tcp) noexcept {
-  if (destination.address.unmapped() == config().gateway.endpoint.address &&
-      destination.port == config().gateway.endpoint.port) {
+  const Endpoint plain{destination.address.unmapped(), destination.port};
+  if (config().is_gateway(plain) || gateways().has_resolved(plain)) {
     return just("it is the gateway");
   }
   const Rule* rule = rule_of(Target(destination));
@@ -199,8 +200,8 @@ void explain_outcome(const PendingHandshake& handshake, int error, std::string_v
   }
   diagnose(
       LogLevel::explain,
-      {text(handshake.target), ": through the gateway ", config().gateway.endpoint.text(), ", ",
-       why_gateway(handshake.target), ": ", how, ", ", text_of(now() - handshake.started)});
+      {text(handshake.target), ": through the gateway ", gateways().text(handshake.walk.current),
+       ", ", why_gateway(handshake.target), ": ", how, ", ", text_of(now() - handshake.started)});
 }
 
 }  // namespace socks64::shim

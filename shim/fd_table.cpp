@@ -29,11 +29,13 @@
 #include "fd_table.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lifecycle.hpp"
+#include "socket_swap.hpp"
 #include "wait_set.hpp"
 
 namespace socks64::shim {
@@ -98,7 +100,7 @@ Connection* FdTable::connection(int fd) const noexcept {
 
 Connection* FdTable::verified_connection(int fd) noexcept {
   Connection* connection = this->connection(fd);
-  if (connection == nullptr || connection->inode == inode_of(fd)) {
+  if (connection == nullptr || connection->has_inode(inode_of(fd))) {
     return connection;
   }
   release_stale(fd);
@@ -237,10 +239,7 @@ int FdTable::publish(int fd, Connection& connection) noexcept {
   });
   unsettled_.fetch_add(1);
   connections_.fetch_add(1);
-  const Nanoseconds deadline = connection.handshake.load(std::memory_order_relaxed)->deadline;
-  if (deadline < next_deadline_.load(std::memory_order_relaxed)) {
-    next_deadline_.store(deadline, std::memory_order_relaxed);
-  }
+  expect_deadline(connection.handshake.load(std::memory_order_relaxed)->deadline);
   return 0;
 }
 
@@ -266,6 +265,15 @@ void FdTable::give_back_handshake(Connection& connection, bool abandoned) noexce
 }
 
 void FdTable::settle(int fd, Connection& connection, std::uint32_t generation, int error) noexcept {
+  settle(fd, connection, generation, error, false);
+}
+
+void FdTable::settle_lost(int fd, Connection& connection, std::uint32_t generation) noexcept {
+  settle(fd, connection, generation, ECONNABORTED, true);
+}
+
+void FdTable::settle(int fd, Connection& connection, std::uint32_t generation, int error,
+                     bool lost) noexcept {
   const WordGuard guard(lock_);
   if (!guard.held() || connection.generation.load(std::memory_order_relaxed) != generation ||
       connection.state.load(std::memory_order_relaxed) != ConnectionState::pending) {
@@ -275,7 +283,7 @@ void FdTable::settle(int fd, Connection& connection, std::uint32_t generation, i
   connection.state.store(error == 0 ? ConnectionState::established : ConnectionState::failed,
                          std::memory_order_release);
   for_each_duplicate(fd, [](int, FdEntry& each) { wait_set().restore(each); });
-  give_back_handshake(connection, false);
+  give_back_handshake(connection, lost);
   if (error == 0) {
     unsettled_.fetch_sub(1);
   }
@@ -300,6 +308,7 @@ void FdTable::drop_reference(Connection& connection) noexcept {
     unsettled_.fetch_sub(1);
   }
   give_back_handshake(connection, true);
+  forget_swap(connection);
   connections_.fetch_sub(1);
   connection_pool_.release(&connection);
 }

@@ -58,8 +58,13 @@ class FdTable {
   [[nodiscard]] FdEntry* make(int fd) noexcept;
   /// The connection of a descriptor, unless spent. Lock-free; does not look at the file behind it.
   [[nodiscard]] Connection* connection(int fd) const noexcept;
-  /// The same, after checking that the descriptor still is the file it was (a close that we did not
-  /// see may have changed it).
+  /// The same, spent or not.
+  [[nodiscard]] Connection* last_connection(int fd) const noexcept {
+    const FdEntry* entry = find(fd);
+    return entry == nullptr ? nullptr : entry->connection.load(std::memory_order_acquire);
+  }
+  /// As connection(), after checking that the descriptor still is the file it was (a close that we
+  /// did not see may have changed it).
   [[nodiscard]] Connection* verified_connection(int fd) noexcept;
   /// No descriptor above has ever been noted.
   [[nodiscard]] int highest() const noexcept { return highest_.load(std::memory_order_relaxed); }
@@ -93,6 +98,9 @@ class FdTable {
   /// handshake which ended: when the connection has another by now, the program closed the
   /// descriptor meanwhile, and nothing happens.
   void settle(int fd, Connection& connection, std::uint32_t generation, int error) noexcept;
+  /// The same for this process alone, with ECONNABORTED: a relative took the handshake to another
+  /// socket.
+  void settle_lost(int fd, Connection& connection, std::uint32_t generation) noexcept;
   /// The program has been told of the failure. False when another thread was faster.
   bool spend(Connection& connection) noexcept;
   /// As if connect() had not been called.
@@ -111,6 +119,12 @@ class FdTable {
   /// When the first of the pending handshakes runs out of time, at the earliest.
   [[nodiscard]] Nanoseconds next_deadline() const noexcept {
     return next_deadline_.load(std::memory_order_relaxed);
+  }
+  /// A pending handshake has got this deadline.
+  void expect_deadline(Nanoseconds deadline) noexcept {
+    Nanoseconds next = next_deadline_.load(std::memory_order_relaxed);
+    while (deadline < next && !next_deadline_.compare_exchange_weak(next, deadline)) {
+    }
   }
   /// A descriptor whose handshake has run out of time, or -1.
   [[nodiscard]] int overdue(Nanoseconds time) noexcept;
@@ -155,6 +169,8 @@ class FdTable {
   void drop_stale_duplicates(int fd, ino_t inode) noexcept;
   void drop_reference(Connection& connection) noexcept;
   void give_back_handshake(Connection& connection, bool abandoned) noexcept;
+  void settle(int fd, Connection& connection, std::uint32_t generation, int error,
+              bool lost) noexcept;
   void release(int fd, Close how) noexcept;
   void release_locked(int fd, FdEntry& entry, Close how) noexcept;
 

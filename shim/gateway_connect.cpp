@@ -13,10 +13,13 @@
 #include "socks64/sockaddr.hpp"
 
 #include "diag.hpp"
+#include "gateway_dial.hpp"
 #include "gateway_link.hpp"
 #include "gateway_socket.hpp"
+#include "gateways.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
+#include "socket_swap.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -56,7 +59,7 @@ int await(int fd, Nanoseconds end) noexcept {
         std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
     const timespec timeout{static_cast<time_t>(left / nanoseconds_per_second),
                            static_cast<long>(left % nanoseconds_per_second)};
-    pollfd waited{fd, progress.events, 0};
+    pollfd waited{progress.events == 0 ? -1 : fd, progress.events, 0};
     int result = libc::ppoll(&waited, 1, &timeout, nullptr);
     if (result < 0 && errno == EINVAL) {
       // RLIMIT_NOFILE is 0, as in sandboxes: then poll(2) takes no descriptor at all.
@@ -93,6 +96,9 @@ void note_dialled(Connection& connection, int fd, const sockaddr* address,
   connection.dialled_size = static_cast<std::uint8_t>(std::min<std::size_t>(
       length, address->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)));
   std::memcpy(connection.dialled.data(), address, connection.dialled_size);
+  if (const Connection* last = fd_table().last_connection(fd)) {
+    connection.dialled_mapped = last->dialled_mapped && last->has_inode(connection.inode);
+  }
   sockaddr_storage local{};
   socklen_t local_length = sizeof(local);
   if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) == 0) {
@@ -104,51 +110,61 @@ void note_dialled(Connection& connection, int fd, const sockaddr* address,
 
 }  // namespace
 
+namespace {
+
+/// A walk over the gateways that stands at one which can be dialled: names are resolved while no
+/// lock is held.
+GatewayWalk begin_walk() noexcept {
+  GatewayWalk walk = gateways().begin();
+  for (;;) {
+    const Gateways::Pick pick = gateways().pick(walk, now());
+    walk.current = pick.candidate;
+    if (pick.kind != Gateways::Pick::Kind::unresolved) {
+      return walk;
+    }
+    if (!gateways().resolve(pick.candidate)) {
+      walk.note_tried(pick.candidate);
+    }
+  }
+}
+
+}  // namespace
+
 int connect_through_gateway(int fd, const Target& target, const sockaddr* address,
                             socklen_t length) noexcept {
   pthread_testcancel();  // connect() is a cancellation point, also where it does not wait
   const int saved = errno;
-  sockaddr_storage gateway{};
-  const socklen_t gateway_length = gateway_address(fd, gateway);
-  if (gateway_length == 0) {
-    diagnose(LogLevel::error,
-             {"cannot connect to ", text(target), ": the gateway ",
-              config().gateway.endpoint.text(), " is IPv6 and the program's socket is IPv4"});
-    return fail_with(ENETUNREACH);
-  }
   const bool non_blocking = is_non_blocking(fd);
   const Nanoseconds end = non_blocking ? never : end_of_wait(fd, SO_SNDTIMEO);
+  const GatewayWalk walk = begin_walk();
   Connection* connection = fd_table().reserve(inode_of(fd));
   if (connection == nullptr) {
     return fail_with(ENOMEM);
   }
   PendingHandshake& handshake = *connection->handshake.load();
-  int error = 0;
   {
     // Held until the kernel connects: whoever finds the connection waits for that.
     const SignalBlock signal_block;
     const WordGuard guard(handshake.lock);
     note_dialled(*connection, fd, address, length);
-    ClientHandshake::Options options;
-    options.pipelining = config().pipelining;
     handshake.target = target;
-    handshake.machine.emplace(Request{Command::connect, target}, config().gateway.credentials(),
-                              options);
+    handshake.inode = connection->inode;
+    handshake.walk = walk;
+    handshake.machine.reset();
     handshake.started = now();
-    handshake.deadline = handshake.started + config().timeout_seconds * nanoseconds_per_second;
+    handshake.end = handshake.started + config().timeout_seconds * nanoseconds_per_second;
+    handshake.deadline = handshake.attempt_end = handshake.end;
     // Registrations are marked before the kernel connects: an instant accept must not show as the
     // program's own readiness.
     if (const int refused = fd_table().publish(fd, *connection)) {
       return fail_with(refused);
     }
-    connection->v6only_cleared = clear_v6only(fd);
-    const int result = connect_without_waiting(fd, gateway, gateway_length, non_blocking);
-    error = result == 0 ? 0 : errno;
-    if (error != 0 && error != EINPROGRESS && error != EINTR) {
-      log_outcome(handshake, error, "the gateway cannot be reached");
-      give_back_v6only(fd, *connection);
+    const Dialled dialled = dial_gateway(fd, *connection, handshake, 0);
+    if (dialled.state == Dialled::State::none_left) {
+      log_outcome(handshake, dialled.error, "the gateway cannot be reached");
+      leave_gateway(fd, *connection, false);
       fd_table().detach(fd, *connection);
-      return fail_with(error);
+      return fail_with(dialled.error);
     }
   }
   if (non_blocking) {
@@ -163,12 +179,7 @@ int connect_again(int fd, Connection& connection, const sockaddr* address,
                   socklen_t length) noexcept {
   pthread_testcancel();
   if (length >= static_cast<socklen_t>(sizeof(sa_family_t)) && address->sa_family == AF_UNSPEC) {
-    give_back_v6only(fd, connection);
-    if (connection.state.load() == ConnectionState::failed) {
-      static_cast<void>(take_error(fd, connection));
-    } else {
-      fd_table().detach(fd, connection);
-    }
+    abandon(fd, connection);
     return libc::connect(fd, address, length);
   }
   const Progress progress = drive(fd);
@@ -227,10 +238,26 @@ bool finish_handshake(int fd) noexcept {
   return interrupted == 0;
 }
 
+// Under the handshake's lock: nobody is to go on with it while the socket changes hands.
 void abandon(int fd, Connection& connection) noexcept {
-  const ErrnoGuard guard;
+  const ErrnoGuard errno_guard;
+  if (connection.state.load() == ConnectionState::failed) {
+    static_cast<void>(take_error(fd, connection));
+  }
+  const SignalBlock signals;
+  PendingHandshake* handshake = connection.handshake.load(std::memory_order_acquire);
+  const bool locked = handshake != nullptr && handshake->lock.lock();
+  // The kernel notes ECONNRESET where it takes a connection apart; what stands in for it has a note
+  // of its own.
+  const bool spoilt = connection.dialled_mapped;
+  leave_gateway(fd, connection, is_swapped(connection));
+  if (spoilt) {
+    static_cast<void>(swap_socket(fd, connection, AF_INET6));  // at worst it is as it was
+  }
   fd_table().detach(fd, connection);
-  disconnect(fd);
+  if (locked) {
+    handshake->lock.unlock();
+  }
 }
 
 }  // namespace socks64::shim

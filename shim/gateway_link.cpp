@@ -25,11 +25,14 @@
 
 #include "diag.hpp"
 #include "explain.hpp"
+#include "gateway_dial.hpp"
 #include "gateway_socket.hpp"
+#include "gateways.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
 #include "policy.hpp"
 #include "socket_kind.hpp"
+#include "socket_swap.hpp"
 #include "wait_set.hpp"
 
 namespace socks64::shim {
@@ -49,7 +52,7 @@ void log_outcome(const PendingHandshake& handshake, int error, std::string_view 
     return;
   }
   const TargetText target = text(handshake.target);
-  const Endpoint::Text gateway = config().gateway.endpoint.text();
+  const Gateways::Text gateway = gateways().text(handshake.walk.current);
   if (error == 0) {
     diagnose(LogLevel::info, {"connected to ", target, " through ", gateway});
   } else if (error == kernel_has_it) {
@@ -72,45 +75,83 @@ struct Link {
 };
 
 void succeed(const Link& link) noexcept {
+  gateways().works(link.handshake.walk.current);
   link.connection.bound_port = port_of(link.handshake.machine->bound());
   log_outcome(link.handshake, 0, {});
   fd_table().settle(link.fd, link.connection, link.generation, 0);
 }
 
-void fail(const Link& link, int error, std::string_view who) noexcept {
+Progress fail(const Link& link, int error, std::string_view who) noexcept {
   log_outcome(link.handshake, error, who);
-  disconnect(link.fd);
-  give_back_v6only(link.fd, link.connection);
+  leave_gateway(link.fd, link.connection, true);
   fd_table().settle(link.fd, link.connection, link.generation, error);
+  return {Progress::State::failed, 0, never};
 }
 
-void fail_as_machine_says(const Link& link) noexcept {
+/// Dials the next gateway. Pending without events: there is nothing the kernel could tell.
+Progress dial_next(const Link& link, int last_error) noexcept {
+  const Dialled dialled = dial_gateway(link.fd, link.connection, link.handshake, last_error);
+  switch (dialled.state) {
+    case Dialled::State::under_way:
+      return {Progress::State::pending, POLLOUT, link.handshake.deadline};
+    case Dialled::State::later:
+      return {Progress::State::pending, 0, link.handshake.deadline};
+    case Dialled::State::unresolved:
+      return {Progress::State::pending, 0, link.handshake.deadline, true,
+              link.handshake.walk.current};
+    case Dialled::State::none_left:
+      break;
+  }
+  return fail(link, dialled.error, "the gateway cannot be reached");
+}
+
+/// The gateway did not do its part: on to the next, if there is one.
+Progress gateway_failed(const Link& link, int error, std::string_view who) noexcept {
+  return attempt_failed(link.handshake, error, who) ? dial_next(link, error)
+                                                    : fail(link, error, who);
+}
+
+Progress fail_as_machine_says(const Link& link) noexcept {
   const ClientHandshake& machine = *link.handshake.machine;
-  const bool answered = machine.error() == Errc::request_failed;
   TextBuffer<128> who;
-  who.append(answered ? "the gateway answered: " : "the gateway failed: ");
-  who.append(answered ? describe(machine.reply_code()) : describe(machine.error()));
-  fail(link, answered ? errno_of(machine.reply_code()) : errno_of(machine.error()), who);
+  if (machine.error() == Errc::request_failed) {
+    // The destination's failure: no other gateway is asked for it.
+    gateways().works(link.handshake.walk.current);
+    who.append("the gateway answered: ");
+    who.append(describe(machine.reply_code()));
+    return fail(link, errno_of(machine.reply_code()), who);
+  }
+  who.append("the gateway failed: ");
+  who.append(describe(machine.error()));
+  return gateway_failed(link, errno_of(machine.error()), who);
 }
 
-/// The stream broke between has_kernel_error() and our I/O, which has consumed the kernel's error,
-/// and with it POLLERR. A disconnect leaves such a note only where there was a connection, hence
-/// the attempt that is given up at once.
-void fail_as_kernel_said(const Link& link, int error) noexcept {
-  disconnect(link.fd);
-  sockaddr_storage gateway{};
-  const socklen_t length = gateway_address(link.fd, gateway);
-  connect_without_waiting(link.fd, gateway, length, is_non_blocking(link.fd));
-  fail(link, error, "the gateway cannot be reached");
+/// The kernel holds the reason, and shows it to everybody as long as nobody fetches it: so the last
+/// gateway's is left there.
+Progress fail_as_kernel_says(const Link& link) noexcept {
+  constexpr std::string_view who = "the gateway cannot be reached";
+  GatewayWalk rest = link.handshake.walk;
+  rest.note_tried(rest.current);
+  if (is_swapped(link.connection) ||
+      gateways().pick(rest, now()).kind != Gateways::Pick::Kind::none) {
+    const int error = option(link.fd, SOL_SOCKET, SO_ERROR, 0);
+    return gateway_failed(link, error != 0 ? error : ECONNRESET, who);
+  }
+  gateways().failed(rest.current, now());
+  log_outcome(link.handshake, kernel_has_it, who);
+  fd_table().settle(link.fd, link.connection, link.generation, kernel_has_it);
+  return {Progress::State::failed, 0, never};
 }
 
 /// Moves the machine until it has to wait.
 Progress step(const Link& link) noexcept {
   ClientHandshake& machine = *link.handshake.machine;
-  if (has_kernel_error(link.fd)) {
-    log_outcome(link.handshake, kernel_has_it, "the gateway cannot be reached");
-    fd_table().settle(link.fd, link.connection, link.generation, kernel_has_it);
-    return {Progress::State::failed, 0, never};
+  // A gateway that refuses what was sent ahead of its answer may reset the stream behind the
+  // answer.
+  const bool last_words =
+      machine.want() == ClientHandshake::Want::read && octets_waiting(link.fd) > 0;
+  if (!last_words && has_kernel_error(link.fd)) {
+    return fail_as_kernel_says(link);
   }
   for (;;) {
     switch (machine.want()) {
@@ -118,8 +159,7 @@ Progress step(const Link& link) noexcept {
         succeed(link);
         return {Progress::State::established, 0, never};
       case ClientHandshake::Want::failed:
-        fail_as_machine_says(link);
-        return {Progress::State::failed, 0, never};
+        return fail_as_machine_says(link);
       case ClientHandshake::Want::write: {
         const Bytes out = machine.output();
         const long sent = syscall(SYS_sendto, link.fd, out.data(), out.size(),
@@ -149,6 +189,9 @@ Progress step(const Link& link) noexcept {
           continue;
         }
         if (errno == EAGAIN) {
+          if (machine.awaits_reply()) {
+            link.handshake.deadline = link.handshake.end;
+          }
           return {Progress::State::pending, POLLIN, link.handshake.deadline};
         }
         break;
@@ -157,8 +200,38 @@ Progress step(const Link& link) noexcept {
     if (errno == EINTR) {
       continue;
     }
-    fail_as_kernel_said(link, errno);
-    return {Progress::State::failed, 0, never};
+    // The stream broke between has_kernel_error() and our I/O, which has consumed the kernel's
+    // error.
+    return gateway_failed(link, errno, "the gateway cannot be reached");
+  }
+}
+
+/// As far as it goes without waiting: steps, and the gateways that are left.
+Progress advance(const Link& link) noexcept {
+  PendingHandshake& handshake = link.handshake;
+  for (;;) {
+    const std::size_t before = handshake.walk.place();
+    Progress progress = handshake.walk.dialled ? step(link) : dial_next(link, 0);
+    const Nanoseconds time = now();
+    if (progress.state != Progress::State::pending || progress.unresolved) {
+      return progress;
+    }
+    // Another gateway: a UNIX socket is connected at once, and no event of the kernel's tells.
+    if (handshake.walk.dialled && handshake.walk.place() != before && time < handshake.deadline) {
+      continue;
+    }
+    if (time >= handshake.end) {
+      return fail(link, ETIMEDOUT, "the gateway did not answer in time");
+    }
+    if (time < handshake.deadline) {
+      return progress;
+    }
+    if (handshake.walk.dialled) {
+      progress = gateway_failed(link, ETIMEDOUT, "the gateway did not answer in time");
+      if (progress.state != Progress::State::pending || progress.unresolved) {
+        return progress;
+      }
+    }
   }
 }
 
@@ -167,7 +240,10 @@ Progress step(const Link& link) noexcept {
 Progress learn_from_kernel(int fd, Connection& connection, std::uint32_t generation) noexcept {
   sockaddr_storage peer{};
   socklen_t length = sizeof(peer);
-  const bool connected = libc::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
+  bool connected = libc::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
+  if (connected && is_swapped(connection)) {
+    connected = !is_hung_up(fd);  // a UNIX socket that was given up still has a peer
+  }
   fd_table().settle(fd, connection, generation, connected ? 0 : ECONNABORTED);
   return {connected ? Progress::State::established : Progress::State::failed, 0, never};
 }
@@ -183,15 +259,9 @@ Progress settled_progress(const Connection& connection) noexcept {
   }
 }
 
-}  // namespace
-
-Nanoseconds now() noexcept {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * nanoseconds_per_second + time.tv_nsec;
-}
-
-Progress drive(int fd) noexcept {
+/// drive(), but a gateway's name is left to be resolved when no lock is held; `unresolvable` is one
+/// for which that was tried in vain.
+Progress drive_locked(int fd, const Candidate* unresolvable) noexcept {
   // Again when the descriptor was closed and dialled anew while we waited for the lock.
   for (;;) {
     Connection* connection = fd_table().connection(fd);
@@ -216,21 +286,40 @@ Progress drive(int fd) noexcept {
         connection->generation.load() != generation) {
       continue;
     }
-    if (connection->inode != inode_of(fd)) {
+    if (!connection->has_inode(inode_of(fd))) {
       fd_table().release_stale(fd);
       return {};
     }
     if (handshake->generation.load(std::memory_order_acquire) != generation) {
       return learn_from_kernel(fd, *connection, generation);
     }
-    const Link link{fd, *connection, *handshake, generation};
-    const Progress progress = step(link);
-    if (progress.state == Progress::State::pending && now() >= handshake->deadline) {
-      fail(link, ETIMEDOUT, "the gateway did not answer in time");
+    if (handshake->inode != connection->inode) {
+      fd_table().settle_lost(fd, *connection, generation);
       return {Progress::State::failed, 0, never};
     }
-    return progress;
+    if (unresolvable != nullptr && !handshake->walk.dialled) {
+      handshake->walk.note_tried(*unresolvable);
+    }
+    return advance({fd, *connection, *handshake, generation});
   }
+}
+
+}  // namespace
+
+Nanoseconds now() noexcept {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * nanoseconds_per_second + time.tv_nsec;
+}
+
+Progress drive(int fd) noexcept {
+  Progress progress = drive_locked(fd, nullptr);
+  while (progress.unresolved) {
+    const Candidate candidate = progress.candidate;
+    const bool resolved = gateways().resolve(candidate);
+    progress = drive_locked(fd, resolved ? nullptr : &candidate);
+  }
+  return progress;
 }
 
 void serve_deadlines() noexcept {
@@ -270,8 +359,7 @@ int take_error(int fd, Connection& connection) noexcept {
   if (error != kernel_has_it) {
     return error;
   }
-  disconnect(fd);  // else a broken stream would count as connected at the next dial
-  give_back_v6only(fd, connection);
+  leave_gateway(fd, connection, false);  // else it would count as connected at the next dial
   return kernel_error != 0 ? kernel_error : ECONNRESET;
 }
 

@@ -24,12 +24,14 @@ struct Progress {
     failed,       ///< take_error() has the reason
   };
   State state = State::none;
-  short events = 0;  ///< POLLIN or POLLOUT
+  short events = 0;  ///< POLLIN or POLLOUT; 0: nothing of the socket's, the deadline alone
   Nanoseconds deadline = never;
+  bool unresolved = false;  ///< between drive() and its lock: `candidate` has a name to resolve
+  Candidate candidate{};
 };
 
 /// Advances the handshake of `fd` as far as it goes without waiting. Cheap when there is none.
-/// Leaves errno alone.
+/// Leaves errno alone. (A gateway's name that has to be resolved is waited for.)
 Progress drive(int fd) noexcept;
 
 /// Fails the handshakes that have run out of time; cheap when none has.

@@ -3,15 +3,13 @@
 #include <ctime>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "socks64/sockaddr.hpp"
-
 #include "hook_table.hpp"
 #include "host_guard.hpp"
-#include "lifecycle.hpp"
 #include "socket_kind.hpp"
 
 namespace socks64::shim {
@@ -44,29 +42,24 @@ bool is_non_blocking(int fd) noexcept {
   return (libc::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
 }
 
-socklen_t gateway_address(int fd, sockaddr_storage& out) noexcept {
-  Endpoint gateway = config().gateway.endpoint;
-  if (option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6) {
-    gateway.address = gateway.address.mapped();
-  } else if (gateway.address.is_v6()) {
-    return 0;
+bool clear_v6only(int fd, bool& cleared) noexcept {
+  if (option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) == 0) {
+    return true;
   }
-  return to_sockaddr(gateway, out);
-}
-
-bool clear_v6only(int fd) noexcept {
-  if (config().gateway.endpoint.address.is_v6() || option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) == 0) {
+  const ErrnoGuard guard;
+  const int off = 0;
+  if (libc::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0) {
     return false;
   }
-  const int off = 0;
-  return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0;
+  cleared = true;
+  return true;
 }
 
 void give_back_v6only(int fd, const Connection& connection) noexcept {
   if (connection.v6only_cleared) {
     const ErrnoGuard guard;
     const int on = 1;
-    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    libc::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
 }
 
@@ -79,18 +72,36 @@ int connect_without_waiting(int fd, const sockaddr_storage& address, socklen_t l
     return raw_connect(fd, gateway, length);
   }
   const timeval shortest{0, 1};
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &shortest, sizeof(shortest));
+  libc::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &shortest, sizeof(shortest));
   const int result = raw_connect(fd, gateway, length);
   const ErrnoGuard guard;
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof(own));
+  libc::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof(own));
   return result;
 }
 
-bool has_kernel_error(int fd) noexcept {
+namespace {
+
+bool shows(int fd, short event) noexcept {
   pollfd state{fd, 0, 0};
   const timespec at_once{};
   return syscall(SYS_ppoll, &state, 1, &at_once, nullptr, std::size_t{0}) > 0 &&
-         (state.revents & POLLERR) != 0;
+         (state.revents & event) != 0;
+}
+
+}  // namespace
+
+bool has_kernel_error(int fd) noexcept {
+  return shows(fd, POLLERR);
+}
+
+int octets_waiting(int fd) noexcept {
+  const ErrnoGuard guard;
+  int count = 0;
+  return libc::ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
+}
+
+bool is_hung_up(int fd) noexcept {
+  return shows(fd, POLLHUP);
 }
 
 }  // namespace socks64::shim

@@ -13,14 +13,10 @@ namespace socks64::shim {
 
 [[nodiscard]] bool is_non_blocking(int fd) noexcept;
 
-/// The gateway as this socket can dial it: an AF_INET6 socket reaches an IPv4 gateway by its mapped
-/// address. 0 when it cannot: an AF_INET socket and an IPv6 gateway.
-[[nodiscard]] socklen_t gateway_address(int fd, sockaddr_storage& out) noexcept;
-
 /// IPV6_V6ONLY has to go for a mapped address; getsockopt() goes on telling what the program set.
-/// True when it was on and is off now. The kernel refuses on a socket that is bound: then its
-/// connect fails with ENETUNREACH.
-[[nodiscard]] bool clear_v6only(int fd) noexcept;
+/// False when it is still on: the kernel refuses on a socket that is bound. `cleared` becomes true
+/// when it was on and is off now.
+[[nodiscard]] bool clear_v6only(int fd, bool& cleared) noexcept;
 void give_back_v6only(int fd, const Connection& connection) noexcept;
 
 /// connect(2) that does not wait, also on a blocking socket: O_NONBLOCK is the program's own and
@@ -35,6 +31,10 @@ void disconnect(int fd) noexcept;
 /// Whether the kernel holds an error for the socket. Asked before any I/O, which would consume it
 /// and with it POLLERR.
 [[nodiscard]] bool has_kernel_error(int fd) noexcept;
+/// What can be read at once.
+[[nodiscard]] int octets_waiting(int fd) noexcept;
+/// Whether both directions are closed.
+[[nodiscard]] bool is_hung_up(int fd) noexcept;
 
 }  // namespace socks64::shim
 

@@ -1,5 +1,7 @@
 #include "gateway_url.hpp"
 
+#include <sys/un.h>
+
 namespace socks64::shim {
 namespace {
 
@@ -79,13 +81,64 @@ Result<IpAddress> parse_bracketed(std::string_view text) noexcept {
 
 }  // namespace
 
+namespace {
+
+constexpr std::string_view expected = "expected socks5://[USER:PASSWORD@]HOST[:PORT]";
+
+/// Whether a resolver can be asked for it: letters, digits, '-', '_', '.'; the labels of RFC 1035.
+bool is_host_name(std::string_view text) noexcept {
+  std::size_t label = 0;
+  for (const char c : text) {
+    const bool letter = (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
+    if ((c == '.') ? label == 0 : !letter && c != '-' && c != '_') {
+      return false;
+    }
+    label = c == '.' ? 0 : label + 1;
+    if (label > 63) {
+      return false;
+    }
+  }
+  // All digits and dots: an address with a slip of the pen, which nobody would resolve.
+  return !text.empty() && text.size() <= 253 && text.find_first_not_of("0123456789.") != npos;
+}
+
+bool read_unix_url(const Site& site, std::string_view rest, Gateway& out) noexcept {
+  Gateway gateway;
+  gateway.kind = Gateway::Kind::unix_socket;
+  const std::size_t slash = rest.find('/');
+  const std::size_t at = part(rest, 0, slash).rfind('@');
+  if (at != npos && !set_credentials(site, gateway, part(rest, 0, at))) {
+    return false;
+  }
+  if (slash == npos || slash != (at == npos ? 0 : at + 1)) {
+    return site.problem("expected socks5+unix://[USER:PASSWORD@]/PATH, the path absolute");
+  }
+  const Decoded decoded = decode_percent(part(rest, slash), gateway.place, gateway.place_size);
+  if (decoded == Decoded::bad_escape) {
+    return site.problem("a '%' in a path must be followed by two hexadecimal digits");
+  }
+  // sun_path ends in a NUL.
+  if (decoded == Decoded::bad_size || gateway.place_size >= sizeof(sockaddr_un::sun_path)) {
+    return site.problem("the path of a UNIX socket may have 107 octets");
+  }
+  if (gateway.place_size < 2 || gateway.place_view().find('\0') != npos) {
+    return site.problem("no socket can have the path ", shown(gateway.place_view()));
+  }
+  out = gateway;
+  return true;
+}
+
+}  // namespace
+
 bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noexcept {
-  constexpr std::string_view expected = "expected socks5://[USER:PASSWORD@]HOST[:PORT]";
   const std::size_t scheme_end = url.find("://");
   if (scheme_end == npos) {
     return site.problem(expected);
   }
   const std::string_view scheme = part(url, 0, scheme_end);
+  if (equal_ignoring_case(scheme, "socks5+unix")) {
+    return read_unix_url(site, part(url, scheme_end + 3), out);
+  }
   // In both forms the gateway resolves the names: that is what a fake address is for.
   if (!equal_ignoring_case(scheme, "socks5") && !equal_ignoring_case(scheme, "socks5h")) {
     return is_plain_word(scheme) ? site.problem(expected, ", not ", scheme, "://")
@@ -140,12 +193,18 @@ bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noex
       return site.problem(expected, ": the host is missing");
     }
     address = IpAddress::parse(host);
-    if (!address) {
-      // Resolving it would ask the very DNS that nobody may be asked.
-      return site.problem("the gateway's host must be an IP address, not a name: ", shown(host));
+    if (!address && is_host_name(host)) {
+      gateway.kind = Gateway::Kind::name;
+      std::copy(host.begin(), host.end(), gateway.place.begin());
+      gateway.place_size = static_cast<std::uint8_t>(host.size());
+      address = IpAddress();
+    } else if (!address) {
+      return site.problem("expected an IP address or a host name, not ", shown(host));
+    } else if (address->is_unspecified()) {
+      return site.problem("no gateway can have the address ", address->text());
     }
   }
-  if (address->is_unspecified() || address->is_multicast()) {
+  if (address->is_multicast() || (address->is_v6() && address->is_unspecified())) {
     return site.problem("no gateway can have the address ", address->text());
   }
   gateway.endpoint.address = *address;
@@ -154,6 +213,46 @@ bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noex
     return site.problem("expected a port from 1 to 65535 behind the last ':'");
   }
   out = gateway;
+  return true;
+}
+
+bool read_gateway_urls(const Site& site, std::string_view urls, GatewayList& out) noexcept {
+  GatewayList list;
+  constexpr std::string_view separators = " \t,";
+  std::size_t from = urls.find_first_not_of(separators);
+  if (from == npos) {
+    return site.problem(expected);
+  }
+  while (from != npos) {
+    const std::size_t end = urls.find_first_of(separators, from);
+    if (list.count == max_gateways) {
+      return site.problem("expected at most 16 gateways");
+    }
+    if (!read_gateway_url(site, part(urls, from, end == npos ? npos : end - from),
+                          list.slots[list.count])) {
+      return false;
+    }
+    ++list.count;
+    from = end == npos ? npos : urls.find_first_not_of(separators, end);
+  }
+  out = list;
+  return true;
+}
+
+bool read_credentials(const Site& site, std::string_view text, Gateway& out) noexcept {
+  const std::size_t colon = text.find(':');
+  if (colon == npos || colon == 0) {
+    return site.problem("expected one line USER:PASSWORD");
+  }
+  const std::string_view user = part(text, 0, colon);
+  const std::string_view password = part(text, colon + 1);
+  if (user.size() > 255 || password.size() > 255) {
+    return site.problem("user and password may have 255 octets each");
+  }
+  std::copy(user.begin(), user.end(), out.user.begin());
+  std::copy(password.begin(), password.end(), out.password.begin());
+  out.user_size = static_cast<std::uint8_t>(user.size());
+  out.password_size = static_cast<std::uint8_t>(password.size());
   return true;
 }
 

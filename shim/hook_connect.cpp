@@ -13,10 +13,13 @@
 #include "fd_table.hpp"
 #include "gateway_connect.hpp"
 #include "gateway_link.hpp"
+#include "gateways.hpp"
 #include "hook_table.hpp"
 #include "lifecycle.hpp"
 #include "policy.hpp"
 #include "socket_kind.hpp"
+#include "socket_swap.hpp"
+#include "swapped_options.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -53,6 +56,14 @@ int connect_directly(int fd, const sockaddr* address, socklen_t length,
 int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
                       const Endpoint& destination) noexcept {
   Decision decision = decide_stream(config(), fake_ips(), destination);
+  if (fd_table().last_connection(fd) != nullptr && !std::holds_alternative<Refuse>(decision)) {
+    const bool direct = std::holds_alternative<Direct>(decision);
+    const int error = direct || any_swapped() ? revive(fd, destination) : 0;
+    if (error != 0) {
+      errno = error;
+      return -1;
+    }
+  }
   if (std::holds_alternative<Direct>(decision)) {
     fd_table().unfollow(fd);
     return connect_directly(fd, address, length, destination);
@@ -76,6 +87,10 @@ int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
   }
   if (is_taken(fd)) {
     return connect_taken(fd);
+  }
+  if (const auto* plain = std::get_if<Endpoint>(&std::get_if<ViaGateway>(&decision)->target);
+      plain != nullptr && gateways().has_resolved(*plain)) {
+    return libc::connect(fd, address, length);  // a gateway itself, as one given by address
   }
   return connect_through_gateway(fd, std::get_if<ViaGateway>(&decision)->target, address, length);
 }
@@ -143,7 +158,10 @@ S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* l
   const bool v6only_asked =
       level == IPPROTO_IPV6 && name == IPV6_V6ONLY && fd_table().any_connection();
   Connection* connection =
-      error_asked || v6only_asked ? fd_table().verified_connection(fd) : nullptr;
+      error_asked || v6only_asked || any_swapped() ? fd_table().verified_connection(fd) : nullptr;
+  if (connection != nullptr && !error_asked && is_swapped(*connection)) {
+    return swapped_option(fd, *connection->swapped, level, name, value, length);
+  }
   if (connection == nullptr || value == nullptr || length == nullptr ||
       *length < static_cast<socklen_t>(sizeof(int))) {
     return libc::getsockopt(fd, level, name, value, length);
@@ -155,12 +173,20 @@ S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* l
       return libc::getsockopt(fd, level, name, value, length);
     }
     answer = progress.state == Progress::State::failed ? take_error(fd, *connection) : 0;
-  } else if (!connection->v6only_cleared) {
+  } else if (!v6only_asked || !connection->v6only_cleared) {
     return libc::getsockopt(fd, level, name, value, length);
   }
   std::memcpy(value, &answer, sizeof(answer));
   *length = sizeof(answer);
   return 0;
+}
+
+S64_EXPORT int setsockopt(int fd, int level, int name, const void* value,
+                          socklen_t length) noexcept {
+  Connection* connection = any_swapped() ? fd_table().verified_connection(fd) : nullptr;
+  return connection != nullptr && is_swapped(*connection)
+             ? set_swapped_option(fd, *connection->swapped, level, name, value, length)
+             : libc::setsockopt(fd, level, name, value, length);
 }
 
 S64_EXPORT int getpeername(int fd, sockaddr* address, socklen_t* length) noexcept {
@@ -192,18 +218,25 @@ S64_EXPORT int getpeername(int fd, sockaddr* address, socklen_t* length) noexcep
 S64_EXPORT int getsockname(int fd, sockaddr* address, socklen_t* length) noexcept {
   Connection* connection =
       fd_table().any_connection() ? fd_table().verified_connection(fd) : nullptr;
-  if (connection == nullptr || connection->program_bound || connection->bound_port == 0 ||
-      address == nullptr || length == nullptr || drive(fd).state != Progress::State::established) {
+  const bool swapped = connection != nullptr && is_swapped(*connection);
+  if (connection == nullptr || address == nullptr || length == nullptr ||
+      (!swapped && (connection->program_bound || connection->bound_port == 0))) {
+    return libc::getsockname(fd, address, length);
+  }
+  const bool established = drive(fd).state == Progress::State::established;
+  if (!swapped && !established) {
     return libc::getsockname(fd, address, length);
   }
   sockaddr_storage local{};
   socklen_t local_length = sizeof(local);
-  if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) != 0) {
+  if (swapped) {
+    local_length = swapped_local_address(*connection, local);
+  } else if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) != 0) {
     return -1;
   }
   Result<Endpoint> endpoint =
       from_sockaddr(reinterpret_cast<const sockaddr*>(&local), local_length);
-  if (endpoint) {
+  if (endpoint && established && !connection->program_bound) {
     endpoint->port = connection->bound_port;
     local_length = to_sockaddr(*endpoint, local);
   }

@@ -21,6 +21,7 @@
 #include "passed_descriptors.hpp"
 #include "policy.hpp"
 #include "socket_kind.hpp"
+#include "socket_swap.hpp"
 
 using namespace socks64;
 using namespace socks64::shim;
@@ -234,6 +235,9 @@ S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flag
   if (!may_send_to(fd, address, length, flags) || !may_write(fd, flags)) {
     return -1;
   }
+  if (address != nullptr && minds_addresses(fd)) {
+    return libc::send(fd, buffer, size, without_fast_open(fd, flags));
+  }
   return libc::sendto(fd, buffer, size, without_fast_open(fd, flags), address, length);
 }
 
@@ -247,7 +251,16 @@ S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
       (message != nullptr && !may_send_to(fd, message->msg_name, message->msg_namelen, flags))) {
     return -1;
   }
-  return may_write(fd, flags) ? libc::sendmsg(fd, message, without_fast_open(fd, flags)) : -1;
+  if (!may_write(fd, flags)) {
+    return -1;
+  }
+  if (message != nullptr && message->msg_name != nullptr && minds_addresses(fd)) {
+    msghdr plain = *message;
+    plain.msg_name = nullptr;
+    plain.msg_namelen = 0;
+    return libc::sendmsg(fd, &plain, without_fast_open(fd, flags));
+  }
+  return libc::sendmsg(fd, message, without_fast_open(fd, flags));
 }
 
 // As the kernel: the messages before the first that fails are sent, and the error shows with the

@@ -122,6 +122,7 @@ int poll_through(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
       const Progress progress = drive(fds[i].fd);
       if (progress.state == Progress::State::pending) {
         asked[i].events = progress.events;
+        asked[i].fd = progress.events == 0 ? -1 : fds[i].fd;
         wake = std::min(wake, progress.deadline);
         pending = true;
       } else if (wait_set().holds_marks(fds[i].fd)) {

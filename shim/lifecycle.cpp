@@ -13,6 +13,7 @@
 #include "exec_environment.hpp"
 #include "fake_ip_table.hpp"
 #include "fd_table.hpp"
+#include "gateways.hpp"
 #include "hook_table.hpp"
 #include "host_guard.hpp"
 #include "name_verification.hpp"
@@ -111,6 +112,7 @@ void start() noexcept {
   if (config.rules.has_direct_name()) {
     direct_addresses().configure();
   }
+  gateways().start();
   // pthread_atfork may allocate, once; the table of handlers is libc's.
   pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
@@ -119,7 +121,7 @@ void start() noexcept {
 
 bool ready() noexcept {
   if (stage.load(std::memory_order_acquire) == Stage::ready) [[likely]] {
-    return true;
+    return !resolving_gateway();
   }
   Stage expected = Stage::cold;
   if (stage.compare_exchange_strong(expected, Stage::starting)) {

@@ -9,8 +9,8 @@
 namespace socks64::shim {
 
 /// True when the shim is ready. Starts it if needed; false only on a thread that is inside the
-/// start-up itself (a hook called by something the start-up calls), which then has to pass the call
-/// on.
+/// start-up itself (a hook called by something the start-up calls), or that has asked libc for a
+/// gateway's address; it then has to pass the call on.
 [[nodiscard]] bool ready() noexcept;
 
 /// Called where the process id is not the noted one. True when this is a process with a memory of

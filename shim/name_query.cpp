@@ -132,9 +132,10 @@ void order_local(HostAddresses& out) noexcept {
 
 /// Fake addresses for whatever the gateway is to make of it.
 Verdict delegate(std::string_view name, Families families, HostAddresses& out) noexcept {
-  // Both lead to the same place; first comes the family in which the gateway itself is reached,
-  // because the host has a stack of that family for sure.
-  const Family gateway = config().gateway.endpoint.address.family();
+  // Both lead to the same place; first comes the family in which the first gateway is reached,
+  // because the host has a stack of that family for sure. (A name or a UNIX socket says nothing:
+  // IPv4 then.)
+  const Family gateway = config().gateways[0].endpoint.address.family();
   const Family other = gateway == Family::ipv4 ? Family::ipv6 : Family::ipv4;
   for (const Family family : {gateway, other}) {
     if (!(family == Family::ipv4 ? families.ipv4 : families.ipv6)) {

@@ -21,11 +21,11 @@
 #include <unistd.h>
 
 #include "socks64/client_handshake.hpp"
-#include "socks64/sockaddr.hpp"
 
 #include "connection.hpp"
 #include "diag.hpp"
 #include "file_text.hpp"
+#include "gateways.hpp"
 #include "hook_table.hpp"
 #include "host_guard.hpp"
 #include "lifecycle.hpp"
@@ -163,12 +163,10 @@ class TemporarySocket {
 };
 
 /// The one place here that knows how a gateway is reached.
-bool dial_gateway(int fd, const Gateway& gateway, Nanoseconds deadline) noexcept {
-  sockaddr_storage address{};
-  const socklen_t length = to_sockaddr(gateway.endpoint, address);
+bool dial_gateway(int fd, const Gateways::Address& address, Nanoseconds deadline) noexcept {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  if (syscall(SYS_connect, fd, &address, length) == 0) {
+  if (syscall(SYS_connect, fd, &address.storage, address.length) == 0) {
     return true;
   }
   if (errno != EINPROGRESS || !wait_for(fd, POLLOUT, deadline)) {
@@ -224,16 +222,18 @@ long exchange(int fd, ClientHandshake& machine) noexcept {
   return got;
 }
 
-Outcome ask(const Gateway& gateway, const DomainName& name, Nanoseconds deadline) noexcept {
-  const TemporarySocket socket(gateway.endpoint.address.is_v4() ? AF_INET : AF_INET6);
+Outcome ask(Candidate candidate, const DomainName& name, Nanoseconds deadline) noexcept {
+  const Gateways::Address address = gateways().address(candidate);
+  const TemporarySocket socket(address.storage.ss_family);
   const int fd = socket.get();
   if (fd < 0) {
     return {};  // no descriptor, no memory: ours, not the gateway's
   }
-  if (!dial_gateway(fd, gateway, deadline)) {
+  if (!dial_gateway(fd, address, deadline)) {
     return {Existence::unknown, Trouble::unreachable};
   }
-  ClientHandshake machine({Command::resolve, NamedEndpoint{name, 0}}, gateway.credentials(),
+  ClientHandshake machine({Command::resolve, NamedEndpoint{name, 0}},
+                          config().credentials_for(config().gateways[candidate.gateway]),
                           {.pipelining = config().pipelining});
   bool spoke = false;  // the gateway has said something
   for (;;) {
@@ -255,12 +255,33 @@ Outcome ask(const Gateway& gateway, const DomainName& name, Nanoseconds deadline
   }
 }
 
-void leave_alone(Trouble trouble, const Gateway& gateway) noexcept {
+/// Asks the gateways in their order, until one is there. `asked` is the last of them.
+Outcome ask_in_turn(const DomainName& name, Nanoseconds deadline, Candidate& asked) noexcept {
+  Outcome outcome{Existence::unknown, Trouble::unreachable};
+  GatewayWalk walk = gateways().begin();
+  while (outcome.trouble == Trouble::unreachable) {
+    const Gateways::Pick pick = gateways().pick(walk, now());
+    if (pick.kind == Gateways::Pick::Kind::none || now() >= deadline) {
+      break;
+    }
+    if (pick.kind == Gateways::Pick::Kind::unresolved && gateways().resolve(pick.candidate)) {
+      continue;
+    }
+    walk.note_tried(pick.candidate);
+    asked = pick.candidate;
+    if (pick.kind == Gateways::Pick::Kind::candidate) {
+      outcome = ask(pick.candidate, name, deadline);
+    }
+  }
+  return outcome;
+}
+
+void leave_alone(Trouble trouble, Candidate gateway) noexcept {
   const bool understood = trouble != Trouble::not_understood;
   ask_again.store(now() + (understood ? pause_when_unreachable : pause_when_not_understood),
                   std::memory_order_relaxed);
   diagnose(LogLevel::info,
-           {"names are not verified for a while: ", gateway.endpoint.text(),
+           {"names are not verified for a while: ", gateways().text(gateway),
             understood ? " cannot be reached" : " does not understand the question"});
 }
 
@@ -281,17 +302,17 @@ Existence existence_of(std::string_view name) noexcept {
   if (must_not_wait || now() < ask_again.load(std::memory_order_relaxed)) {
     return Existence::unknown;
   }
-  const Gateway& gateway = config().gateway;
+  Candidate gateway{};
   const Nanoseconds patience =
       std::min(longest_wait, Nanoseconds{config().timeout_seconds} * nanoseconds_per_second);
-  const Outcome outcome = ask(gateway, *asked, now() + patience);
+  const Outcome outcome = ask_in_turn(*asked, now() + patience, gateway);
   if (outcome.trouble != Trouble::none) {
     leave_alone(outcome.trouble, gateway);
     return Existence::unknown;
   }
   remember(lowered, outcome.existence);
   if (outcome.existence == Existence::does_not_exist) {
-    diagnose(LogLevel::info, {lowered, " does not exist, says ", gateway.endpoint.text()});
+    diagnose(LogLevel::info, {lowered, " does not exist, says ", gateways().text(gateway)});
   }
   return outcome.existence;
 }

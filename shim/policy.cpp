@@ -79,7 +79,7 @@ Decision decide_stream(const Config& config, const FakeIpTable& table,
     return ViaGateway{NamedEndpoint{*name, destination.port}};
   }
   const Endpoint plain{destination.address.unmapped(), destination.port};
-  if (config.usable() && plain == config.gateway.endpoint) {
+  if (config.usable() && config.is_gateway(plain)) {
     return Direct{};
   }
   if (is_this_host(destination.address)) {

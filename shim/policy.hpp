@@ -29,10 +29,10 @@ using Decision = std::variant<Direct, ViaGateway, Refuse>;
 inline constexpr int refused_errno = EACCES;
 
 /// For stream sockets. Loopback and "this host" (0.0.0.0, ::) are direct unless a rule made for
-/// loopback addresses says otherwise; the gateway itself is direct; the rules decide on the rest,
-/// and where none matches it goes through the gateway. A fake address stands for its name; it goes
-/// through the gateway where a rule says direct, for it must never reach the wire. One that nobody
-/// was given is refused with EHOSTUNREACH, whatever else is configured.
+/// loopback addresses says otherwise; the gateways themselves are direct; the rules decide on the
+/// rest, and where none matches it goes through the gateway. A fake address stands for its name; it
+/// goes through the gateway where a rule says direct, for it must never reach the wire. One that
+/// nobody was given is refused with EHOSTUNREACH, whatever else is configured.
 [[nodiscard]] Decision decide_stream(const Config& config, const FakeIpTable& table,
                                      const Endpoint& destination) noexcept;
 

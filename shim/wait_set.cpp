@@ -330,6 +330,27 @@ void WaitSet::restore(FdEntry& entry) noexcept {
   }
 }
 
+void WaitSet::take_out(const FdEntry& entry) noexcept {
+  const ErrnoGuard errno_guard;
+  for (std::uint32_t index = entry.registrations.load(std::memory_order_relaxed); index != 0;) {
+    const Registration* registration = pool_.at(index - 1);
+    libc::epoll_ctl(registration->epfd, EPOLL_CTL_DEL, registration->fd, nullptr);
+    index = registration->next;
+  }
+}
+
+void WaitSet::put_in(FdEntry& entry) noexcept {
+  const ErrnoGuard errno_guard;
+  for (std::uint32_t index = entry.registrations.load(std::memory_order_relaxed); index != 0;) {
+    Registration* registration = pool_.at(index - 1);
+    index = registration->next;
+    epoll_event event = registration->marked ? marked_event(*registration) : registration->program;
+    if (libc::epoll_ctl(registration->epfd, EPOLL_CTL_ADD, registration->fd, &event) != 0) {
+      drop(entry, *registration);
+    }
+  }
+}
+
 void WaitSet::forget(FdEntry& entry) noexcept {
   while (const std::uint32_t index = entry.registrations.load(std::memory_order_relaxed)) {
     drop(entry, *pool_.at(index - 1));

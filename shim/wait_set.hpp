@@ -29,6 +29,10 @@ class WaitSet {
   /// Puts the program's own events and data back; the kernel then reports readiness afresh. Same
   /// precondition.
   void restore(FdEntry& entry) noexcept;
+  /// Before and after another file is put under the descriptor: its registrations leave the
+  /// kernel's sets, and come back as they were, marked or not. Same precondition.
+  void take_out(const FdEntry& entry) noexcept;
+  void put_in(FdEntry& entry) noexcept;
   /// Drops the records of a descriptor. Same precondition.
   void forget(FdEntry& entry) noexcept;
   /// `epfd` is about to be closed: its records go on under `duplicate`, or end if that is -1. Same

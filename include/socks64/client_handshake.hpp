@@ -58,6 +58,10 @@ class ClientHandshake {
   /// request_failed when a refusing REP had come already (servers exist that send no more).
   void closed() noexcept;
 
+  /// Nothing is left to do but to wait for the reply: the server has accepted greeting and
+  /// credentials, and has the request. How long it takes from here is the destination's doing.
+  [[nodiscard]] bool awaits_reply() const noexcept { return step_ == Step::reply; }
+
   [[nodiscard]] Errc error() const noexcept { return error_; }
   /// Valid when done (succeeded) or when error() is request_failed.
   [[nodiscard]] ReplyCode reply_code() const noexcept { return reply_.code; }

@@ -5,11 +5,14 @@
 #include <cctype>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <vector>
 
@@ -21,9 +24,57 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// All gateways of a configuration, in the order in which they are tried.
+/// All gateways of a configuration, in the order in which they are tried, with what to tell them.
 std::vector<shim::Gateway> gateways_of(const shim::Config& config) {
-  return {config.gateway};
+  std::vector<shim::Gateway> gateways(config.gateways.begin(), config.gateways.end());
+  for (shim::Gateway& gateway : gateways) {
+    if (gateway.user_size == 0) {
+      gateway.user = config.default_credentials.user;
+      gateway.user_size = config.default_credentials.user_size;
+      gateway.password = config.default_credentials.password;
+      gateway.password_size = config.default_credentials.password_size;
+    }
+  }
+  return gateways;
+}
+
+/// Where a gateway can be dialled: one place, or each address of its name.
+struct Place {
+  sockaddr_storage address{};
+  socklen_t length = 0;
+};
+
+std::vector<Place> places_of(const shim::Gateway& gateway, std::string& problem) {
+  using Kind = shim::Gateway::Kind;
+  const std::string name(gateway.place_view());
+  std::vector<Place> places;
+  if (gateway.kind == Kind::address) {
+    places.emplace_back();
+    places.back().length = to_sockaddr(gateway.endpoint, places.back().address);
+  } else if (gateway.kind == Kind::unix_socket) {
+    places.emplace_back();
+    auto& address = reinterpret_cast<sockaddr_un&>(places.back().address);
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, name.data(), name.size());
+    places.back().length =
+        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size() + 1);
+  } else {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    const std::string port = std::to_string(gateway.endpoint.port);
+    if (const int error = getaddrinfo(name.c_str(), port.c_str(), &hints, &found)) {
+      problem = gai_strerror(error);
+      return places;
+    }
+    for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+      places.emplace_back();
+      std::memcpy(&places.back().address, each->ai_addr, each->ai_addrlen);
+      places.back().length = each->ai_addrlen;
+    }
+    freeaddrinfo(found);
+  }
+  return places;
 }
 
 const char* origin_of_gateway() {
@@ -55,8 +106,15 @@ class Steps {
   Clock::time_point started_;
 };
 
-std::string advice_on_connect(int error, const Endpoint& gateway) {
-  const std::string port = std::to_string(gateway.port);
+std::string advice_on_connect(int error, const sockaddr_storage& address) {
+  const Result<Endpoint> gateway =
+      from_sockaddr(reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  if (!gateway) {
+    return error == EACCES || error == EPERM
+               ? "this user may not connect to that socket"
+               : "nothing listens there: is the gateway running, and is this its socket?";
+  }
+  const std::string port = std::to_string(gateway->port);
   switch (error) {
     case ECONNREFUSED:
       return "nothing listens there: is the gateway running, and is " + port + " its port?";
@@ -70,7 +128,7 @@ std::string advice_on_connect(int error, const Endpoint& gateway) {
       return std::string(
                  "this host has no way to it: give an address of the gateway that it can "
                  "reach, an ") +
-             (gateway.address.is_v4() ? "IPv6" : "IPv4") + " address perhaps";
+             (gateway->address.is_v4() ? "IPv6" : "IPv4") + " address perhaps";
     default:
       return "look at this host's network and firewall";
   }
@@ -118,8 +176,10 @@ std::string advice_on(ReplyCode code, const Target& destination) {
 /// A connection to one gateway, closed at the end.
 class Attempt {
  public:
-  Attempt(const shim::Gateway& gateway, const Target& destination, Clock::time_point end)
+  Attempt(const shim::Gateway& gateway, const Place& place, const Target& destination,
+          Clock::time_point end)
       : gateway_(gateway),
+        place_(place),
         destination_(destination),
         end_(end),
         machine_({Command::connect, destination}, gateway_.credentials()) {}
@@ -155,11 +215,10 @@ class Attempt {
 
   bool connect_to_gateway() {
     steps_.begin();
-    sockaddr_storage address{};
-    const socklen_t length = to_sockaddr(gateway_.endpoint, address);
-    fd_ = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const auto* const address = reinterpret_cast<const sockaddr*>(&place_.address);
+    fd_ = socket(place_.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int error = fd_ < 0 ? errno : 0;
-    if (error == 0 && connect(fd_, reinterpret_cast<const sockaddr*>(&address), length) != 0) {
+    if (error == 0 && connect(fd_, address, place_.length) != 0) {
       error = errno;
       if (error == EINPROGRESS) {
         error = await(POLLOUT);
@@ -170,10 +229,12 @@ class Attempt {
       }
     }
     if (error != 0) {
-      steps_.broke("connect", std::strerror(error), advice_on_connect(error, gateway_.endpoint));
+      steps_.broke("connect", std::strerror(error), advice_on_connect(error, place_.address));
       return false;
     }
-    steps_.passed("connect", "TCP connection to the gateway");
+    steps_.passed("connect", gateway_.kind == shim::Gateway::Kind::unix_socket
+                                 ? "connection to the gateway's socket"
+                                 : "TCP connection to the gateway");
     return true;
   }
 
@@ -260,6 +321,7 @@ class Attempt {
   }
 
   const shim::Gateway gateway_;  // the machine's credentials are views into it
+  const Place place_;
   const Target destination_;
   const Clock::time_point end_;
   ClientHandshake machine_;
@@ -325,11 +387,27 @@ bool test_destination(const shim::Config& config, const Target& destination) {
   }
   bool reached = false;
   for (const shim::Gateway& gateway : gateways_of(config)) {
-    std::printf("gateway %s%s:\n", std::string(gateway.endpoint.text().view()).c_str(),
+    std::printf("gateway %s%s:\n", std::string(gateway.text().view()).c_str(),
                 gateway.user_size != 0 ? ", with user and password" : "");
-    Attempt attempt(gateway, destination,
-                    Clock::now() + std::chrono::seconds(config.timeout_seconds));
-    reached = attempt.run() || reached;
+    Steps steps;
+    steps.begin();
+    std::string problem;
+    const std::vector<Place> places = places_of(gateway, problem);
+    if (places.empty()) {
+      steps.broke("name", problem,
+                  "the gateway's own name is the one that this host has to resolve: give its "
+                  "address, or mend this host's DNS or /etc/hosts");
+    }
+    for (const Place& place : places) {
+      const Result<Endpoint> endpoint =
+          from_sockaddr(reinterpret_cast<const sockaddr*>(&place.address), place.length);
+      if (gateway.kind == shim::Gateway::Kind::name && endpoint) {
+        steps.passed("name", std::string(endpoint->address.text().view()));
+      }
+      Attempt attempt(gateway, place, destination,
+                      Clock::now() + std::chrono::seconds(config.timeout_seconds));
+      reached = attempt.run() || reached;
+    }
   }
   return reached;
 }

@@ -128,7 +128,7 @@ void warn_about_passwords() {
     shim::Config alone;
     shim::FileText file;
     if (everybody_may_read(path) && file.read(path, shim::max_config_size) == 0 &&
-        shim::apply_file(alone, path, file.view()) && alone.gateway.password_size != 0) {
+        shim::apply_file(alone, path, file.view()) && alone.gateways.hold_password()) {
       std::fprintf(stderr, warning, path);
     }
   }

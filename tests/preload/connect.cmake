@@ -3,6 +3,7 @@
 include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
 set(probe_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
 set(probe_sources
+  any_gateway.c
   asynchronous.c
   blocking.c
   epoll_shared.c
@@ -24,6 +25,7 @@ set(probe_sources
   regressions_io.c
   same_answers.c
   same_descriptor.c
+  several_gateways.c
   stream_kinds.c
   table.c)
 list(TRANSFORM probe_sources PREPEND ${probe_dir}/)
@@ -43,7 +45,16 @@ endforeach()
 set_source_files_properties(${probe_dir}/fortified.c PROPERTIES COMPILE_OPTIONS "-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2;-O2")
 
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
+function(add_connect_test name group)
+  add_preload_test(NAME preload.connect.${name} LABELS connect TIMEOUT 300
+    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
+    ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
+      "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
+      "SOCKS64_TEST_MALLOC_LIBRARY=$<TARGET_FILE:connect_malloc>"
+      "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim" ${ARGN})
+endfunction()
 foreach(group
+  any_gateway
   asynchronous
   blocking
   epoll_shared
@@ -60,15 +71,18 @@ foreach(group
   readiness_scan
   regressions
   same_descriptor
+  several_gateways
   signals
   stream_kinds
   table)
-  add_preload_test(NAME preload.connect.${group} LABELS connect TIMEOUT 300
-    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
-    ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
-      "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
-      "SOCKS64_TEST_MALLOC_LIBRARY=$<TARGET_FILE:connect_malloc>"
-      "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
+  add_connect_test(${group} ${group})
+endforeach()
+# The same once more, where no socket of the program's can reach the gateway, or none of IPv4: see socket_swap.cpp.
+foreach(group blocking readiness_scan readiness_epoll failures same_descriptor introspection pending_io hostile regressions)
+  add_connect_test(unix.${group} ${group} "SOCKS64_TEST_GATEWAY_AT=unix")
+endforeach()
+foreach(group readiness_epoll failures same_descriptor introspection hostile)
+  add_connect_test(ipv6.${group} ${group} "SOCKS64_TEST_GATEWAY_AT=ipv6")
 endforeach()
 # They measure time: beside others they would measure those.
 set_tests_properties(preload.connect.asynchronous PROPERTIES RUN_SERIAL ON)

@@ -87,6 +87,11 @@ int tcp(int flags) {
   const int fd = socket(family(), SOCK_STREAM | flags, protocol == NULL ? 0 : atoi(protocol));
   CHECK(fd >= 0);
   if (getenv("PROBE_V6ONLY") != NULL) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (getenv("PROBE_BOUND") != NULL) {
+    struct sockaddr_storage any;
+    const socklen_t length = address_of(family() == AF_INET ? "0.0.0.0" : "::", 0, &any);
+    CHECK(bind(fd, (struct sockaddr*)&any, length) == 0);
+  }
   return fd;
 }
 

@@ -33,6 +33,7 @@ enum {
   REPLY_BAD_VERSION = 2013,
   BYE = 2014,        /* reached, says "BYE" and closes */
   SOON_CUT = 2015,   /* end of stream instead of a reply, after 300 ms */
+  LATE = 2016,       /* reached after 2.5 s, echoes */
   REFUSE = 2100,     /* + reply code, at once */
   SOON_REFUSE = 2400 /* + reply code, after 300 ms */
 };
@@ -95,7 +96,8 @@ void set_timer_ms(int first, int interval); /* SIGALRM; 0 stops it */
 int errno_named(const char* name);
 
 /* PROBE_TARGET, unless told 192.0.2.1. An address of the form ::ffff:a.b.c.d or IPv6 makes AF_INET6
- * sockets; PROBE_V6ONLY makes them IPV6_V6ONLY, PROBE_PROTOCOL gives them a protocol (a number). */
+ * sockets; PROBE_V6ONLY makes them IPV6_V6ONLY, PROBE_BOUND binds them, PROBE_PROTOCOL gives them a
+ * protocol (a number). */
 int family(void);
 socklen_t target(int port, struct sockaddr_storage* out);
 socklen_t address_of(const char* text, int port, struct sockaddr_storage* out);

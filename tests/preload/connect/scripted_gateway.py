@@ -5,17 +5,22 @@ nothing else was.
 """
 
 import ipaddress
+import os
+import shutil
 import socket
 import struct
+import tempfile
 import threading
 import time
 
 # The table of probe.h.
 ECHO, SLOW, SOON, HELLO, SOON_HELLO, BULK, DRIP, NEVER = range(2000, 2008)
-BND_NAME, BND_IPV6, REPLY_GARBAGE, REPLY_CUT, REPLY_RESET, REPLY_BAD_VERSION, BYE, SOON_CUT = range(2008, 2016)
+BND_NAME, BND_IPV6, REPLY_GARBAGE, REPLY_CUT, REPLY_RESET, REPLY_BAD_VERSION, BYE, SOON_CUT, LATE = range(2008, 2017)
 REFUSE, SOON_REFUSE = 2100, 2400
 
-DELAY = {SLOW: 1.0, SOON: 0.3, SOON_HELLO: 0.3, SOON_CUT: 0.3}
+AT = os.environ.get("SOCKS64_TEST_GATEWAY_AT", "ipv4")
+
+DELAY = {SLOW: 1.0, SOON: 0.3, SOON_HELLO: 0.3, SOON_CUT: 0.3, LATE: 2.5}
 
 BND_PORT = 4242
 BND_V4 = b"\x01" + socket.inet_aton("198.51.100.7") + struct.pack("!H", BND_PORT)
@@ -44,23 +49,40 @@ def reset(connection):
     connection.close()
 
 
-class ScriptedGateway:
-    """`greeting`: "plain", "password", "garbage", "cut", "reset", "silent", "none" (no acceptable method), "drip"."""
+def usual_address():
+    """Where gateways are unless told: the group of tests is run over each kind (connect.cmake)."""
+    if AT == "unix":
+        return tempfile.mkdtemp(prefix="socks64-gateway-") + "/socket"
+    return {"ipv4": "127.0.0.1", "ipv6": "::1"}[AT]
 
-    def __init__(self, address="127.0.0.1", greeting="plain", credentials=(b"ann", b"secret")):
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+class ScriptedGateway:
+    """`address` is an IP address, or the path of a UNIX socket.
+
+    `greeting`: "plain", "password", "garbage", "cut", "reset", "silent", "none" (no acceptable method), "drip", "patient" (it
+    answers nothing before greeting, password if it offers one, and request are all there), "patient none" (then refuses),
+    "mute" (closes instead of any reply).
+    """
+
+    def __init__(self, address=None, greeting="plain", credentials=(b"ann", b"secret"), backlog=1024):
+        address = address or usual_address()
+        self.local = address.startswith("/")
+        family = socket.AF_UNIX if self.local else socket.AF_INET6 if ":" in address else socket.AF_INET
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((address, 0))
-        self.listener.listen(1024)
-        self.address, self.port = self.listener.getsockname()[:2]
+        self.listener.bind(address if self.local else (address, 0))
+        self.listener.listen(backlog)
+        self.address, self.port = (address, None) if self.local else self.listener.getsockname()[:2]
         self.greeting, self.credentials = greeting, credentials
         self.requests, self.accepted = [], 0
+        self.answers = {}
         self.on_request = None  # called with a Request, before it is answered
         self._open, self._lock = set(), threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def url(self, credentials=""):
+        if self.local:
+            return f"socks5+unix://{credentials}{self.address}"
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"socks5://{credentials}{host}:{self.port}"
 
@@ -71,6 +93,8 @@ class ScriptedGateway:
         except OSError:
             pass
         self.listener.close()
+        if self.local and os.path.dirname(self.address).startswith(tempfile.gettempdir()):
+            shutil.rmtree(os.path.dirname(self.address), ignore_errors=True)
         with self._lock:
             connections, self._open = self._open, set()
         for connection in connections:
@@ -92,16 +116,21 @@ class ScriptedGateway:
             with self._lock:
                 self.accepted += 1
                 self._open.add(connection)
-            threading.Thread(target=self._serve, args=(connection, peer[1]), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection, None if self.local else peer[1]), daemon=True).start()
 
     def _serve(self, connection, source_port):
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not self.local:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             user = self._greet(connection)
             request = self._read_request(connection, source_port, user)
+            if connection in self.answers:
+                connection.sendall(self.answers.pop(connection))
             with self._lock:
                 self.requests.append(request)
             asked_at = time.monotonic()
+            if self.greeting == "mute":
+                raise Closed
             if self.on_request:
                 self.on_request(request)
             self._play(connection, request.port, asked_at)
@@ -136,13 +165,30 @@ class ScriptedGateway:
             connection.sendall(b"\x05\xff")
         elif self.greeting == "password":
             return self._check_password(connection, methods)
+        elif self.greeting.startswith("patient"):
+            return self._wait_for_all(connection, methods)
         elif self.greeting == "drip":
             self._drip(connection, b"\x05\x00")
             return None
-        elif self.greeting == "plain":
+        elif self.greeting in ("plain", "mute"):
             connection.sendall(b"\x05\x00")
             return None
         raise Closed
+
+    def _wait_for_all(self, connection, methods):
+        """Everything a pipelining client sends comes before the first answer; another client waits for that answer."""
+        user = password = None
+        if 2 in methods:
+            _, size = self._exactly(connection, 2)
+            user = self._exactly(connection, size)
+            password = self._exactly(connection, self._exactly(connection, 1)[0])
+        if self.greeting == "patient none":
+            connection.sendall(b"\x05\xff")
+            raise Closed
+        # Held back until the request has been read.
+        self.answers[connection] = b"\x05\x00" if user is None else b"\x05\x02" + (
+            b"\x01\x00" if (user, password) == self.credentials else b"\x01\x01")
+        return None if user is None else user.decode()
 
     def _check_password(self, connection, methods):
         if 2 not in methods:

@@ -30,11 +30,22 @@ std::string problem_of_file(std::string_view text) {
 TEST(ShimConfig, Defaults) {
   const Config config;
   EXPECT_TRUE(config.usable());
-  EXPECT_EQ("127.0.0.1:1080", config.gateway.endpoint.text().view());
+  EXPECT_EQ("127.0.0.1:1080", config.gateways[0].endpoint.text().view());
   EXPECT_EQ("0.0.0.0/8", config.fake_ipv4.text().view());
   EXPECT_EQ("100::/64", config.fake_ipv6.text().view());
   EXPECT_EQ(60U, config.timeout_seconds);
-  EXPECT_EQ("", config.gateway.credentials().user);
+  EXPECT_EQ("", config.gateways[0].credentials().user);
+}
+
+std::string many_gateways(int count) {
+  std::string urls;
+  for (int i = 0; i < count; ++i) {
+    urls += (i == 0       ? "socks5://192.0.2."
+             : i % 2 == 0 ? " socks5://192.0.2."
+                          : ", socks5://192.0.2.") +
+            std::to_string(i + 1);
+  }
+  return urls;
 }
 
 TEST(ShimConfig, Dns) {
@@ -74,13 +85,32 @@ TEST(ShimConfig, GatewayUrls) {
            {"socks5://alice:@192.0.2.1", "192.0.2.1:1080", "alice", ""},
            {"socks5://a%40b:p%3a%2F%25@192.0.2.1", "192.0.2.1:1080", "a@b", "p:/%"},
            {"socks5://a:b:c@d@192.0.2.1:1", "192.0.2.1:1", "a", "b:c@d"},
+           {"socks5://gw.example", "gw.example:1080", "", ""},
+           {"socks5://a:b@Gw-1.Example:99", "Gw-1.Example:99", "a", "b"},
+           {"socks5+unix:///run/socks64/gateway.sock", "unix:/run/socks64/gateway.sock", "", ""},
+           {"socks5+unix://a:b@/run/x%20y@z", "unix:/run/x y@z", "a", "b"},
        }) {
     Config config;
     EXPECT_TRUE(set_option(config, "P", "gateway", good.url)) << good.url << config.problem.view();
-    EXPECT_EQ(good.endpoint, config.gateway.endpoint.text().view()) << good.url;
-    EXPECT_EQ(good.user, config.gateway.credentials().user) << good.url;
-    EXPECT_EQ(good.password, config.gateway.credentials().password) << good.url;
+    EXPECT_EQ(good.endpoint, config.gateways[0].text().view()) << good.url;
+    EXPECT_EQ(good.user, config.gateways[0].credentials().user) << good.url;
+    EXPECT_EQ(good.password, config.gateways[0].credentials().password) << good.url;
   }
+}
+
+TEST(ShimConfig, AListOfGatewaysReplacesTheOneBefore) {
+  Config config;
+  ASSERT_TRUE(set_option(config, "P", "gateway", many_gateways(16))) << config.problem.view();
+  ASSERT_EQ(16U, config.gateways.size());
+  EXPECT_EQ("192.0.2.1:1080", config.gateways[0].text().view());
+  EXPECT_EQ("192.0.2.16:1080", config.gateways[15].text().view());
+  EXPECT_TRUE(config.is_gateway({IpAddress::v4(0xc0000210), 1080}));
+  EXPECT_FALSE(config.is_gateway({IpAddress::v4(0xc0000210), 80}));
+  ASSERT_TRUE(set_option(config, "P", "gateway", " socks5+unix:///x ,, socks5://u:p@h\t"));
+  ASSERT_EQ(2U, config.gateways.size());
+  EXPECT_EQ("h:1080", config.gateways[1].text().view());
+  EXPECT_TRUE(config.gateways.hold_password());
+  EXPECT_FALSE(config.is_gateway({IpAddress::v4(0xc0000210), 1080}));
 }
 
 TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
@@ -97,10 +127,32 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
       {"gateway", "socks5://", form + ": the host is missing"},
       {"gateway", "socks5://:1080", form + ": the host is missing"},
       {"gateway", "socks5://a:secret@", form + ": the host is missing"},
-      {"gateway", "socks5://gw.test:1080",
-       "PLACE: the gateway's host must be an IP address, not a name: 'gw.test'"},
-      {"gateway", "socks5://a:secret@gw.test",
-       "PLACE: the gateway's host must be an IP address, not a name: 'gw.test'"},
+      {"gateway", "socks5://gw..test:1080",
+       "PLACE: expected an IP address or a host name, not 'gw..test'"},
+      {"gateway", "socks5://a:secret@192.0.2.256",
+       "PLACE: expected an IP address or a host name, not '192.0.2.256'"},
+      {"gateway", "socks5://gw.test:x",
+       "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+      {"gateway", " , ", form},
+      {"gateway", "socks5://192.0.2.1,http://192.0.2.2", form + ", not http://"},
+      {"gateway", "socks5+unix://",
+       "PLACE: expected socks5+unix://[USER:PASSWORD@]/PATH, the path absolute"},
+      {"gateway", "socks5+unix://a:secret@run/x",
+       "PLACE: expected socks5+unix://[USER:PASSWORD@]/PATH, the path absolute"},
+      {"gateway", "socks5+unix:///", "PLACE: no socket can have the path '/'"},
+      {"gateway", "socks5+unix:///a%00b", "PLACE: no socket can have the path '/a?b'"},
+      {"gateway", "socks5+unix:///a%0",
+       "PLACE: a '%' in a path must be followed by two hexadecimal digits"},
+      {"balance", "roundrobin",
+       "PLACE: expected failover, round-robin or random, not 'roundrobin'"},
+      {"gateway_timeout", "0", "PLACE: expected seconds, from 1 to 3600, not '0'"},
+      {"gateway_timeout", "x", "PLACE: expected seconds, from 1 to 3600, not 'x'"},
+      {"cooldown", "86401", "PLACE: expected seconds, from 0 to 86400, not '86401'"},
+      {"cooldown", "-1", "PLACE: expected seconds, from 0 to 86400, not '-1'"},
+      {"credentials_file", "pass.txt",
+       "PLACE: expected the absolute path of a file, not 'pass.txt'"},
+      {"credentials_file", "/nowhere/pass", "PLACE: '/nowhere/pass' does not exist"},
+      {"credentials_file", "/dev/null", "PLACE: '/dev/null' is not a regular file"},
       {"gateway",
        "socks5://192.0.2.1:", "PLACE: expected a port from 1 to 65535 behind the last ':'"},
       {"gateway", "socks5://192.0.2.1:0",
@@ -147,6 +199,9 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
     EXPECT_EQ(row.problem, problem_of(row.key, row.value)) << row.key << " " << row.value;
     EXPECT_EQ(std::string::npos, problem_of(row.key, row.value).find("secret"));
   }
+  EXPECT_EQ("PLACE: the path of a UNIX socket may have 107 octets",
+            problem_of("gateway", "socks5+unix:///" + std::string(107, 'p')));
+  EXPECT_EQ("PLACE: expected at most 16 gateways", problem_of("gateway", many_gateways(17)));
   const std::string long_user(256, 'u');
   EXPECT_EQ("PLACE: user and password may have 255 octets each",
             problem_of("gateway", "socks5://" + long_user + "@192.0.2.1"));
@@ -157,9 +212,10 @@ TEST(ShimConfig, AFileIsAppliedWhole) {
   ASSERT_TRUE(apply_file(config, "file",
                          "# comment\n\n  gateway=socks5://192.0.2.9:99  # behind\r\n"
                          "fake_ipv4 = 198.18.0.0/16\n\tfake_ipv6 = fd00::/64\ntimeout = 5\n"
-                         "udp = direct\npipelining = on\nverify_names = on\nlog = info"))
+                         "udp = direct\npipelining = on\nverify_names = on\nlog = info\n"
+                         "balance = round-robin\ngateway_timeout = 2\ncooldown = 0"))
       << config.problem.view();
-  EXPECT_EQ("192.0.2.9:99", config.gateway.endpoint.text().view());
+  EXPECT_EQ("192.0.2.9:99", config.gateways[0].endpoint.text().view());
   EXPECT_EQ("198.18.0.0/16", config.fake_ipv4.text().view());
   EXPECT_EQ("fd00::/64", config.fake_ipv6.text().view());
   EXPECT_EQ(5U, config.timeout_seconds);
@@ -167,6 +223,9 @@ TEST(ShimConfig, AFileIsAppliedWhole) {
   EXPECT_TRUE(config.pipelining);
   EXPECT_TRUE(config.verify_names);
   EXPECT_EQ(LogLevel::info, config.log);
+  EXPECT_EQ(Balance::round_robin, config.balance);
+  EXPECT_EQ(2U, config.gateway_timeout_seconds);
+  EXPECT_EQ(0U, config.cooldown_seconds);
 }
 
 TEST(ShimConfig, FileProblemsNameTheLine) {
@@ -218,7 +277,7 @@ TEST_F(ShimConfigLoad, TheEnvironmentWins) {
   setenv("SOCKS64_NOBODY_KNOWS_THIS", "x", 1);
   EXPECT_EQ("", load());
   EXPECT_EQ(9U, config_.timeout_seconds);
-  EXPECT_EQ("192.0.2.1:1080", config_.gateway.endpoint.text().view());
+  EXPECT_EQ("192.0.2.1:1080", config_.gateways[0].endpoint.text().view());
   setenv("SOCKS64_TIMEOUT", "x", 1);
   EXPECT_EQ("SOCKS64_TIMEOUT: expected seconds, from 1 to 3600, not 'x'", load());
 }
@@ -240,6 +299,38 @@ TEST_F(ShimConfigLoad, ASecureProcessIgnoresTheEnvironment) {
   setenv("SOCKS64_TIMEOUT", "x", 1);
   EXPECT_EQ("", load(true));
   EXPECT_EQ(60U, config_.timeout_seconds);
+}
+
+TEST_F(ShimConfigLoad, CredentialsFromAFile) {
+  const std::string secrets = path_ + ".secret";
+  const auto load_secrets = [&](std::string_view text, mode_t mode) {
+    unlink(secrets.c_str());
+    std::ofstream(secrets) << text;
+    chmod(secrets.c_str(), mode);
+    return load();
+  };
+  write("credentials_file = " + secrets +
+        "\ngateway = socks5://192.0.2.1 socks5://a:b@192.0.2.2\n");
+  EXPECT_EQ("", load_secrets("ann:se#cr:et %41\r\n", 0640));
+  EXPECT_EQ("ann", config_.credentials_for(config_.gateways[0]).user);
+  EXPECT_EQ("se#cr:et %41", config_.credentials_for(config_.gateways[0]).password);
+  EXPECT_EQ("a", config_.credentials_for(config_.gateways[1]).user);
+
+  const auto ends_with = [](const std::string& problem, std::string_view end) {
+    return problem.ends_with(end) && problem.find("secret\n") == std::string::npos;
+  };
+  constexpr std::string_view open = " may be read or written by everybody: chmod o-rw";
+  EXPECT_TRUE(ends_with(load_secrets("ann:secret\n", 0644), open));
+  EXPECT_TRUE(ends_with(load_secrets("ann:secret\n", 0602), open));
+  EXPECT_TRUE(ends_with(load_secrets("ann\n", 0600), ": expected one line USER:PASSWORD"));
+  EXPECT_TRUE(ends_with(load_secrets("", 0600), ": expected one line USER:PASSWORD"));
+  EXPECT_TRUE(ends_with(load_secrets(":secret\n", 0600), ": expected one line USER:PASSWORD"));
+  EXPECT_NE(std::string::npos,
+            load_secrets("a:b\nc:d\n", 0600).find(": expected one line USER:PASSWORD in "));
+  EXPECT_TRUE(ends_with(load_secrets(std::string(256, 'u') + ":x", 0600),
+                        ": user and password may have 255 octets each"));
+  EXPECT_TRUE(ends_with(load_secrets(std::string(1025, 'u'), 0600), " is larger than 1 KiB"));
+  unlink(secrets.c_str());
 }
 
 TEST_F(ShimConfigLoad, TheGatewayIsNoFakeAddress) {
