@@ -7,6 +7,7 @@
 #include "diag.hpp"
 #include "gateways.hpp"
 #include "lifecycle.hpp"
+#include "policy.hpp"
 #include "socket_kind.hpp"
 
 namespace socks64::shim {
@@ -106,7 +107,7 @@ const Rule* rule_of(const Target& target) noexcept {
   const auto* endpoint = std::get_if<Endpoint>(&target);
   const IpAddress address = endpoint->address.unmapped();
   return address.is_loopback() ? rules.find_loopback(address, endpoint->port)
-                               : rules.find(address, endpoint->port);
+                               : rule_for(rules, address, endpoint->port);
 }
 
 Reason why_direct(const Endpoint& destination, bool tcp) noexcept {

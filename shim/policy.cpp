@@ -25,23 +25,12 @@ IpAddress loopback_of(const IpAddress& address) noexcept {
   return IpAddress::v6(one);
 }
 
-/// The first rule of those for an address and the one for the name that it was given for.
-const Rule* rule_for(const Rules& rules, const IpAddress& address, Port port) noexcept {
-  const Rule* const found = rules.find(address, port);
-  const std::optional<std::uint16_t> place = direct_addresses().rule_of(address);
-  if (!place || *place >= rules.all().size()) {
-    return found;
-  }
-  const Rule* const by_name = &rules.all()[*place];
-  return found == nullptr || by_name < found ? by_name : found;
-}
-
 RuleAction action_of(const Rule* rule) noexcept {
   return rule != nullptr ? rule->action : RuleAction::gateway;
 }
 
 /// A name behind a fake address, or a literal that was delegated as a name.
-const Rule* rule_for(const Rules& rules, const DomainName& name, Port port) noexcept {
+const Rule* rule_for_name(const Rules& rules, const DomainName& name, Port port) noexcept {
   const Result<IpAddress> literal = IpAddress::parse(name.view());
   return literal ? rules.find(*literal, port) : rules.find(name.view(), port);
 }
@@ -63,6 +52,16 @@ Decision decide_this_host(const Config& config, const Endpoint& destination) noe
 
 }  // namespace
 
+const Rule* rule_for(const Rules& rules, const IpAddress& address, Port port) noexcept {
+  const Rule* const found = rules.find(address, port);
+  const std::optional<std::uint16_t> place = direct_addresses().rule_of(address);
+  if (!place || *place >= rules.all().size()) {
+    return found;
+  }
+  const Rule* const by_name = &rules.all()[*place];
+  return found == nullptr || by_name < found ? by_name : found;
+}
+
 Decision decide_stream(const Config& config, const FakeIpTable& table,
                        const Endpoint& destination) noexcept {
   if (table.covers(destination.address)) {
@@ -73,7 +72,7 @@ Decision decide_stream(const Config& config, const FakeIpTable& table,
     if (!config.usable()) {
       return Refuse{broken_config_errno};
     }
-    if (action_of(rule_for(config.rules, *name, destination.port)) == RuleAction::refuse) {
+    if (action_of(rule_for_name(config.rules, *name, destination.port)) == RuleAction::refuse) {
       return Refuse{refused_errno};
     }
     return ViaGateway{NamedEndpoint{*name, destination.port}};

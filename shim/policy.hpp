@@ -42,6 +42,11 @@ inline constexpr int refused_errno = EACCES;
 [[nodiscard]] Decision decide_datagram(const Config& config, const FakeIpTable& table,
                                        const Endpoint& destination) noexcept;
 
+/// The rule for an address that is no loopback address: of those for it and the one that made a
+/// name direct which libc gave it for, the first. Null: none.
+[[nodiscard]] const Rule* rule_for(const Rules& rules, const IpAddress& address,
+                                   Port port) noexcept;
+
 struct NameDecision {
   /// direct: libc looks the name up, as without us. gateway: the name gets a fake address.
   /// refuse: there is no such name.
