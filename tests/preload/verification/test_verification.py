@@ -109,9 +109,8 @@ class Answers(VerificationCase):
         self.assertEqual(self.lines("ask", "name.test"), FOUND)
 
     def test_a_call_that_must_not_wait_does_not(self):
-        (now, took), (later, _) = (line.split() for line in self.lines("background", "slow-reply-4.test"))
-        self.assertEqual((now, later), ("found", "EAI_NONAME"))
-        self.assertLess(float(took), 0.25)
+        # Had the first one waited for the answer, it would have passed it on.
+        self.assertEqual(self.lines("background", "slow-reply-4.test"), ["found", "EAI_NONAME"])
         self.assertEqual(len(self.gateway.asked), 1)
 
     def test_with_pipelining(self):
