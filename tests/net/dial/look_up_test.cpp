@@ -113,7 +113,9 @@ TEST_F(LookUpTest, NotFoundIsToldApartFromNotKnown) {
 
 TEST_F(LookUpTest, ServerThatIsSilentCostsTheBudgetOfADial) {
   dns_.drop_below("dead.test");
-  Resolver resolver(resolver_config());
+  ResolverConfig patient = resolver_config();
+  patient.query_timeout = 60s;
+  Resolver resolver(patient);
   DialConfig config;
   config.connect_timeout = 200ms;
   const Clock::time_point began = Clock::now();
@@ -121,7 +123,7 @@ TEST_F(LookUpTest, ServerThatIsSilentCostsTheBudgetOfADial) {
   EXPECT_TRUE(by_name == "timed-out" || by_name == "name-timeout") << by_name;
   dns_.script("1.2.0.192.in-addr.arpa", Family::ipv4, {.drop = true});
   EXPECT_EQ(name(resolver, "192.0.2.1", config), "name-timeout");
-  EXPECT_LT(Clock::now() - began, 4s);
+  EXPECT_LT(Clock::now() - began, 30s);
 }
 
 TEST_F(LookUpTest, NameOfAnAddress) {
