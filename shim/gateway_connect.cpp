@@ -32,11 +32,17 @@ int fail_with(int error) noexcept {
 /// What interrupted a blocking connect: the kernel restarts a direct one when the handler has
 /// SA_RESTART. We cannot know which handler ran, so we restart if every handler of the program has
 /// it. A program that mixes both may see an EINTR it would not have seen; a retry completes.
+/// Handlers of faults do not count: many programs have them, and a wait has no faults.
 bool restarts_after_signals() noexcept {
+  constexpr auto is_fault = [](int signal) {
+    return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+           signal == SIGTRAP || signal == SIGSYS || signal == SIGABRT;
+  };
   for (int signal = 1; signal < _NSIG; ++signal) {
     struct sigaction action {};
-    if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_DFL &&
-        action.sa_handler != SIG_IGN && (action.sa_flags & SA_RESTART) == 0) {
+    if (!is_fault(signal) && sigaction(signal, nullptr, &action) == 0 &&
+        action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
+        (action.sa_flags & SA_RESTART) == 0) {
       return false;
     }
   }

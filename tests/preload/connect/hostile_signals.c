@@ -294,6 +294,9 @@ static void use_in_handler(int signal) {
 PROBE(handler_uses_sockets) {
   struct sigaction action = {.sa_handler = use_in_handler, .sa_flags = SA_RESTART};
   sigaction(SIGALRM, &action, NULL);
+  /* A crash handler, as many programs have one: it has no part in this. */
+  action.sa_flags = 0;
+  sigaction(SIGSEGV, &action, NULL);
   handler_does = argv[1];
   const int blocking = strcmp(argv[2], "connect") == 0, epfd = epoll_create1(0);
   const int fd = tcp(blocking ? 0 : SOCK_NONBLOCK);
