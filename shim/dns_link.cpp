@@ -535,6 +535,10 @@ void drop(DnsLink& link) noexcept {
   }
 }
 
+bool has_dns_link(int fd) noexcept {
+  return find_link(fd) != nullptr;
+}
+
 std::optional<int> dns_connect(int fd, const sockaddr* address, socklen_t length) noexcept {
   const Result<Endpoint> destination = from_sockaddr(address, length);
   DnsLink* link = find_link(fd);

@@ -61,14 +61,15 @@ inline bool any_dns_link() noexcept {
   return dns_link_count.load(std::memory_order_relaxed) != 0;
 }
 
-/// Whether a message to `address` (null: to where the socket is connected) may be for a resolver.
-[[nodiscard]] inline bool may_be_dns(const void* address, socklen_t length) noexcept {
+/// Whether a descriptor has a link.
+[[nodiscard]] bool has_dns_link(int fd) noexcept;
+
+/// Whether an address, if any, has the port of a resolver.
+[[nodiscard]] inline bool has_dns_port(const void* address, socklen_t length) noexcept {
   constexpr std::size_t port_at = 2;  // in AF_INET and AF_INET6 alike
-  if (address == nullptr || length < static_cast<socklen_t>(port_at + 2)) {
-    return any_dns_link();
-  }
   const auto* octets = static_cast<const std::uint8_t*>(address);
-  return any_dns_link() || (octets[port_at] == 0 && octets[port_at + 1] == 53);
+  return octets != nullptr && length >= static_cast<socklen_t>(port_at + 2) &&
+         octets[port_at] == 0 && octets[port_at + 1] == 53;
 }
 
 // Each of these does a call that concerns a resolver as connect(2), sendmsg(2) and so on would; no
