@@ -123,7 +123,7 @@ ssize_t receive(int fd, void* buffer, std::size_t size, int flags, sockaddr* add
 
 /// Whether a message of several is for a resolver, perhaps.
 bool any_may_be_dns(int fd, const mmsghdr* messages, unsigned count) noexcept {
-  return (any_dns_link() && has_dns_link(fd)) ||
+  return (any_dns_link() && find_dns_link(fd) != nullptr) ||
          std::any_of(messages, messages + count, [](const mmsghdr& one) {
            return has_dns_port(one.msg_hdr.msg_name, one.msg_hdr.msg_namelen);
          });
