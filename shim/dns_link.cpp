@@ -24,7 +24,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <poll.h>
 
 #include "socks64/sockaddr.hpp"
 
@@ -34,6 +33,7 @@
 #include "host_guard.hpp"
 #include "lifecycle.hpp"
 #include "mapped_pool.hpp"
+#include "self_address.hpp"
 #include "socket_kind.hpp"
 
 namespace socks64::shim {
@@ -45,14 +45,21 @@ namespace {
 /// Guarded by the lock of fd_table.
 constinit MappedPool<DnsLink, 1U << 12U> pool;
 
-constexpr std::uint8_t bit_response = 0x80;
-constexpr std::uint32_t loopback4 = 0x7f000001;
+}  // namespace
 
-/// What the policy says of any datagram that may not go.
-constexpr int no_datagram_errno = ENETUNREACH;
+DialledAddress DialledAddress::of(const void* address, socklen_t length) noexcept {
+  DialledAddress copy;
+  copy.size = static_cast<std::uint8_t>(std::min<std::size_t>(length, copy.octets.size()));
+  std::memcpy(copy.octets.data(), address, copy.size);
+  return copy;
+}
 
-/// The link of a descriptor, if it still is the socket it was.
-DnsLink* find_link(int fd) noexcept {
+socklen_t DialledAddress::give(void* address, socklen_t room) const noexcept {
+  std::memcpy(address, octets.data(), std::min<std::size_t>(room, size));
+  return size;
+}
+
+DnsLink* find_dns_link(int fd) noexcept {
   if (!any_dns_link()) {
     return nullptr;
   }
@@ -65,10 +72,8 @@ DnsLink* find_link(int fd) noexcept {
   return nullptr;
 }
 
-/// Makes a descriptor and its duplicates refer to a link, a new one unless there is one. Null: no
-/// memory.
-DnsLink* make_link(int fd, bool stream) noexcept {
-  if (DnsLink* link = find_link(fd)) {
+DnsLink* make_dns_link(int fd, bool stream) noexcept {
+  if (DnsLink* link = find_dns_link(fd)) {
     return link;
   }
   const ino_t inode = inode_of(fd);
@@ -107,6 +112,8 @@ DnsLink* make_link(int fd, bool stream) noexcept {
   return link;
 }
 
+namespace {
+
 /// The socket is an ordinary one again.
 void remove_link(int fd) noexcept {
   const SignalBlock signals;
@@ -118,92 +125,6 @@ void remove_link(int fd) noexcept {
       }
     });
   }
-}
-
-DialledAddress copy_of(const void* address, socklen_t length) noexcept {
-  DialledAddress copy;
-  copy.size = static_cast<std::uint8_t>(std::min<std::size_t>(length, copy.octets.size()));
-  std::memcpy(copy.octets.data(), address, copy.size);
-  return copy;
-}
-
-/// Writes an address as the kernel does: as much as fits. Returns the whole length.
-socklen_t give(const DialledAddress& from, void* address, socklen_t room) noexcept {
-  std::memcpy(address, from.octets.data(), std::min<std::size_t>(room, from.size));
-  return from.size;
-}
-
-Result<Endpoint> local_endpoint(int fd) noexcept {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
-    return Errc::bad_address;
-  }
-  return from_sockaddr(reinterpret_cast<const sockaddr*>(&storage), length);
-}
-
-/// By which addresses a socket may reach its own host, in the form in which `resolver` was given.
-///
-/// 0.0.0.0 comes second: to the kernel it means the loopback interface, even on a host that has no
-/// IPv4 address at all, not 127.0.0.1 either. On a host without IPv6, IPv6 sockets are left with
-/// IPv4's.
-std::array<IpAddress, 2> ways_home(const IpAddress& resolver) noexcept {
-  const IpAddress v4 = IpAddress::v4(loopback4);
-  if (resolver.is_v4()) {
-    return {v4, IpAddress()};
-  }
-  if (resolver.is_v4_mapped()) {
-    return {v4.mapped(), IpAddress().mapped()};
-  }
-  IpAddress::V6Bytes v6{};
-  v6[15] = 1;
-  return {IpAddress::v6(v6), v4.mapped()};
-}
-
-/// The socket cannot go there; perhaps it can go elsewhere.
-bool is_no_way(int error) noexcept {
-  return error == EADDRNOTAVAIL || error == ENETUNREACH;
-}
-
-/// An endpoint in the family that the program uses on the socket.
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t length;
-
-  explicit SocketAddress(const Endpoint& endpoint) noexcept
-      : length(to_sockaddr(endpoint, storage)) {}
-  [[nodiscard]] const sockaddr* get() const noexcept {
-    return reinterpret_cast<const sockaddr*>(&storage);
-  }
-};
-
-int connect_to(int fd, const Endpoint& endpoint) noexcept {
-  const SocketAddress address(endpoint);
-  return libc::connect(fd, address.get(), address.length);
-}
-
-int bind_to(int fd, const Endpoint& endpoint) noexcept {
-  const SocketAddress address(endpoint);
-  return bind(fd, address.get(), address.length);
-}
-
-/// Where a socket bound to `local` is reached when `home` is the way.
-Endpoint own_endpoint(const Endpoint& local, const IpAddress& home) noexcept {
-  const IpAddress plain = local.address.unmapped();
-  if (plain.is_unspecified() || plain.is_loopback()) {
-    // Bound to ::1 or 127.0.0.2, the socket is nowhere else.
-    const bool elsewhere = plain.is_unspecified() || home.unmapped().is_unspecified();
-    return {elsewhere             ? home
-            : home.is_v4()        ? plain
-            : home.is_v4_mapped() ? plain.mapped()
-                                  : plain,
-            local.port};
-  }
-  return {home.is_v4() ? plain : plain.mapped(), local.port};
-}
-
-bool is_udp(int fd) noexcept {
-  return socket_option(fd, SO_TYPE) == SOCK_DGRAM && socket_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
 }
 
 int connect_to_own(int fd, DnsLink& link, const IpAddress& home) noexcept {
@@ -250,8 +171,8 @@ int connect_to_itself(int fd, DnsLink& link, const IpAddress& resolver) noexcept
 
 int connect_link(int fd, const Endpoint& resolver, const sockaddr* address, socklen_t length,
                  bool stream) noexcept {
-  const bool is_new = find_link(fd) == nullptr;
-  DnsLink* link = make_link(fd, stream);
+  const bool is_new = find_dns_link(fd) == nullptr;
+  DnsLink* link = make_dns_link(fd, stream);
   if (link == nullptr) {
     errno = ENOMEM;
     return -1;
@@ -261,7 +182,7 @@ int connect_link(int fd, const Endpoint& resolver, const sockaddr* address, sock
     return connect_to(fd, {link->own_address, link->own_port.load(std::memory_order_relaxed)});
   }
   ErrnoGuard guard;
-  link->resolver = copy_of(address, length);
+  link->resolver = DialledAddress::of(address, length);
   link->connected.store(true, std::memory_order_release);
   const int result = connect_to_itself(fd, *link, resolver.address);
   if (result != 0) {
@@ -290,238 +211,6 @@ void leave_resolver(int fd, DnsLink& link) noexcept {
   remove_link(fd);
 }
 
-/// Remembers who was asked.
-void note_asked(DnsLink& link, std::uint16_t id, const DialledAddress& resolver) noexcept {
-  const SignalBlock signals;
-  const WordGuard guard(fd_table().lock());
-  if (guard.held()) {
-    link.asked[link.asked_count++ % link.asked.size()] = {resolver, id, true};
-  }
-}
-
-/// Who is to have sent the answer `id`: of those asked under it, the one that has waited longest;
-/// else the one that the socket is connected to, or that was asked last.
-DialledAddress sender_of(DnsLink& link, std::uint16_t id, bool peek) noexcept {
-  const SignalBlock signals;
-  const WordGuard guard(fd_table().lock());
-  const std::size_t size = link.asked.size();
-  const std::uint32_t end = link.asked_count;
-  const std::uint32_t begin = end < size ? 0 : end - static_cast<std::uint32_t>(size);
-  for (std::uint32_t i = begin; guard.held() && i < end; ++i) {
-    DnsLink::Asked& each = link.asked[i % size];
-    if (each.open && each.id == id) {
-      each.open = peek;
-      return each.resolver;
-    }
-  }
-  if (link.connected.load(std::memory_order_relaxed) || end == 0) {
-    return link.resolver;
-  }
-  return link.asked[(end - 1) % size].resolver;
-}
-
-/// The port of a socket that is not connected; one is chosen as sendto() would have it chosen. 0,
-/// and errno: there is none.
-Port own_port(int fd, DnsLink& link) noexcept {
-  if (const Port known = link.own_port.load(std::memory_order_acquire); known != 0) {
-    return known;
-  }
-  Result<Endpoint> local = local_endpoint(fd);
-  if (local && local->port == 0) {
-    if (bind_to(fd, *local) != 0 && errno != EINVAL) {  // EINVAL: another thread was faster
-      return 0;
-    }
-    local = local_endpoint(fd);
-  }
-  if (!local) {
-    return 0;
-  }
-  link.own_address = local->address;
-  link.own_port.store(local->port, std::memory_order_release);
-  return local->port;
-}
-
-/// The octets of a message, one after the other. 0 or an errno.
-template <std::size_t N>
-int gather(const msghdr& message, std::array<std::uint8_t, N>& out, std::size_t& size) noexcept {
-  constexpr std::size_t checked = 8;
-  size = 0;
-  for (std::size_t i = 0; i < message.msg_iovlen; ++i) {
-    const iovec& one = message.msg_iov[i];
-    if (one.iov_len > out.size() - size) {
-      return EMSGSIZE;
-    }
-    if (one.iov_len >= checked && !is_readable(one.iov_base, one.iov_len)) {
-      return EFAULT;
-    }
-    if (one.iov_len != 0) {
-      std::memcpy(out.data() + size, one.iov_base, one.iov_len);
-    }
-    size += one.iov_len;
-  }
-  return 0;
-}
-
-constexpr int kept_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-
-ssize_t ask_by_datagram(int fd, DnsLink& link, const msghdr& message, const DialledAddress& to,
-                        int flags) noexcept {
-  std::array<std::uint8_t, DnsLink::max_query> query;
-  std::size_t size = 0;
-  if (const int error = gather(message, query, size); error != 0) {
-    errno = error;
-    return -1;
-  }
-  const Result<Endpoint> resolver =
-      from_sockaddr(reinterpret_cast<const sockaddr*>(to.octets.data()), to.size);
-  std::array<std::uint8_t, dns_max_answer> answer;
-  const std::size_t answer_size =
-      resolver ? answer_query(Bytes(query).first(size), DnsTransport::datagram, resolver->address,
-                              answer)
-               : 0;
-  if (answer_size == 0) {
-    errno = no_datagram_errno;  // it is no query
-    return -1;
-  }
-  const bool connected = link.connected.load(std::memory_order_acquire);
-  if (!connected || message.msg_name != nullptr) {
-    note_asked(link, static_cast<std::uint16_t>(query[0] << 8U | query[1]), to);
-  }
-  ssize_t sent = -1;
-  if (connected) {
-    sent = libc::send(fd, answer.data(), answer_size, flags & kept_flags);
-  } else if (const Port port = own_port(fd, link); port != 0) {
-    for (const IpAddress& home : ways_home(resolver->address)) {
-      const SocketAddress own(own_endpoint({link.own_address, port}, home));
-      sent =
-          libc::sendto(fd, answer.data(), answer_size, flags & kept_flags, own.get(), own.length);
-      if (sent >= 0 || !is_no_way(errno)) {
-        break;
-      }
-    }
-  }
-  return sent < 0 ? -1 : static_cast<ssize_t>(size);
-}
-
-/// Sends what is left of an answer. False, and errno: some of it is still left.
-bool flush(int fd, DnsLink& link, int flags) noexcept {
-  while (link.answer_sent < link.answer_size) {
-    const ssize_t sent = libc::send(fd, link.answer.data() + link.answer_sent,
-                                    link.answer_size - link.answer_sent, flags & kept_flags);
-    if (sent < 0) {
-      return false;
-    }
-    link.answer_sent += static_cast<std::size_t>(sent);
-  }
-  link.answer_size = 0;
-  link.answer_sent = 0;
-  return true;
-}
-
-/// As a resolver that will have no more of this client.
-bool hang_up(int fd) noexcept {
-  libc::shutdown(fd, SHUT_RDWR);
-  errno = ECONNRESET;
-  return false;
-}
-
-/// Takes octets of the stream, up to the end of a query; that is then answered. False, and errno.
-bool take_some(int fd, DnsLink& link, Bytes& octets, int flags) noexcept {
-  const auto wanted = [&link]() noexcept -> std::size_t {
-    return link.query_size < 2 ? 2 : 2 + (std::size_t{link.query[0]} << 8U | link.query[1]);
-  };
-  while (!octets.empty()) {
-    const std::size_t goal = std::min(wanted(), link.query.size());
-    const std::size_t count = std::min(octets.size(), goal - std::min(link.query_size, goal));
-    std::memcpy(link.query.data() + link.query_size, octets.data(), count);
-    link.query_size += count;
-    octets = octets.subspan(count);
-    if (link.query_size < 2) {
-      return true;
-    }
-    if (wanted() > link.query.size()) {
-      return hang_up(fd);
-    }
-    if (link.query_size >= wanted()) {
-      break;
-    }
-  }
-  if (link.query_size < 2 || link.query_size < wanted()) {
-    return true;
-  }
-  const Result<Endpoint> resolver = from_sockaddr(
-      reinterpret_cast<const sockaddr*>(link.resolver.octets.data()), link.resolver.size);
-  const std::size_t size =
-      answer_query(Bytes(link.query).subspan(2, link.query_size - 2), DnsTransport::stream,
-                   resolver ? resolver->address : IpAddress(),
-                   std::span(link.answer).subspan<2, dns_max_answer>());
-  link.query_size = 0;
-  if (size == 0) {
-    return hang_up(fd);
-  }
-  link.answer[0] = static_cast<std::uint8_t>(size >> 8U);
-  link.answer[1] = static_cast<std::uint8_t>(size & 0xffU);
-  link.answer_size = 2 + size;
-  link.answer_sent = 0;
-  return flush(fd, link, flags);
-}
-
-/// As the kernel: a blocking socket waits until it is connected, another one says EAGAIN.
-bool is_established(int fd, DnsLink& link, int flags) noexcept {
-  sockaddr_storage peer{};
-  for (; !link.established;) {
-    socklen_t length = sizeof(peer);
-    if (libc::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0) {
-      link.established = true;
-      break;
-    }
-    const int status = libc::fcntl(fd, F_GETFL);
-    if ((flags & MSG_DONTWAIT) != 0 || status < 0 || (status & O_NONBLOCK) != 0) {
-      errno = EAGAIN;
-      return false;
-    }
-    pollfd wait{fd, POLLOUT, 0};
-    if (libc::poll(&wait, 1, -1) < 0) {
-      return false;
-    }
-    if ((wait.revents & (POLLERR | POLLHUP)) != 0) {
-      errno = EPIPE;
-      return false;
-    }
-  }
-  return true;
-}
-
-/// What cannot be answered at once, because the program does not read, waits in the link, and the
-/// next write sends it first: one answer at most.
-ssize_t ask_by_stream(int fd, DnsLink& link, const msghdr& message, int flags) noexcept {
-  if (!is_established(fd, link, flags) || !flush(fd, link, flags)) {
-    return -1;
-  }
-  ErrnoGuard guard;
-  ssize_t taken = 0;
-  for (std::size_t i = 0; i < message.msg_iovlen; ++i) {
-    const iovec& one = message.msg_iov[i];
-    constexpr std::size_t checked = 8;
-    if (one.iov_len >= checked && !is_readable(one.iov_base, one.iov_len)) {
-      guard.set(EFAULT);
-      return taken != 0 ? taken : -1;
-    }
-    Bytes octets(static_cast<const std::uint8_t*>(one.iov_base), one.iov_len);
-    while (!octets.empty()) {
-      const std::size_t before = octets.size();
-      const bool good = take_some(fd, link, octets, flags);
-      taken += static_cast<ssize_t>(before - octets.size());
-      if (!good) {
-        const bool later = errno == EAGAIN || errno == EINTR;
-        guard.set(errno);
-        return later && taken != 0 ? taken : -1;
-      }
-    }
-  }
-  return taken;
-}
-
 }  // namespace
 
 void share(DnsLink& link) noexcept {
@@ -537,7 +226,7 @@ void drop(DnsLink& link) noexcept {
 
 std::optional<int> dns_connect(int fd, const sockaddr* address, socklen_t length) noexcept {
   const Result<Endpoint> destination = from_sockaddr(address, length);
-  DnsLink* link = find_link(fd);
+  DnsLink* link = find_dns_link(fd);
   if (!destination) {
     if (link != nullptr && address->sa_family == AF_UNSPEC) {
       leave_resolver(fd, *link);
@@ -573,74 +262,8 @@ std::optional<int> dns_connect(int fd, const sockaddr* address, socklen_t length
   return std::nullopt;
 }
 
-std::optional<ssize_t> dns_sendmsg(int fd, const msghdr& message, int flags) noexcept {
-  DnsLink* link = find_link(fd);
-  if (link != nullptr && link->stream) {
-    return ask_by_stream(fd, *link, message, flags);
-  }
-  if (message.msg_name == nullptr) {
-    return link != nullptr && link->connected.load(std::memory_order_acquire)
-               ? std::optional(ask_by_datagram(fd, *link, message, link->resolver, flags))
-               : std::nullopt;
-  }
-  if (!ready() || message.msg_namelen < static_cast<socklen_t>(sizeof(sockaddr_in))) {
-    return std::nullopt;
-  }
-  // The kernel takes AF_UNSPEC for AF_INET here.
-  DialledAddress to = copy_of(message.msg_name, message.msg_namelen);
-  sockaddr family{};
-  std::memcpy(&family, to.octets.data(), sizeof(family));
-  if (family.sa_family == AF_UNSPEC) {
-    family.sa_family = AF_INET;
-    std::memcpy(to.octets.data(), &family, sizeof(family));
-  }
-  const Result<Endpoint> destination =
-      from_sockaddr(reinterpret_cast<const sockaddr*>(to.octets.data()), to.size);
-  if (!destination || destination->port != dns_port) {
-    return std::nullopt;
-  }
-  if ((flags & MSG_FASTOPEN) != 0 && is_tcp(fd)) {
-    const auto* where = static_cast<const sockaddr*>(message.msg_name);
-    const std::optional<int> connected = dns_connect(fd, where, message.msg_namelen);
-    link = find_link(fd);
-    if (!connected || *connected != 0 || link == nullptr) {
-      return connected
-                 ? std::optional<ssize_t>(
-                       *connected != 0 ? -1 : libc::sendmsg(fd, &message, flags & ~MSG_FASTOPEN))
-                 : std::nullopt;
-    }
-    return ask_by_stream(fd, *link, message, flags);
-  }
-  const DnsRoute route = dns_route(config(), fake_ips(), *destination, DnsTransport::datagram);
-  if (route == DnsRoute::none || !is_udp(fd)) {
-    return std::nullopt;
-  }
-  if (route == DnsRoute::direct) {
-    return libc::sendmsg(fd, &message, flags);
-  }
-  if (route == DnsRoute::refuse) {
-    errno = no_datagram_errno;
-    return -1;
-  }
-  link = make_link(fd, false);
-  if (link == nullptr) {
-    errno = ENOMEM;
-    return -1;
-  }
-  return ask_by_datagram(fd, *link, message, to, flags);
-}
-
-std::optional<ssize_t> dns_write(int fd, const void* buffer, std::size_t size, int flags) noexcept {
-  // sendmsg() does not write to what it sends.
-  iovec part{const_cast<void*>(buffer), size};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  return dns_sendmsg(fd, message, flags);
-}
-
 std::optional<int> dns_getpeername(int fd, sockaddr* address, socklen_t* length) noexcept {
-  const DnsLink* link = find_link(fd);
+  const DnsLink* link = find_dns_link(fd);
   if (link == nullptr || !link->connected.load(std::memory_order_acquire) || address == nullptr ||
       length == nullptr) {
     return std::nullopt;
@@ -650,91 +273,8 @@ std::optional<int> dns_getpeername(int fd, sockaddr* address, socklen_t* length)
   if (libc::getpeername(fd, reinterpret_cast<sockaddr*>(&real), &real_length) != 0) {
     return -1;
   }
-  *length = give(link->resolver, address, *length);
+  *length = link->resolver.give(address, *length);
   return 0;
-}
-
-namespace {
-
-/// Whether a socket sent this to itself.
-bool is_from(const DnsLink& link, const Endpoint& sender) noexcept {
-  return sender.port == link.own_port.load(std::memory_order_relaxed) &&
-         (sender.address.is_loopback() || sender.address.unmapped() == link.own_address.unmapped());
-}
-
-/// A query that nobody turned into its answer: it got past the hooks for sending.
-ssize_t answer_late(const DnsLink& link, msghdr& message, ssize_t size) noexcept {
-  std::array<std::uint8_t, DnsLink::max_query> query;
-  std::size_t room = 0;
-  for (std::size_t i = 0; i < message.msg_iovlen; ++i) {
-    const iovec& one = message.msg_iov[i];
-    const std::size_t read =
-        std::min(one.iov_len, static_cast<std::size_t>(size) -
-                                  std::min<std::size_t>(room, static_cast<std::size_t>(size)));
-    if (room + read > query.size()) {
-      return size;
-    }
-    if (read != 0) {
-      std::memcpy(query.data() + room, one.iov_base, read);
-    }
-    room += read;
-  }
-  const Result<Endpoint> resolver = from_sockaddr(
-      reinterpret_cast<const sockaddr*>(link.resolver.octets.data()), link.resolver.size);
-  std::array<std::uint8_t, dns_max_answer> answer;
-  const std::size_t whole = answer_query(Bytes(query).first(room), DnsTransport::datagram,
-                                         resolver ? resolver->address : IpAddress(), answer);
-  std::size_t given = 0;
-  for (std::size_t i = 0; i < message.msg_iovlen && given < whole; ++i) {
-    const iovec& one = message.msg_iov[i];
-    const std::size_t count = std::min(one.iov_len, whole - given);
-    if (count != 0) {
-      std::memcpy(one.iov_base, answer.data() + given, count);
-    }
-    given += count;
-  }
-  if (given < whole) {
-    message.msg_flags |= MSG_TRUNC;
-  }
-  return static_cast<ssize_t>(given);
-}
-
-}  // namespace
-
-ssize_t dns_received(int fd, msghdr& message, socklen_t room, ssize_t size, int flags) noexcept {
-  constexpr ssize_t header = 3;  // identifier, and the octet with QR
-  if (size < header || (flags & MSG_ERRQUEUE) != 0) {
-    return size;
-  }
-  const ErrnoGuard guard;
-  DnsLink* link = find_link(fd);
-  if (link == nullptr || link->stream) {
-    return size;
-  }
-  std::array<std::uint8_t, header> first{};
-  std::size_t read = 0;
-  for (std::size_t i = 0; i < message.msg_iovlen && read < first.size(); ++i) {
-    const std::size_t count = std::min(message.msg_iov[i].iov_len, first.size() - read);
-    if (count != 0) {
-      std::memcpy(first.data() + read, message.msg_iov[i].iov_base, count);
-    }
-    read += count;
-  }
-  const bool connected = link->connected.load(std::memory_order_acquire);
-  const bool peek = (flags & MSG_PEEK) != 0;
-  if (message.msg_name != nullptr) {
-    const Result<Endpoint> sender = from_sockaddr(static_cast<const sockaddr*>(message.msg_name),
-                                                  std::min(room, message.msg_namelen));
-    if (sender ? !is_from(*link, *sender) : !connected) {
-      return size;
-    }
-    const auto id = static_cast<std::uint16_t>(first[0] << 8U | first[1]);
-    message.msg_namelen = give(sender_of(*link, id, peek), message.msg_name, room);
-  }
-  const bool is_query = connected && !peek && (message.msg_flags & MSG_TRUNC) == 0 &&
-                        size >= static_cast<ssize_t>(dns_header_size) &&
-                        (first[2] & bit_response) == 0;
-  return is_query ? answer_late(*link, message, size) : size;
 }
 
 }  // namespace socks64::shim

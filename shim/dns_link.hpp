@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <netinet/in.h>
 #include <optional>
@@ -19,6 +20,10 @@ namespace socks64::shim {
 struct DialledAddress {
   std::uint8_t size = 0;
   std::array<std::uint8_t, sizeof(sockaddr_in6)> octets{};
+
+  [[nodiscard]] static DialledAddress of(const void* address, socklen_t length) noexcept;
+  /// Writes it as the kernel does: as much as fits. Returns the whole length.
+  socklen_t give(void* address, socklen_t room) const noexcept;
 };
 
 /// One socket and its duplicates. All-zero is a valid, unused slot.
@@ -61,14 +66,17 @@ inline bool any_dns_link() noexcept {
   return dns_link_count.load(std::memory_order_relaxed) != 0;
 }
 
-/// Whether a message to `address` (null: to where the socket is connected) may be for a resolver.
-[[nodiscard]] inline bool may_be_dns(const void* address, socklen_t length) noexcept {
+/// The link of a descriptor, if it still is the socket it was.
+[[nodiscard]] DnsLink* find_dns_link(int fd) noexcept;
+/// The same; a new one for the descriptor and its duplicates if there is none. Null: no memory.
+[[nodiscard]] DnsLink* make_dns_link(int fd, bool stream) noexcept;
+
+/// Whether an address, if any, has the port of a resolver.
+[[nodiscard]] inline bool has_dns_port(const void* address, socklen_t length) noexcept {
   constexpr std::size_t port_at = 2;  // in AF_INET and AF_INET6 alike
-  if (address == nullptr || length < static_cast<socklen_t>(port_at + 2)) {
-    return any_dns_link();
-  }
   const auto* octets = static_cast<const std::uint8_t*>(address);
-  return any_dns_link() || (octets[port_at] == 0 && octets[port_at + 1] == 53);
+  return octets != nullptr && length >= static_cast<socklen_t>(port_at + 2) &&
+         octets[port_at] == 0 && octets[port_at + 1] == 53;
 }
 
 // Each of these does a call that concerns a resolver as connect(2), sendmsg(2) and so on would; no
@@ -88,6 +96,9 @@ inline bool any_dns_link() noexcept {
 /// past the hooks for sending and is answered only now.
 [[nodiscard]] ssize_t dns_received(int fd, msghdr& message, socklen_t room, ssize_t size,
                                    int flags) noexcept;
+
+/// What is refused with what the policy says of any datagram that may not go.
+inline constexpr int no_datagram_errno = ENETUNREACH;
 
 // For fd_table, with its lock held: a descriptor more or fewer refers to the link.
 void share(DnsLink& link) noexcept;

@@ -121,13 +121,12 @@ ssize_t receive(int fd, void* buffer, std::size_t size, int flags, sockaddr* add
   return received;
 }
 
-bool any_may_be_dns(const mmsghdr* messages, unsigned count) noexcept {
-  for (unsigned i = 0; i < count; ++i) {
-    if (may_be_dns(messages[i].msg_hdr.msg_name, messages[i].msg_hdr.msg_namelen)) {
-      return true;
-    }
-  }
-  return false;
+/// Whether a message of several is for a resolver, perhaps.
+bool any_may_be_dns(int fd, const mmsghdr* messages, unsigned count) noexcept {
+  return (any_dns_link() && find_dns_link(fd) != nullptr) ||
+         std::any_of(messages, messages + count, [](const mmsghdr& one) {
+           return has_dns_port(one.msg_hdr.msg_name, one.msg_hdr.msg_namelen);
+         });
 }
 
 }  // namespace
@@ -220,7 +219,7 @@ S64_EXPORT ssize_t send(int fd, const void* buffer, std::size_t size, int flags)
 
 S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flags,
                           const sockaddr* address, socklen_t length) {
-  if (may_be_dns(address, length)) {
+  if (any_dns_link() || has_dns_port(address, length)) {
     iovec part{const_cast<void*>(buffer), size};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
     msghdr message{};
     message.msg_name =
@@ -242,7 +241,8 @@ S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flag
 }
 
 S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-  if (message != nullptr && may_be_dns(message->msg_name, message->msg_namelen)) {
+  if (message != nullptr &&
+      (any_dns_link() || has_dns_port(message->msg_name, message->msg_namelen))) {
     if (const std::optional<ssize_t> done = dns_sendmsg(fd, *message, flags)) {
       return *done;
     }
@@ -267,7 +267,7 @@ S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 // next call.
 S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags batch_flags) {
   const int flags = static_cast<int>(batch_flags);
-  if (messages != nullptr && any_may_be_dns(messages, count)) {
+  if (messages != nullptr && any_may_be_dns(fd, messages, count)) {
     ErrnoGuard guard;
     unsigned sent = 0;
     for (ssize_t size = 0; sent < count; ++sent) {

@@ -33,6 +33,11 @@ inline bool is_internet(int fd) noexcept {
   return domain == AF_INET || domain == AF_INET6;
 }
 
+/// A datagram socket of UDP, not of ICMP.
+inline bool is_udp(int fd) noexcept {
+  return socket_option(fd, SO_TYPE) == SOCK_DGRAM && socket_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
+}
+
 /// A byte stream that SOCKS can carry: TCP, or Multipath TCP.
 inline bool is_tcp(int fd) noexcept {
   constexpr int multipath_tcp = 262;

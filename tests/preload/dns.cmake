@@ -1,5 +1,6 @@
 # Programs that speak DNS themselves: probes as in connect.cmake, with the same frame around them.
 include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
+find_package(Threads REQUIRED)
 set(dns_dir ${CMAKE_CURRENT_LIST_DIR}/dns)
 set(frame_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
 add_executable(dns_probe ${dns_dir}/datagram.c ${dns_dir}/message.c ${dns_dir}/stream.c ${frame_dir}/probe.c
@@ -9,7 +10,7 @@ target_compile_definitions(dns_probe PRIVATE _GNU_SOURCE)
 target_compile_options(dns_probe PRIVATE -Wall -Wextra -Wshadow -Wconversion $<$<BOOL:${SOCKS64_WERROR}>:-Werror>
   -fno-sanitize=all -U_FORTIFY_SOURCE)
 target_link_options(dns_probe PRIVATE -fno-sanitize=all)
-target_link_libraries(dns_probe PRIVATE resolv)
+target_link_libraries(dns_probe PRIVATE Threads::Threads resolv)
 
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 foreach(group datagram stream)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -286,6 +287,39 @@ PROBE(datagram_after_fork) {
   CHECK(waitpid(child, &status, 0) == child && status == 0);
   ask_and_check("send", "recvfrom", fd, NULL, 0, ns_t_a, 3);
   ask_and_check("sendto", "recvmsg", other, &to, length, ns_t_aaaa, 4);
+}
+
+/* Sockets come and go in many threads, and one belongs to all of them. */
+static int shared_socket;
+static void* ask_again_and_again(void* argument) {
+  const unsigned first = (unsigned)(uintptr_t)argument;
+  struct sockaddr_storage to, from;
+  const socklen_t length = resolver(NULL, &to);
+  for (unsigned i = 0; i < 50; ++i) {
+    const int fd = udp_connected(0);
+    ask_and_check("send", "recvfrom", fd, NULL, 0, ns_t_a, first + i);
+    CHECK(close(fd) == 0);
+    unsigned char data[MESSAGE];
+    const size_t size = query(data, NAME, ns_t_a, first + i);
+    CHECK_EQ(sendto(shared_socket, data, size, 0, (struct sockaddr*)&to, length), size);
+    socklen_t from_length = sizeof(from);
+    const long got =
+        recvfrom(shared_socket, data, sizeof(data), 0, (struct sockaddr*)&from, &from_length);
+    check_answer(data, got, NAME, ns_t_a, (unsigned)data[0] << 8 | data[1]);
+    check_resolver(&from, from_length, NULL);
+  }
+  return NULL;
+}
+
+PROBE(datagram_threads) {
+  enum { THREADS = 8 };
+  pthread_t threads[THREADS];
+  shared_socket = udp(0);
+  for (uintptr_t i = 0; i < THREADS; ++i) {
+    CHECK(pthread_create(&threads[i], NULL, ask_again_and_again, (void*)(i << 8)) == 0);
+  }
+  for (int i = 0; i < THREADS; ++i)
+    CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
 /* One socket for one resolver after the other, and then for something else on this host. */

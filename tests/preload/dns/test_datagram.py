@@ -60,6 +60,10 @@ class Datagrams(DnsCase):
         for environment in BOTH.values():
             self.probe("datagram_after_fork", environment=environment)
 
+    def test_many_threads_ask_at_once(self):
+        for environment in BOTH.values():
+            self.probe("datagram_threads", environment=environment)
+
     def test_a_socket_may_be_connected_anew(self):
         self.probe("datagram_reconnected")
 
