@@ -28,3 +28,14 @@ target_compile_options(socks64_shim32 PRIVATE -m32)
 target_link_options(socks64_shim32 PRIVATE -m32)
 set_target_properties(socks64_shim32 PROPERTIES OUTPUT_NAME socks64 LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/class32
   NO_SONAME ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON LINK_DEPENDS "${SHIM_EXPORTS}")
+
+# Where the loader's $LIB leads 32-bit programs to, so that one LD_PRELOAD=PREFIX/$LIB/libsocks64.so serves both classes: the
+# folder of this system's 32-bit loader (see socksify/library_path.cpp).
+set(folder32 lib32)
+if(EXISTS /lib/ld-linux.so.2)
+  file(REAL_PATH /lib/ld-linux.so.2 loader32)
+  get_filename_component(folder32 "${loader32}" DIRECTORY)
+  string(REGEX REPLACE "^/(usr/)?" "" folder32 "${folder32}")
+endif()
+set(SOCKS64_LIBDIR_32BIT "${folder32}" CACHE STRING "Where the 32-bit library is installed, under the prefix")
+install(TARGETS socks64_shim32 LIBRARY DESTINATION ${SOCKS64_LIBDIR_32BIT})
