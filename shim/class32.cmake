@@ -29,13 +29,24 @@ target_link_options(socks64_shim32 PRIVATE -m32)
 set_target_properties(socks64_shim32 PROPERTIES OUTPUT_NAME socks64 LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/class32
   NO_SONAME ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON LINK_DEPENDS "${SHIM_EXPORTS}")
 
-# Where the loader's $LIB leads 32-bit programs to, so that one LD_PRELOAD=PREFIX/$LIB/libsocks64.so serves both classes: the
-# folder of this system's 32-bit loader (see socksify/library_path.cpp).
-set(folder32 lib32)
-if(EXISTS /lib/ld-linux.so.2)
-  file(REAL_PATH /lib/ld-linux.so.2 loader32)
-  get_filename_component(folder32 "${loader32}" DIRECTORY)
-  string(REGEX REPLACE "^/(usr/)?" "" folder32 "${folder32}")
+# Where the loaders' $LIB leads, so that one LD_PRELOAD=PREFIX/$LIB/libsocks64.so serves both classes: the folders of this
+# system's loaders (see socksify/library_path.cpp).
+function(folder_of_loader loader fallback result)
+  set(folder ${fallback})
+  if(EXISTS ${loader})
+    file(REAL_PATH ${loader} real)
+    get_filename_component(folder "${real}" DIRECTORY)
+    string(REGEX REPLACE "^/(usr/)?" "" folder "${folder}")
+  endif()
+  set(${result} "${folder}" PARENT_SCOPE)
+endfunction()
+folder_of_loader(/lib/ld-linux.so.2 lib32 folder32)
+folder_of_loader(/lib64/ld-linux-x86-64.so.2 lib64 folder64)
+install(TARGETS socks64_shim32 LIBRARY DESTINATION ${folder32})
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" AND NOT CMAKE_INSTALL_LIBDIR STREQUAL folder64)
+  file(RELATIVE_PATH there "/${folder64}" "/${CMAKE_INSTALL_LIBDIR}/libsocks64.so")
+  install(CODE "
+    set(folder \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${folder64}\")
+    file(MAKE_DIRECTORY \"\${folder}\")
+    file(CREATE_LINK \"${there}\" \"\${folder}/libsocks64.so\" SYMBOLIC)")
 endif()
-set(SOCKS64_LIBDIR_32BIT "${folder32}" CACHE STRING "Where the 32-bit library is installed, under the prefix")
-install(TARGETS socks64_shim32 LIBRARY DESTINATION ${SOCKS64_LIBDIR_32BIT})

@@ -35,20 +35,27 @@ std::string folder_of(const char* loader) {
   return error ? std::string() : folder;
 }
 
-/// A library for each class, where the loaders' $LIB leads to both.
+/// A library for each class, where the loaders' $LIB leads to both. The own one may lie elsewhere
+/// in its installation (PREFIX/lib on Debian) when a link is where $LIB leads.
 void find_other_class(Library& library) {
   constexpr bool wide = sizeof(void*) == 8;
   const std::string wide_folder = folder_of("/lib64/ld-linux-x86-64.so.2");
   const std::string narrow_folder = folder_of("/lib/ld-linux.so.2");
-  const std::string own = (wide ? wide_folder : narrow_folder) + "/" + library_name;
-  const std::string other = (wide ? narrow_folder : wide_folder) + "/" + library_name;
-  if (wide_folder.empty() || narrow_folder.empty() || !library.path.ends_with(own)) {
+  if (wide_folder.empty() || narrow_folder.empty()) {
     return;
   }
-  const std::string prefix = library.path.substr(0, library.path.size() - own.size());
-  if (is_readable(prefix + other)) {
-    library.other = prefix + other;
-    library.entry = prefix + "/$LIB/" + library_name;
+  const std::string own = (wide ? wide_folder : narrow_folder) + "/" + library_name;
+  const std::string other = (wide ? narrow_folder : wide_folder) + "/" + library_name;
+  fs::path prefix = fs::path(library.path).parent_path();
+  for (int up = 0; up < 2; ++up) {
+    prefix = prefix.parent_path();
+    const std::string text = prefix == "/" ? std::string() : prefix.string();
+    std::error_code error;
+    if (fs::equivalent(text + own, library.path, error) && is_readable(text + other)) {
+      library.other = text + other;
+      library.entry = text + "/$LIB/" + library_name;
+      return;
+    }
   }
 }
 

@@ -29,11 +29,12 @@ class Installed(SocksifyCase):
         self.wide = self.install(LIBRARY, folder_of("/lib64/ld-linux-x86-64.so.2"))
         self.command = self.directory / "bin" / "socksify"
         self.command.parent.mkdir()
+        (self.directory / "lib").mkdir(exist_ok=True)
         shutil.copy(SOCKSIFY, self.command)
 
     def install(self, library, folder):
         path = self.directory / folder / "libsocks64.so"
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, path)
         return path
 
@@ -48,6 +49,13 @@ class Installed(SocksifyCase):
         status, out, err = self.run_installed("sh", "-c", f'echo "$LD_PRELOAD"; {DIAL} wide.test 2000; {DIAL32} narrow.test 2000')
         self.assertEqual((status, out, err), (0, f"{self.directory}/$LIB/libsocks64.so\nreached\nreached\n", ""))
         self.assertEqual(repr(self.gateway.requests), "[name wide.test:2000, name narrow.test:2000]")
+
+    def test_a_library_elsewhere_with_a_link_to_it(self):
+        self.install_both()
+        self.wide.rename(self.directory / "lib" / "libsocks64.so")
+        self.wide.symlink_to(os.path.relpath(self.directory / "lib" / "libsocks64.so", self.wide.parent))
+        status, out, err = self.run_installed("sh", "-c", f'echo "$LD_PRELOAD"; {DIAL} wide.test 2000; {DIAL32} narrow.test 2000')
+        self.assertEqual((status, out, err), (0, f"{self.directory}/$LIB/libsocks64.so\nreached\nreached\n", ""))
 
     def test_it_is_there_once(self):
         self.install_both()
