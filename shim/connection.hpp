@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <limits>
 #include <netinet/in.h>
 #include <optional>
@@ -22,6 +23,10 @@ using Nanoseconds = std::int64_t;
 inline constexpr Nanoseconds nanoseconds_per_second = 1'000'000'000;
 inline constexpr Nanoseconds never = std::numeric_limits<Nanoseconds>::max();
 [[nodiscard]] Nanoseconds now() noexcept;
+[[nodiscard]] inline timespec to_timespec(Nanoseconds time) noexcept {
+  return {static_cast<time_t>(time / nanoseconds_per_second),
+          static_cast<long>(time % nanoseconds_per_second)};
+}
 
 /// A handshake under way. It lives in memory shared over fork, because parent and child then hold
 /// the same socket: whoever advances it, both must see how far it is. All-zero is a valid, unused

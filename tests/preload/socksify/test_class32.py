@@ -57,6 +57,13 @@ class Installed(SocksifyCase):
         status, out, err = self.run_installed("sh", "-c", f'echo "$LD_PRELOAD"; {DIAL} wide.test 2000; {DIAL32} narrow.test 2000')
         self.assertEqual((status, out, err), (0, f"{self.directory}/$LIB/libsocks64.so\nreached\nreached\n", ""))
 
+    def test_one_table_serves_both(self):
+        self.install_both()
+        status, out, err = self.run_installed("sh", "-c", "address=$(getent ahostsv4 shared.test | head -n 1 | cut -d ' ' -f 1); "
+                                              f"case $address in 0.*) ;; *) exit 9;; esac; {DIAL32} $address 2000")
+        self.assertEqual((status, out, err), (0, "reached\n", ""))
+        self.assertEqual(repr(self.gateway.requests), "[name shared.test:2000]")
+
     def test_it_is_there_once(self):
         self.install_both()
         for present in (f"{self.directory}/$LIB/libsocks64.so", str(self.wide)):
