@@ -1,4 +1,5 @@
-/* dial HOST PORT [udp|nonblocking]: connects as programs do, and says how that went. Knows nothing of the library. */
+/* dial HOST PORT [udp|nonblocking]: connects as programs do, and says how that went. Knows nothing
+ * of the library. */
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -35,7 +36,8 @@ int main(int argc, char** argv) {
     printf("no address: %s\n", gai_strerror(problem));
     return 1;
   }
-  const int fd = socket(found->ai_family, found->ai_socktype | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+  const int fd =
+      socket(found->ai_family, found->ai_socktype | (nonblocking ? SOCK_NONBLOCK : 0), 0);
   int error = connect(fd, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
   freeaddrinfo(found);
   if (error == EINPROGRESS) {
@@ -47,7 +49,8 @@ int main(int argc, char** argv) {
   }
   if (!udp) {
     char answer[8] = "";
-    if (write(fd, "ping", 4) != 4 || (nonblocking && poll(&(struct pollfd){fd, POLLIN, 0}, 1, 30000) != 1) ||
+    if (write(fd, "ping", 4) != 4 ||
+        (nonblocking && poll(&(struct pollfd){fd, POLLIN, 0}, 1, 30000) != 1) ||
         read(fd, answer, 4) != 4 || memcmp(answer, "ping", 4) != 0) {
       printf("no echo\n");
       return 1;
