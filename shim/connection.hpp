@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <netinet/in.h>
 #include <optional>
 #include <sys/types.h>
@@ -16,6 +17,11 @@
 #include "host_guard.hpp"
 
 namespace socks64::shim {
+
+[[nodiscard]] inline timespec to_timespec(Nanoseconds time) noexcept {
+  return {static_cast<time_t>(time / nanoseconds_per_second),
+          static_cast<long>(time % nanoseconds_per_second)};
+}
 
 /// A handshake under way. It lives in memory shared over fork, because parent and child then hold
 /// the same socket: whoever advances it, both must see how far it is. All-zero is a valid, unused

@@ -40,7 +40,7 @@ bool read_registration(std::string_view line, KernelRegistration& out) noexcept 
   }
   out.fd = static_cast<int>(fd);
   out.events = static_cast<std::uint32_t>(events);
-  out.inode = inode;
+  out.inode = static_cast<ino_t>(inode);
   return true;
 }
 

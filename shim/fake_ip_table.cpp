@@ -134,15 +134,13 @@ std::uint64_t fresh_seed() noexcept {
 }
 
 /// What our mapping may take of the address space: all of it where there is no limit, else a
-/// sixteenth, because the limit was set for the program and not for us. A 32-bit program has three
-/// or four gigabytes for everything.
+/// sixteenth, because the limit was set for the program and not for us.
 std::size_t address_space_budget() noexcept {
-  constexpr std::size_t whole = sizeof(void*) == 4 ? std::size_t{48} << 20 : SIZE_MAX;
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
-    return whole;
+    return SIZE_MAX;
   }
-  return std::min(whole, static_cast<std::size_t>(limit.rlim_cur / 16));
+  return static_cast<std::size_t>(limit.rlim_cur / 16);
 }
 
 struct FakeIpTable::Record {
@@ -208,7 +206,10 @@ void FakeIpTable::configure(const Prefix& ipv4, const Prefix& ipv6, bool beside)
   if (beside && std::min(range_size(ipv4), range_size(ipv6)) >= std::size_t{2} * largest.slots) {
     base_ = largest.slots;
   }
-  TableLayout layout = layout_for(ipv4, ipv6, address_space_budget());
+  // A 32-bit program has three or four gigabytes for everything. (One table for many programs is
+  // worth more of it: see table_file.cpp.)
+  constexpr std::size_t modest = sizeof(void*) == 4 ? std::size_t{48} << 20 : SIZE_MAX;
+  TableLayout layout = layout_for(ipv4, ipv6, std::min(modest, address_space_budget()));
   for (; layout.slots != 0; layout = layout_of(layout.slots / 2)) {
     void* memory = mmap(nullptr, layout.size, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -30,10 +30,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "file_status.hpp"
 #include "lifecycle.hpp"
 #include "socket_swap.hpp"
 #include "wait_set.hpp"
@@ -46,8 +46,8 @@ FdTable& fd_table() noexcept {
 
 ino_t inode_of(int fd) noexcept {
   const ErrnoGuard guard;
-  struct stat status {};
-  return fstat(fd, &status) == 0 ? status.st_ino : 0;
+  FileStatus status{};
+  return status_of(fd, status) == 0 ? static_cast<ino_t>(status.st_ino) : 0;
 }
 
 bool in_unseen_child() noexcept {

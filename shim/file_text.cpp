@@ -57,7 +57,7 @@ int FileText::read(const char* path, std::size_t limit) noexcept {
   if (file.get() < 0) {
     return errno;
   }
-  if (fstat(file.get(), &status_) != 0) {
+  if (status_of(file.get(), status_) != 0) {
     return errno;
   }
   if (!S_ISREG(status_.st_mode)) {

@@ -6,7 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <sys/stat.h>
+
+#include "file_status.hpp"
 
 namespace socks64::shim {
 
@@ -24,7 +25,7 @@ class FileText {
 
   [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
   /// What fstat said of the file before it was read.
-  [[nodiscard]] const struct stat& status() const noexcept { return status_; }
+  [[nodiscard]] const FileStatus& status() const noexcept { return status_; }
 
  private:
   void release() noexcept;
@@ -32,7 +33,7 @@ class FileText {
   char* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t mapped_ = 0;
-  struct stat status_ {};
+  FileStatus status_{};
 };
 
 /// The pieces of a text between separators, one after the other; what a line of a configuration

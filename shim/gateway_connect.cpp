@@ -63,8 +63,7 @@ int await(int fd, Nanoseconds end) noexcept {
     }
     const Nanoseconds left =
         std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
-    const timespec timeout{static_cast<time_t>(left / nanoseconds_per_second),
-                           static_cast<long>(left % nanoseconds_per_second)};
+    const timespec timeout = to_timespec(left);
     pollfd waited{progress.events == 0 ? -1 : fd, progress.events, 0};
     int result = libc::ppoll(&waited, 1, &timeout, nullptr);
     if (result < 0 && errno == EINVAL) {

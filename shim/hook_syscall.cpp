@@ -12,6 +12,11 @@
 
 using namespace socks64::shim;
 
+#if defined(__GLIBC__) && __TIMESIZE == 32
+S64_EXPORT int __epoll_pwait2_time64(int epfd, epoll_event* events, int count,
+                                     const Timespec64* timeout, const sigset_t* mask);
+#endif
+
 namespace {
 
 template <class T>
@@ -83,8 +88,14 @@ S64_EXPORT __attribute__((no_sanitize("address"), no_sanitize("thread"))) long s
                          static_cast<int>(a[3]), pointer<const sigset_t>(a[4]));
 #ifdef SYS_epoll_pwait2
     case SYS_epoll_pwait2:
+#if defined(__GLIBC__) && __TIMESIZE == 32
+      // The kernel's own times have 64 bits in every call that is younger than they are.
+      return __epoll_pwait2_time64(first, pointer<epoll_event>(a[1]), static_cast<int>(a[2]),
+                                   pointer<const Timespec64>(a[3]), pointer<const sigset_t>(a[4]));
+#else
       return epoll_pwait2(first, pointer<epoll_event>(a[1]), static_cast<int>(a[2]),
                           pointer<const timespec>(a[3]), pointer<const sigset_t>(a[4]));
+#endif
 #endif
 #ifdef SYS_sendmmsg
     case SYS_sendmmsg:

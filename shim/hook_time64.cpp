@@ -39,6 +39,12 @@ S64_EXPORT int __ppoll64(pollfd* fds, nfds_t count, const Timespec64* timeout,
   return ppoll(fds, count, pointer_to(narrowed, timeout), mask);
 }
 
+S64_EXPORT int __ppoll64_chk(pollfd* fds, nfds_t count, const Timespec64* timeout,
+                             const sigset_t* mask, std::size_t room) {
+  return room / sizeof(pollfd) >= count ? __ppoll64(fds, count, timeout, mask)
+                                        : libc::__ppoll64_chk(fds, count, timeout, mask, room);
+}
+
 S64_EXPORT int __select64(int count, fd_set* reads, fd_set* writes, fd_set* excepts,
                           Timeval64* timeout) {
   if (timeout == nullptr) {

@@ -47,10 +47,6 @@ Nanoseconds left_until(Nanoseconds end) noexcept {
   return end == never ? never : std::max<Nanoseconds>(end - now(), 0);
 }
 
-timespec to_timespec(Nanoseconds time) noexcept {
-  return {static_cast<time_t>(time / second), static_cast<long>(time % second)};
-}
-
 /// An array for the length of a call: on the stack, or in a mapping when it is long. Null data when
 /// there is no memory.
 template <class T, std::size_t Small>

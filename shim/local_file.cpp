@@ -47,7 +47,7 @@ void LocalFile::Content::release() noexcept {
   *this = {};
 }
 
-LocalFile::Identity LocalFile::identity_of(const struct stat& status) noexcept {
+LocalFile::Identity LocalFile::identity_of(const FileStatus& status) noexcept {
   constexpr std::int64_t second = 1'000'000'000;
   return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino),
           static_cast<std::int64_t>(status.st_size),
@@ -115,8 +115,8 @@ LocalFile::Reading LocalFile::read() noexcept {
   if (current != nullptr && recent && hold(*current)) {
     return {current, current->content};
   }
-  struct stat status {};
-  if (stat(path_, &status) != 0) {
+  FileStatus status{};
+  if (status_of(path_, status) != 0) {
     return {nullptr, {}};
   }
   const Identity now = identity_of(status);

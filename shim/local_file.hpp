@@ -16,7 +16,7 @@
 #include <cstdint>
 #include <string_view>
 
-struct stat;
+#include "file_status.hpp"
 
 namespace socks64::shim {
 
@@ -85,7 +85,7 @@ class LocalFile {
 
  private:
   [[nodiscard]] static bool hold(Copy& copy) noexcept;
-  static Identity identity_of(const struct stat& status) noexcept;
+  static Identity identity_of(const FileStatus& status) noexcept;
   [[nodiscard]] bool load(Content& content, Identity& identity) const noexcept;
 
   const char* path_;

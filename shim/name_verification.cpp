@@ -127,7 +127,7 @@ bool wait_for(int fd, short events, Nanoseconds deadline) noexcept {
       return false;
     }
     pollfd state{fd, events, 0};
-    timespec time{left / nanoseconds_per_second, left % nanoseconds_per_second};
+    const timespec time = to_timespec(left);
     const long ready = syscall(SYS_ppoll, &state, 1, &time, nullptr, std::size_t{0});
     if (ready > 0) {
       return true;

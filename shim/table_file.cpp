@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fake_ip_table.hpp"
+#include "file_status.hpp"
 #include "host_guard.hpp"
 
 namespace socks64::shim {
@@ -86,9 +87,9 @@ TableFile not_opened(int error, std::string_view& why) noexcept {
 
 TableFile judge(int fd, const Prefix& ipv4, const Prefix& ipv6, TableLayout& layout,
                 std::uint64_t& seed, std::string_view& why) noexcept {
-  struct stat status {};
+  FileStatus status{};
   Header header{};
-  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+  if (status_of(fd, status) != 0 || !S_ISREG(status.st_mode)) {
     return because(TableFile::wrong, why, "is not a regular file");
   }
   if (status.st_uid != geteuid()) {
@@ -97,7 +98,9 @@ TableFile judge(int fd, const Prefix& ipv4, const Prefix& ipv6, TableLayout& lay
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return because(TableFile::wrong, why, "is open to other users: expected mode 0600");
   }
-  if (syscall(SYS_pread64, fd, &header, sizeof(header), 0) != static_cast<long>(sizeof(header)) ||
+  // Two words for the offset: so a 32-bit system call takes it.
+  if (syscall(SYS_pread64, fd, &header, sizeof(header), 0L, 0L) !=
+          static_cast<long>(sizeof(header)) ||
       header.magic != magic) {
     return because(TableFile::wrong, why, "is not a table of names");
   }

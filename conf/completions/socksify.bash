@@ -1,7 +1,7 @@
 # bash completion for socksify: its options, then a command, then that command's own arguments.
 _socksify() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local valued=' -g --gateway --credentials --config --dns --udp --log --test '
+  local valued=' -g --gateway --credentials --config --direct --only --dns --udp --log --test '
   local i word behind=no
 
   # Where the program stands: the first word that is neither an option nor an option's value. bash makes words of their own of
@@ -42,14 +42,15 @@ _socksify() {
   case $previous in
     -g | --gateway) mapfile -t COMPREPLY < <(compgen -W 'socks5://' -- "$current") ;;
     --credentials | --config) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --direct | --only) mapfile -t COMPREPLY < <(compgen -A hostname -- "$current") ;;
     --dns) mapfile -t COMPREPLY < <(compgen -W 'answer gateway refuse direct' -- "$current") ;;
     --udp) mapfile -t COMPREPLY < <(compgen -W 'refuse direct' -- "$current") ;;
     --log) mapfile -t COMPREPLY < <(compgen -W 'off error info explain' -- "$current") ;;
     --test) mapfile -t COMPREPLY < <(compgen -A hostname -S : -- "$current") ;;
     *)
       if [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-g --gateway --credentials --config --dns --udp --log -v --verbose --explain
-          --check --test --print-env -h --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W '-g --gateway --credentials --config --direct --only --ignore-no-proxy
+          --dns --udp --private-table --log -v --verbose --explain --check --test --print-env -h --help --version' -- "$current")
       else
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
       fi

@@ -6,7 +6,7 @@ function __fish_socksify_no_program -d 'True while only options were given'
         switch $words[1]
             case --
                 return 1
-            case -g --gateway --credentials --config --dns --udp --log --test
+            case -g --gateway --credentials --config --direct --only --dns --udp --log --test
                 set -e words[1]
             case '-*'
             case '*'
@@ -17,10 +17,14 @@ function __fish_socksify_no_program -d 'True while only options were given'
     return 0
 end
 
-complete -c socksify -a '(__fish_complete_subcommand -- -g --gateway --credentials --config --dns --udp --log --test)' -d Command
+complete -c socksify -a '(__fish_complete_subcommand -- -g --gateway --credentials --config --direct --only --dns --udp --log --test)' -d Command
 complete -c socksify -n __fish_socksify_no_program -x -s g -l gateway -a socks5:// -d 'The gateway'
 complete -c socksify -n __fish_socksify_no_program -r -F -l credentials -d 'The file with user and password'
 complete -c socksify -n __fish_socksify_no_program -r -F -l config -d 'Read this file instead of /etc/socks64/socks64.conf'
+complete -c socksify -n __fish_socksify_no_program -x -l direct -a '(__fish_print_hostnames)' -d 'Connect to this without the gateway'
+complete -c socksify -n __fish_socksify_no_program -x -l only -a '(__fish_print_hostnames)' -d 'Connect to this through the gateway, to all else without'
+complete -c socksify -n __fish_socksify_no_program -l ignore-no-proxy -d 'Take no direct targets from no_proxy'
+complete -c socksify -n __fish_socksify_no_program -l private-table -d 'Every program has fake addresses of its own'
 complete -c socksify -n __fish_socksify_no_program -x -l dns -a 'answer gateway refuse direct' -d 'DNS questions of the program itself'
 complete -c socksify -n __fish_socksify_no_program -x -l udp -a 'refuse direct' -d 'Datagrams to other hosts'
 complete -c socksify -n __fish_socksify_no_program -x -l log -a 'off error info explain' -d 'What is told on standard error'

@@ -332,6 +332,29 @@ class Attempt {
   bool requested_ = false;
 };
 
+/// What programs would do, if not ask the gateway.
+void note_rules(const shim::Config& config, const Target& destination) {
+  const shim::Rule* rule = nullptr;
+  bool loopback = false;
+  if (const auto* named = std::get_if<NamedEndpoint>(&destination)) {
+    rule = config.rules.find(named->name.view(), named->port);
+  } else if (const auto* endpoint = std::get_if<Endpoint>(&destination)) {
+    const IpAddress address = endpoint->address.unmapped();
+    loopback = address.is_loopback();
+    rule = loopback ? config.rules.find_loopback(address, endpoint->port)
+                    : config.rules.find(address, endpoint->port);
+  }
+  const shim::RuleAction action = rule != nullptr ? rule->action
+                                  : loopback      ? shim::RuleAction::direct
+                                                  : shim::RuleAction::gateway;
+  if (action != shim::RuleAction::gateway) {
+    std::printf("note: %s; the gateway is asked all the same\n",
+                action == shim::RuleAction::refuse ? "a rule refuses this to programs"
+                : rule != nullptr                  ? "a rule lets programs connect to this directly"
+                                                   : "programs connect to their own host directly");
+  }
+}
+
 }  // namespace
 
 std::optional<Target> parse_destination(std::string_view text, std::string& problem) {
@@ -380,11 +403,7 @@ std::optional<Target> parse_destination(std::string_view text, std::string& prob
 
 bool test_destination(const shim::Config& config, const Target& destination) {
   std::printf("configuration: usable; gateway %s\n", origin_of_gateway());
-  if (const auto* endpoint = std::get_if<Endpoint>(&destination);
-      endpoint != nullptr && endpoint->address.is_loopback()) {
-    std::printf("note: programs reach %s directly; this asks the gateway for its own\n",
-                std::string(endpoint->address.text().view()).c_str());
-  }
+  note_rules(config, destination);
   bool reached = false;
   for (const shim::Gateway& gateway : gateways_of(config)) {
     std::printf("gateway %s%s:\n", std::string(gateway.text().view()).c_str(),

@@ -23,23 +23,37 @@ bool must_be_first(std::string_view library) {
   return name.starts_with("libasan.so") || name.starts_with("libtsan.so");
 }
 
-/// A library for each class, where the loader's $LIB leads to both. What $LIB stands for is built
-/// into the loader: on Debian and its kin lib/TRIPLET, elsewhere lib64 and lib. libc lies there.
+/// What the loader puts in the place of $LIB: the folder that libc was built for, without its
+/// prefix. It is where the loader itself lies: /lib/x86_64-linux-gnu and /lib/i386-linux-gnu on
+/// Debian (/lib32 with its package libc6-i386), /lib64 and /lib elsewhere. Empty: no such loader.
+std::string folder_of(const char* loader) {
+  std::error_code error;
+  std::string folder = fs::canonical(loader, error).parent_path().string();
+  if (folder.starts_with("/usr/")) {
+    folder.erase(0, 4);
+  }
+  return error ? std::string() : folder;
+}
+
+/// A library for each class, where the loaders' $LIB leads to both. The own one may lie elsewhere
+/// in its installation (PREFIX/lib on Debian) when a link is where $LIB leads.
 void find_other_class(Library& library) {
   constexpr bool wide = sizeof(void*) == 8;
-  constexpr const char* styles[][2] = {{"lib/x86_64-linux-gnu", "lib/i386-linux-gnu"},
-                                       {"lib64", "lib"}};
-  for (const auto& style : styles) {
-    const std::string own = std::string("/") + style[wide ? 0 : 1] + "/";
-    const std::string other = std::string("/") + style[wide ? 1 : 0] + "/";
-    const std::string ending = own + library_name;
-    if (!library.path.ends_with(ending) || !is_readable(own + "libc.so.6")) {
-      continue;
-    }
-    const std::string prefix = library.path.substr(0, library.path.size() - ending.size());
-    if (is_readable(prefix + other + library_name)) {
-      library.other = prefix + other + library_name;
-      library.entry = prefix + "/$LIB/" + library_name;
+  const std::string wide_folder = folder_of("/lib64/ld-linux-x86-64.so.2");
+  const std::string narrow_folder = folder_of("/lib/ld-linux.so.2");
+  if (wide_folder.empty() || narrow_folder.empty()) {
+    return;
+  }
+  const std::string own = (wide ? wide_folder : narrow_folder) + "/" + library_name;
+  const std::string other = (wide ? narrow_folder : wide_folder) + "/" + library_name;
+  fs::path prefix = fs::path(library.path).parent_path();
+  for (int up = 0; up < 2; ++up) {
+    prefix = prefix.parent_path();
+    const std::string text = prefix == "/" ? std::string() : prefix.string();
+    std::error_code error;
+    if (fs::equivalent(text + own, library.path, error) && is_readable(text + other)) {
+      library.other = text + other;
+      library.entry = text + "/$LIB/" + library_name;
       return;
     }
   }

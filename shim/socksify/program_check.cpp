@@ -175,7 +175,7 @@ class Check {
     } else if (const std::optional<ElfFile> elf = read_elf(file.content())) {
       binary(path, *elf);
       if (base_name(path) == "env") {
-        behind_env(path, {command.begin() + 1, command.end()}, depth);
+        behind_env({command.begin() + 1, command.end()}, depth);
       }
     } else {
       script(path, file.content(), depth);
@@ -224,8 +224,9 @@ class Check {
     program(command, depth + 1);
   }
 
-  /// What env(1) starts: behind its options and assignments.
-  void behind_env(const std::string& env, Words arguments, int depth) {
+  /// What env(1) starts: behind its options and assignments. That it may clear the environment does
+  /// not matter: the library's own hooks put it back.
+  void behind_env(Words arguments, int depth) {
     std::size_t i = 0;
     for (; i < arguments.size(); ++i) {
       std::string word = arguments[i];
@@ -242,8 +243,6 @@ class Check {
         arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(i), split.begin(),
                          split.end());
         --i;
-      } else if (word == "-i" || word == "-" || word == "--ignore-environment") {
-        note(env, "clears the environment, and with it the library, before it runs what follows");
       } else if (word == "-u" || word == "-C") {
         ++i;  // takes the next word
       } else if (word == "--") {

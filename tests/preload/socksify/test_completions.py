@@ -2,9 +2,13 @@
 
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
+import time
 import unittest
 
 from socksify_case import SOCKSIFY, SOURCE, SocksifyCase, clean_environment, main
@@ -80,7 +84,7 @@ class Bash(SocksifyCase):
     def test_options(self):
         self.assertEqual(self.complete("socksify --ex"), ["--explain"])
         self.assertEqual(set(self.complete("socksify --c")), {"--credentials", "--config", "--check"})
-        self.assertEqual(self.complete("socksify -g socks5://u:p@192.0.2.1:1080 --pr"), ["--print-env"])
+        self.assertEqual(self.complete("socksify -g socks5://u:p@192.0.2.1:1080 --pri"), ["--private-table", "--print-env"])
 
     def test_values(self):
         self.assertEqual(self.complete("socksify --udp "), ["refuse", "direct"])
@@ -106,6 +110,45 @@ class Bash(SocksifyCase):
         for line in ("socksify ", "socksify -g socks5://u:p@192.0.2.1:1080 ", "socksify --check "):
             self.assertTrue({"-TERM", "-SIGTERM"} & set(self.complete(line + "kill -", framework=True)), line)
             self.assertIn("readlink", self.complete(line + "readl", framework=True), line)
+
+
+@unittest.skipUnless(shutil.which("zsh"), missing("zsh"))
+class Zsh(SocksifyCase):
+    """At a terminal, since zsh completes nowhere else."""
+
+    def complete(self, line, expected):
+        """Types the line and a tab; true when what zsh shows then has `expected` in it."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.directory)
+            os.execvpe("zsh", ["zsh", "-f", "-i"], {**clean_environment(HOME=str(self.directory)), "TERM": "dumb"})
+        try:
+            setup = f"fpath=({COMPLETIONS} $fpath); autoload -Uz compinit; compinit -u -D; PS1=; print rea''dy"
+            os.write(terminal, setup.encode() + b"\n")
+            if not self.shown(terminal, "ready\r\n"):
+                return False
+            os.write(terminal, line.encode() + b"\t")
+            return self.shown(terminal, expected)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(terminal)
+
+    @staticmethod
+    def shown(terminal, expected, seconds=60):
+        text, end = "", time.monotonic() + seconds
+        while expected not in text:
+            if not select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+                return False
+            text += os.read(terminal, 4096).decode(errors="replace")
+        return True
+
+    def test_options_values_and_commands(self):
+        for line, expected in (("socksify --expl", "--explain"), ("socksify --udp dir", "direct"),
+                               ("socksify -g socks5://192.0.2.1 readli", "readlink"), ("socksify -v cat some", "some-file")):
+            (self.directory / "some-file").write_text("")
+            with self.subTest(line):
+                self.assertTrue(self.complete(line, expected))
 
 
 @unittest.skipUnless(shutil.which("fish"), missing("fish"))

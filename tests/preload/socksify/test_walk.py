@@ -93,6 +93,17 @@ class Walk(SocksifyCase):
             with self.subTest(code=code):
                 self.assert_breaks(gateway, "request", "", advice, destination=f"host.test:{scripted_gateway.REFUSE + code}")
 
+    def test_it_says_what_the_rules_make_of_it(self):
+        gateway = self.gateway()
+        for destination, rules, note in ((f"127.0.0.1:{scripted_gateway.ECHO}", None, "programs connect to their own host directly"),
+                                         (f"a.test:{scripted_gateway.ECHO}", "direct a.test", "a rule lets programs connect"),
+                                         (f"192.0.2.1:{scripted_gateway.ECHO}", "refuse 192.0.2.0/24", "a rule refuses this"),
+                                         (f"b.test:{scripted_gateway.ECHO}", "direct a.test", None)):
+            status, _, out = self.walk(gateway, destination, SOCKS64_RULES=rules)
+            self.assertEqual(status, 0)
+            self.assertEqual(re.findall(r"^note: (.*); the gateway is asked all the same$", out, re.MULTILINE) != [], note is not None)
+            self.assertIn(note or "", out)
+
     def test_wrong_destinations(self):
         expected = "--test: expected HOST:PORT, an IPv6 address in brackets"
         for wrong, why in (("host", ": the port is missing"), ("[::1]", ": the port is missing"),
