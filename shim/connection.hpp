@@ -67,7 +67,7 @@ struct Connection {
   int fd = -1;                                               ///< one of them
   std::atomic<ino_t> inode{0};
   std::atomic<ino_t> former_inode{0};  ///< before the last swap; who looked then may still compare
-  SwappedSocket* swapped = nullptr;    ///< see socket_swap.hpp
+  std::atomic<SwappedSocket*> swapped{nullptr};  ///< see socket_swap.hpp
   std::atomic<PendingHandshake*> handshake{nullptr};
   std::atomic<std::uint32_t> generation{0};  ///< of the handshake's slot when it was ours
   bool from_parent = false;  ///< the slot belongs to the process that we were forked from
@@ -92,7 +92,7 @@ struct Connection {
     fd = -1;
     from_parent = false;
     former_inode.store(0, std::memory_order_relaxed);
-    swapped = nullptr;
+    swapped.store(nullptr, std::memory_order_relaxed);
   }
 };
 

@@ -159,8 +159,10 @@ S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* l
       level == IPPROTO_IPV6 && name == IPV6_V6ONLY && fd_table().any_connection();
   Connection* connection =
       error_asked || v6only_asked || any_swapped() ? fd_table().verified_connection(fd) : nullptr;
-  if (connection != nullptr && !error_asked && is_swapped(*connection)) {
-    return swapped_option(fd, *connection->swapped, level, name, value, length);
+  const SwappedSocket* swapped =
+      connection == nullptr || error_asked ? nullptr : swapped_socket(*connection);
+  if (swapped != nullptr) {
+    return swapped_option(fd, *swapped, level, name, value, length);
   }
   if (connection == nullptr || value == nullptr || length == nullptr ||
       *length < static_cast<socklen_t>(sizeof(int))) {
@@ -184,9 +186,9 @@ S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* l
 S64_EXPORT int setsockopt(int fd, int level, int name, const void* value,
                           socklen_t length) noexcept {
   Connection* connection = any_swapped() ? fd_table().verified_connection(fd) : nullptr;
-  return connection != nullptr && is_swapped(*connection)
-             ? set_swapped_option(fd, *connection->swapped, level, name, value, length)
-             : libc::setsockopt(fd, level, name, value, length);
+  SwappedSocket* swapped = connection == nullptr ? nullptr : swapped_socket(*connection);
+  return swapped != nullptr ? set_swapped_option(fd, *swapped, level, name, value, length)
+                            : libc::setsockopt(fd, level, name, value, length);
 }
 
 S64_EXPORT int getpeername(int fd, sockaddr* address, socklen_t* length) noexcept {
@@ -218,19 +220,19 @@ S64_EXPORT int getpeername(int fd, sockaddr* address, socklen_t* length) noexcep
 S64_EXPORT int getsockname(int fd, sockaddr* address, socklen_t* length) noexcept {
   Connection* connection =
       fd_table().any_connection() ? fd_table().verified_connection(fd) : nullptr;
-  const bool swapped = connection != nullptr && is_swapped(*connection);
+  const SwappedSocket* swapped = connection == nullptr ? nullptr : swapped_socket(*connection);
   if (connection == nullptr || address == nullptr || length == nullptr ||
-      (!swapped && (connection->program_bound || connection->bound_port == 0))) {
+      (swapped == nullptr && (connection->program_bound || connection->bound_port == 0))) {
     return libc::getsockname(fd, address, length);
   }
   const bool established = drive(fd).state == Progress::State::established;
-  if (!swapped && !established) {
+  if (swapped == nullptr && !established) {
     return libc::getsockname(fd, address, length);
   }
   sockaddr_storage local{};
   socklen_t local_length = sizeof(local);
-  if (swapped) {
-    local_length = swapped_local_address(*connection, local);
+  if (swapped != nullptr) {
+    local_length = local_address_of(*swapped, local);
   } else if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) != 0) {
     return -1;
   }

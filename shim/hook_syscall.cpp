@@ -63,9 +63,10 @@ inline long by_kernel(long number, long a, long b, long c, long d, long e, long 
 
 }  // namespace
 
-// What the caller did not pass is read from where it would have stood, as libc does: AddressSanitizer
-// must not look.
-S64_EXPORT __attribute__((no_sanitize("address"), no_sanitize("thread"))) long syscall(long number, ...) {
+// What the caller did not pass is read from where it would have stood, as libc does:
+// AddressSanitizer must not look.
+S64_EXPORT __attribute__((no_sanitize("address"), no_sanitize("thread"))) long syscall(long number,
+                                                                                       ...) {
   va_list list;
   va_start(list, number);
   long a[6];

@@ -111,8 +111,8 @@ void dress(int fresh, int domain, int old, const SwappedSocket& record) noexcept
 /// Notes once what the program made of its socket. Null: no memory, or no descriptor to compare
 /// with (errno).
 SwappedSocket* record_of(int fd, Connection& connection) noexcept {
-  if (connection.swapped != nullptr) {
-    return connection.swapped;
+  if (SwappedSocket* known = connection.swapped.load(std::memory_order_acquire)) {
+    return known;
   }
   SwappedSocket record;
   record.domain = record.current = socket_option(fd, SO_DOMAIN);
@@ -138,7 +138,7 @@ SwappedSocket* record_of(int fd, Connection& connection) noexcept {
     return nullptr;
   }
   *stored = record;
-  connection.swapped = stored;
+  connection.swapped.store(stored, std::memory_order_release);
   return stored;
 }
 
@@ -180,7 +180,7 @@ int put_in_place(int fd, Connection& connection, int domain, Note note) noexcept
   if (note == Note::failure) {
     leave_note(fresh.fd(), domain, true);
   }
-  if (record->current == AF_UNIX) {
+  if (current_domain(*record) == AF_UNIX) {
     syscall(SYS_shutdown, fd, SHUT_RDWR);  // relatives may hold it too
   } else {
     disconnect(fd);
@@ -208,16 +208,17 @@ int put_in_place(int fd, Connection& connection, int domain, Note note) noexcept
     wait_set().put_in(entry);
   });
   swapped_count.fetch_add((domain != record->domain ? 1 : 0) -
-                          (record->current != record->domain ? 1 : 0));
-  record->current = domain;
+                          (current_domain(*record) != record->domain ? 1 : 0));
+  std::atomic_ref(record->current).store(domain, std::memory_order_release);
   connection.dialled_mapped = false;
   return error;
 }
 
 }  // namespace
 
-bool is_swapped(const Connection& connection) noexcept {
-  return connection.swapped != nullptr && connection.swapped->current != connection.swapped->domain;
+SwappedSocket* swapped_socket(const Connection& connection) noexcept {
+  SwappedSocket* record = connection.swapped.load(std::memory_order_acquire);
+  return record != nullptr && current_domain(*record) != record->domain ? record : nullptr;
 }
 
 bool any_swapped() noexcept {
@@ -225,7 +226,8 @@ bool any_swapped() noexcept {
 }
 
 int own_domain(int fd, const Connection& connection) noexcept {
-  return connection.swapped != nullptr ? connection.swapped->domain : socket_option(fd, SO_DOMAIN);
+  const SwappedSocket* record = connection.swapped.load(std::memory_order_acquire);
+  return record != nullptr ? record->domain : socket_option(fd, SO_DOMAIN);
 }
 
 int swap_socket(int fd, Connection& connection, int domain) noexcept {
@@ -235,16 +237,15 @@ int swap_socket(int fd, Connection& connection, int domain) noexcept {
 
 void leave_gateway(int fd, Connection& connection, bool with_note) noexcept {
   const ErrnoGuard guard;
-  if (is_swapped(connection)) {
-    if (put_in_place(fd, connection, connection.swapped->domain,
-                     with_note ? Note::failure : Note::none) == 0) {
+  if (const SwappedSocket* record = swapped_socket(connection)) {
+    if (put_in_place(fd, connection, record->domain, with_note ? Note::failure : Note::none) == 0) {
       return;
     }
     // No descriptor is left: what there is must not go on. revive() tries again.
     syscall(SYS_shutdown, fd, SHUT_RDWR);
   }
   disconnect(fd);
-  if (with_note && !has_kernel_error(fd) && connection.swapped == nullptr) {
+  if (with_note && !has_kernel_error(fd) && !is_swapped(connection)) {
     leave_note(fd, socket_option(fd, SO_DOMAIN), is_non_blocking(fd));
   }
   give_back_v6only(fd, connection);
@@ -264,23 +265,23 @@ int revive(int fd, const Endpoint& destination) noexcept {
 
 bool minds_addresses(int fd) noexcept {
   const Connection* connection = any_swapped() ? fd_table().verified_connection(fd) : nullptr;
-  return connection != nullptr && is_swapped(*connection) &&
-         connection->swapped->current == AF_UNIX;
+  const SwappedSocket* record = connection == nullptr ? nullptr : swapped_socket(*connection);
+  return record != nullptr && current_domain(*record) == AF_UNIX;
 }
 
 void forget_swap(Connection& connection) noexcept {
-  if (SwappedSocket* record = connection.swapped) {
+  if (SwappedSocket* record = connection.swapped.load(std::memory_order_relaxed)) {
     if (is_swapped(connection)) {
       swapped_count.fetch_sub(1);
     }
-    connection.swapped = nullptr;
+    connection.swapped.store(nullptr, std::memory_order_relaxed);
     records().release(record);
   }
 }
 
-socklen_t swapped_local_address(const Connection& connection, sockaddr_storage& out) noexcept {
-  out = connection.swapped->local;
-  return connection.swapped->local_length;
+socklen_t local_address_of(const SwappedSocket& record, sockaddr_storage& out) noexcept {
+  out = record.local;
+  return record.local_length;
 }
 
 }  // namespace socks64::shim

@@ -11,9 +11,12 @@
 
 namespace socks64::shim {
 
-/// Whether the file behind the connection's descriptors is of another family than the program's
-/// socket was.
-[[nodiscard]] bool is_swapped(const Connection& connection) noexcept;
+/// What is remembered of the program's socket, when the file behind the connection's descriptors is
+/// of another family; else null.
+[[nodiscard]] SwappedSocket* swapped_socket(const Connection& connection) noexcept;
+[[nodiscard]] inline bool is_swapped(const Connection& connection) noexcept {
+  return swapped_socket(connection) != nullptr;
+}
 /// Whether there are such connections; false lets the hooks go straight on.
 [[nodiscard]] bool any_swapped() noexcept;
 
@@ -44,7 +47,7 @@ void forget_swap(Connection& connection) noexcept;
 [[nodiscard]] bool minds_addresses(int fd) noexcept;
 
 /// The local address of a swapped socket in the program's own family: as it was bound, or all zero.
-socklen_t swapped_local_address(const Connection& connection, sockaddr_storage& out) noexcept;
+socklen_t local_address_of(const SwappedSocket& record, sockaddr_storage& out) noexcept;
 
 }  // namespace socks64::shim
 

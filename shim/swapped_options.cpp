@@ -7,6 +7,7 @@
 #include "swapped_options.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <netinet/in.h>
@@ -99,6 +100,10 @@ void grant(int fd, int domain, const Wish& wish) noexcept {
 
 }  // namespace
 
+int current_domain(const SwappedSocket& record) noexcept {
+  return std::atomic_ref(const_cast<int&>(record.current)).load(std::memory_order_acquire);
+}
+
 Temporary::Temporary(int domain, int protocol) noexcept
     : fd_(static_cast<int>(syscall(SYS_socket, domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                                    domain == AF_UNIX ? 0 : protocol))) {}
@@ -143,7 +148,7 @@ void grant_wishes(int fd, int domain, const SwappedSocket& record) noexcept {
 
 int swapped_option(int fd, const SwappedSocket& record, int level, int name, void* value,
                    socklen_t* length) noexcept {
-  const bool tcp_in_place = level == IPPROTO_TCP && record.current != AF_UNIX;
+  const bool tcp_in_place = level == IPPROTO_TCP && current_domain(record) != AF_UNIX;
   int answer = 0;
   if (level == SOL_SOCKET && name == SO_DOMAIN) {
     answer = record.domain;
@@ -175,7 +180,8 @@ int swapped_option(int fd, const SwappedSocket& record, int level, int name, voi
 int set_swapped_option(int fd, SwappedSocket& record, int level, int name, const void* value,
                        socklen_t length) noexcept {
   int result = 0;
-  const bool in_place = level == SOL_SOCKET || (level == IPPROTO_TCP && record.current != AF_UNIX);
+  const bool in_place =
+      level == SOL_SOCKET || (level == IPPROTO_TCP && current_domain(record) != AF_UNIX);
   if (in_place) {
     result = libc::setsockopt(fd, level, name, value, length);
   } else {
@@ -192,7 +198,7 @@ int set_swapped_option(int fd, SwappedSocket& record, int level, int name, const
   if (length == sizeof(int)) {
     remember(record, wish.level, wish.name, wish.value);
     if (!in_place) {
-      grant(fd, record.current, wish);
+      grant(fd, current_domain(record), wish);
     }
   }
   return 0;

@@ -20,13 +20,16 @@ struct SwappedSocket {
 
   int domain = 0;  ///< as the program made it
   int protocol = 0;
-  int current = 0;  ///< the family of the file that is there now
+  alignas(4) int current = 0;  ///< of the file that is there now: current_domain()
   bool bound = false;
   sockaddr_storage local{};  ///< where it was bound
   socklen_t local_length = 0;
   std::uint32_t wish_count = 0;
   std::array<Wish, 40> wishes{};
 };
+
+/// Other threads may be told while one swaps.
+[[nodiscard]] int current_domain(const SwappedSocket& record) noexcept;
 
 /// A socket for as long as it takes: non-blocking, close-on-exec, and no hook hears of it.
 class Temporary {
