@@ -336,6 +336,12 @@ void serve_deadlines() noexcept {
 void look_after_handshakes() noexcept {
   constexpr int most = 64;
   static constinit std::atomic<std::uint32_t> place{0};
+  static constinit std::atomic<Nanoseconds> next_time{0};
+  const Nanoseconds time = now();
+  if (time < next_time.load(std::memory_order_relaxed)) {
+    return;
+  }
+  next_time.store(time + patience, std::memory_order_relaxed);
   std::uint32_t cursor = place.load(std::memory_order_relaxed);
   for (int served = 0; served < most; ++served) {
     const int fd = fd_table().next_pending(cursor);

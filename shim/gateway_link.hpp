@@ -37,8 +37,12 @@ Progress drive(int fd) noexcept;
 /// Fails the handshakes that have run out of time; cheap when none has.
 void serve_deadlines() noexcept;
 
-/// Advances some of the pending handshakes, others with each call: for wake-ups that were lost to
-/// somebody else who waits in the same epoll set. Leaves errno alone.
+/// A wait in an epoll set looks after the pending handshakes so often.
+inline constexpr Nanoseconds patience = 4 * glance;
+
+/// Advances some of the pending handshakes, others with each call, if the last time was more than
+/// `patience` ago: for wake-ups that were lost to somebody else who waits in the same epoll set.
+/// Leaves errno alone.
 void look_after_handshakes() noexcept;
 
 /// One line of diagnostics on how a handshake ended; `error` 0 for success.

@@ -268,12 +268,12 @@ int select_through(SelectSets sets, Nanoseconds end, const sigset_t* mask) noexc
 /// set may have taken the event that was for us.
 template <class Wait>
 int epoll_through(int epfd, epoll_event* events, Nanoseconds end, Wait wait) noexcept {
-  constexpr Nanoseconds patience = 4 * glance;
   for (;;) {
     Nanoseconds left = left_until(end);
     bool whole = true;
     if (fd_table().any_unsettled()) {
       serve_deadlines();
+      look_after_handshakes();
       const Nanoseconds deadline = left_until(fd_table().next_deadline());
       const Nanoseconds longest = deadline == never ? never : std::min(deadline, patience);
       whole = left <= longest;
@@ -282,10 +282,6 @@ int epoll_through(int epfd, epoll_event* events, Nanoseconds end, Wait wait) noe
     const int count = wait(left);
     if (count < 0 || (count == 0 && whole)) {
       return count;
-    }
-    if (count == 0) {
-      look_after_handshakes();
-      continue;
     }
     const int kept = wait_set().filter(epfd, events, count);
     if (kept > 0) {
