@@ -126,6 +126,22 @@ class Programs(ProgramCase):
         self.assertEqual(self.run_on(self.client, [PYTHON, "-c", URLLIB, f"http://{self.name}/"], environment), self.page)
         self.assert_crossed(self.client, self.name, count=2)
 
+    def test_curl_with_a_cleared_environment(self):
+        """Started by other programs, with nothing in its environment (S17)."""
+        curl = ["/usr/bin/curl", "-sS", "--fail", f"http://{self.name}/"]
+        self.assertEqual(self.program(["env", "-i", *curl]), self.page)
+        started_by_python = f"import subprocess; subprocess.run({curl}, env={{}}, check=True)"
+        self.assertEqual(self.program([PYTHON, "-c", started_by_python]), self.page)
+        self.assert_crossed(self.client, self.name, count=2)
+
+    def test_curl_with_an_address_from_another_program(self):
+        """Python looks the name up, curl gets a number (S7)."""
+        family, form = ("INET", "{}") if self.client == "client4" else ("INET6", "[{}]")
+        look_up = f"import socket; print(socket.getaddrinfo('{self.name}', 80, socket.AF_{family})[0][4][0])"
+        script = f"address=$({PYTHON} -c \"{look_up}\") && exec curl -gsS --fail http://{form.format('$address')}/"
+        self.assertEqual(self.program(["sh", "-c", script]), self.page)
+        self.assert_crossed(self.client, self.name)
+
 
 class SlowNames(GatewayTest):
     def test_slow_destinations_do_not_wait_for_each_other(self):
