@@ -64,11 +64,12 @@ int as_connect_says(int error) noexcept {
 /// Makes the socket one that can dial `address`, which may change its form. 0 or an errno.
 int prepare(int fd, Connection& connection, PendingHandshake& handshake,
             Gateways::Address& address) noexcept {
-  const int domain = domain_for(own_domain(fd, connection), address.storage.ss_family);
+  const int current = socket_option(fd, SO_DOMAIN);
+  const int domain = domain_for(own_domain(connection, current), address.storage.ss_family);
   bool& used = handshake.walk.used;
   const bool spoilt = connection.dialled_mapped && address.storage.ss_family == AF_INET6;
   // A UNIX socket cannot be taken apart.
-  if (socket_option(fd, SO_DOMAIN) != domain || (used && domain == AF_UNIX) || spoilt) {
+  if (current != domain || (used && domain == AF_UNIX) || spoilt) {
     if (const int error = swap_for_gateway(fd, connection, handshake, domain)) {
       return error;
     }

@@ -147,10 +147,9 @@ Progress fail_as_kernel_says(const Link& link) noexcept {
 Progress step(const Link& link) noexcept {
   ClientHandshake& machine = *link.handshake.machine;
   // A gateway that refuses what was sent ahead of its answer may reset the stream behind the
-  // answer.
-  const bool last_words =
-      machine.want() == ClientHandshake::Want::read && octets_waiting(link.fd) > 0;
-  if (!last_words && has_kernel_error(link.fd)) {
+  // answer: what it said before is read first.
+  if (has_kernel_error(link.fd) &&
+      (machine.want() != ClientHandshake::Want::read || octets_waiting(link.fd) == 0)) {
     return fail_as_kernel_says(link);
   }
   for (;;) {

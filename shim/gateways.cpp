@@ -18,6 +18,7 @@
 #include <cstring>
 #include <netdb.h>
 #include <new>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -145,9 +146,14 @@ bool Gateways::resolve(Candidate candidate) noexcept {
     return true;
   }
   if (resolving) {
-    return false;  // a signal handler inside libc's own resolving
+    return false;  // libc's own resolving has come back to us
   }
   const ErrnoGuard errno_guard;
+  // A signal handler that leaves by longjmp, or a cancellation, would leave the hooks passing
+  // through, and open: they wait until libc has answered.
+  const SignalBlock signals;
+  int cancellable = 0;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellable);
   std::array<char, 256> text{};
   std::memcpy(text.data(), gateway.place.data(), gateway.place_size);
   addrinfo hints{};
@@ -169,13 +175,13 @@ bool Gateways::resolve(Candidate candidate) noexcept {
     libc::freeaddrinfo(answer);
   }
   resolving = false;
+  pthread_setcancelstate(cancellable, nullptr);
   if (count == 0) {
     failed(candidate, now());
     diagnose(LogLevel::error, {"the gateway's name ", gateway.place_view(), " cannot be resolved: ",
                                error == 0 ? "no usable address" : gai_strerror(error)});
     return false;
   }
-  const SignalBlock signals;
   const WordGuard guard(name.lock);
   if (guard.held() && name.count.load(std::memory_order_relaxed) == 0) {
     name.list = found;

@@ -225,9 +225,9 @@ bool any_swapped() noexcept {
   return swapped_count.load(std::memory_order_relaxed) != 0;
 }
 
-int own_domain(int fd, const Connection& connection) noexcept {
+int own_domain(const Connection& connection, int current) noexcept {
   const SwappedSocket* record = connection.swapped.load(std::memory_order_acquire);
-  return record != nullptr ? record->domain : socket_option(fd, SO_DOMAIN);
+  return record != nullptr ? record->domain : current;
 }
 
 int swap_socket(int fd, Connection& connection, int domain) noexcept {
@@ -259,7 +259,8 @@ int revive(int fd, const Endpoint& destination) noexcept {
   }
   const bool spoilt = connection->dialled_mapped && !destination.address.unmapped().is_v4();
   return is_swapped(*connection) || spoilt
-             ? put_in_place(fd, *connection, own_domain(fd, *connection), Note::none)
+             ? put_in_place(fd, *connection, own_domain(*connection, socket_option(fd, SO_DOMAIN)),
+                            Note::none)
              : 0;
 }
 

@@ -20,8 +20,8 @@ namespace socks64::shim {
 /// Whether there are such connections; false lets the hooks go straight on.
 [[nodiscard]] bool any_swapped() noexcept;
 
-/// AF_INET or AF_INET6, as the program made it.
-[[nodiscard]] int own_domain(int fd, const Connection& connection) noexcept;
+/// AF_INET or AF_INET6, as the program made it; `current` is that of the file that is there now.
+[[nodiscard]] int own_domain(const Connection& connection, int current) noexcept;
 
 /// Puts a new, unconnected socket of `domain` (AF_INET, AF_INET6, AF_UNIX) under the descriptor and
 /// its duplicates. 0 or an errno: EMFILE or ENFILE when there is no descriptor for a moment, and

@@ -298,6 +298,14 @@ class ByName(SeveralCase):
             self.check(self.run_with_files(files, *probe,
                                            gateway=f"{bad.url()} socks5://nobody.example {self.gateway.url()}"))
 
+    def test_a_long_jump_out_of_resolving_leaves_no_door_open(self):
+        # Nobody answers; libc gives up after a second, and then the signal comes.
+        files = {"resolv.conf": "nameserver 203.0.113.53\noptions timeout:1 attempts:1\n", "nsswitch.conf": "hosts: files dns\n"}
+        self.check(self.run_with_files(files, "several_jump_out", gateway="socks5://nobody.example"))
+        seen = self.sniffer.destinations()
+        self.assertIn("203.0.113.53", seen)
+        self.assertNotIn("192.0.2.1", seen)
+
     def test_a_name_that_is_reached_by_failover(self):
         bad = self.make(greeting="cut")
         self.probe_all([("blocking_echo", script.ECHO), *ASYNC], gateway=f"{bad.url()} socks5://localhost:{self.gateway.port}")
