@@ -490,10 +490,16 @@ void FdTable::after_unseen_fork() noexcept {
       handshake->inherited.store(true, std::memory_order_relaxed);
     }
   }
-  after_fork_in_child();
+  become_child();
 }
 
 void FdTable::after_fork_in_child() noexcept {
+  const std::uint64_t signals = signals_before_fork_;
+  become_child();
+  restore_signals(signals);
+}
+
+void FdTable::become_child() noexcept {
   lock_.reset();
   for (std::uint32_t i = 0; i < connection_pool_.high_water(); ++i) {
     Connection* connection = connection_pool_.at(i);

@@ -159,6 +159,9 @@ class FdTable {
   void after_unseen_fork() noexcept;
 
  private:
+  /// What a child has to do, whichever way it was made.
+  void become_child() noexcept;
+
   static constexpr std::size_t chunk_size = 1024;
   static constexpr std::size_t chunk_count = 1024;
 

@@ -19,6 +19,12 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#ifndef __GLIBC__  // hooks of ours that musl's headers do not declare
+extern "C" int epoll_pwait2(int epfd, epoll_event* events, int count, const timespec* timeout,
+                            const sigset_t* mask);
+extern "C" int close_range(unsigned first, unsigned last, int flags);
+#endif
+
 #ifndef NETDB_INTERNAL  // musl has h_errno without the names of these two outcomes
 #define NETDB_INTERNAL (-1)
 #define NETDB_SUCCESS 0

@@ -59,11 +59,7 @@ def built(name, source, *compiler):
 
 
 # Known not to work, and why; SOCKS64_E2E_PENDING=run runs them all the same. None stands for both clients.
-OTHER_FAMILY = "a socket of IPv4 cannot use a gateway that has only an IPv6 address"
 PENDING = {
-    ("client6", "test_redis_cli"): OTHER_FAMILY,
-    ("client6", "test_perl"): OTHER_FAMILY,
-    ("client6", "test_chromium"): OTHER_FAMILY,
     ("client6", "test_aria2"): "a query that goes to 127.0.0.1 is answered only where lo has that address",
 }
 

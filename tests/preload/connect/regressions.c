@@ -404,3 +404,20 @@ PROBE(stopped_and_continued) {
   }
   CHECK_EQ(status, 0);
 }
+
+/* rsync's parent ends its child by a signal, and waits for that. */
+PROBE(a_child_has_its_parents_signal_mask) {
+  sigset_t before, after;
+  close(socket(AF_INET, SOCK_STREAM, 0));
+  CHECK(sigprocmask(SIG_SETMASK, NULL, &before) == 0);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  CHECK(sigprocmask(SIG_SETMASK, NULL, &after) == 0);
+  for (int number = 1; number < 32; ++number) {
+    CHECK_EQ(sigismember(&after, number), sigismember(&before, number));
+  }
+  if (child == 0) _exit(0);
+  int status;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK_EQ(status, 0);
+}

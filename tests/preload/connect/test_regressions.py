@@ -120,6 +120,9 @@ class Datagrams(FakeCase):
 
 
 class TheProgramsOwn(ProbeCase):
+    def test_the_signal_mask_of_a_forked_child(self):
+        self.probe("a_child_has_its_parents_signal_mask")
+
     def test_IPV6_V6ONLY_is_what_the_program_set(self):
         self.probe("v6only_stays", environment=IPV6_ONLY)
 
