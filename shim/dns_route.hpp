@@ -12,6 +12,9 @@
 //             that one is refused too, others are reached through the gateway.
 //   direct    Nothing is done about them.
 //
+// res_query and its kin have no socket of the program's: they are answered in the process, except
+// with direct.
+//
 // Where a rule says direct or refuse of a resolver's address, or of port 53, it is obeyed.
 #ifndef SOCKS64_SHIM_DNS_ROUTE_HPP
 #define SOCKS64_SHIM_DNS_ROUTE_HPP
