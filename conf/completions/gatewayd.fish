@@ -2,7 +2,7 @@
 complete -c gatewayd -f
 complete -c gatewayd -r -F -s c -l config -d 'Configuration file'
 complete -c gatewayd -l check-config -d 'Read the configuration, print every error in it'
-complete -c gatewayd -x -s l -l listen -d 'Serve this ADDR:PORT'
+complete -c gatewayd -x -s l -l listen -d 'Serve this ADDR:PORT or unix:PATH'
 complete -c gatewayd -x -l threads -d 'Worker threads'
 complete -c gatewayd -x -l log-level -a 'trace debug info warning error' -d 'What is logged'
 complete -c gatewayd -r -F -l access-log -a 'stderr none' -d 'Where access records go'

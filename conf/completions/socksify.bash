@@ -40,7 +40,7 @@ _socksify() {
   [[ $current == = ]] && current=
   [[ $previous == = ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
   case $previous in
-    -g | --gateway) mapfile -t COMPREPLY < <(compgen -W 'socks5://' -- "$current") ;;
+    -g | --gateway) mapfile -t COMPREPLY < <(compgen -W 'socks5:// socks5+unix:///' -- "$current") ;;
     --credentials | --config) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --direct | --only) mapfile -t COMPREPLY < <(compgen -A hostname -- "$current") ;;
     --dns) mapfile -t COMPREPLY < <(compgen -W 'answer gateway refuse direct' -- "$current") ;;

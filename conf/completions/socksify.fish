@@ -18,7 +18,7 @@ function __fish_socksify_no_program -d 'True while only options were given'
 end
 
 complete -c socksify -a '(__fish_complete_subcommand -- -g --gateway --credentials --config --direct --only --dns --udp --log --test)' -d Command
-complete -c socksify -n __fish_socksify_no_program -x -s g -l gateway -a socks5:// -d 'The gateway'
+complete -c socksify -n __fish_socksify_no_program -x -s g -l gateway -a 'socks5:// socks5+unix:///' -d 'The gateway'
 complete -c socksify -n __fish_socksify_no_program -r -F -l credentials -d 'The file with user and password'
 complete -c socksify -n __fish_socksify_no_program -r -F -l config -d 'Read this file instead of /etc/socks64/socks64.conf'
 complete -c socksify -n __fish_socksify_no_program -x -l direct -a '(__fish_print_hostnames)' -d 'Connect to this without the gateway'

@@ -165,8 +165,8 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
 
   CLI::Option* const gateway = app.add_option(
       "-g,--gateway", line.gateways,
-      "The gateway, socks5://[USER:PASSWORD@]HOST[:PORT]; HOST is an IP address. Several -g: "
-      "several gateways");
+      "The gateway, socks5://[USER:PASSWORD@]HOST[:PORT], HOST a name or an IP address; or "
+      "socks5+unix://[USER:PASSWORD@]/PATH. Several -g: several gateways");
   gateway->type_name("URL")->allow_extra_args(false)->group("Gateway");
   const Valued gateway_value{gateway, "-g", "socks5://[USER:PASSWORD@]HOST[:PORT]"};
   text("--credentials", "--credentials", line.credentials, "FILE", "a file name", "Gateway",
