@@ -1,16 +1,15 @@
 // The DNS queries that a program sends itself, past getaddrinfo: which destinations are resolvers,
 // what `dns` says of them, and the answer.
 //
-//   answer    Answered in the process: A, AAAA and PTR as getaddrinfo and getnameinfo would, other
-//   types empty. gateway   A, AAAA and PTR by UDP are answered in the process; for other types the
-//   answer is
-//             truncated, so that the client comes back by TCP, and TCP to a resolver goes through
-//             the gateway as any connection does. (What it says of addresses is the truth then, and
-//             no fake.) A resolver on this host cannot be reached through the gateway, and is
-//             answered for in all.
-//   refuse    Datagrams are refused with ENETUNREACH, also those to a resolver on this host; by TCP
-//             that one is refused too, others are reached through the gateway.
-//   direct    Nothing is done about them.
+// - answer: answered in the process; A, AAAA and PTR as getaddrinfo and getnameinfo would, other
+//   types empty.
+// - gateway: A, AAAA and PTR by UDP are answered in the process; for other types the answer is
+//   truncated, so that the client comes back by TCP, and TCP to a resolver goes through the gateway
+//   as any connection does. (What it says of addresses is the truth then, and no fake.) A resolver
+//   on this host cannot be reached through the gateway, and is answered for in all.
+// - refuse: datagrams are refused with ENETUNREACH, also those to a resolver on this host; by TCP
+//   that one is refused too, others are reached through the gateway.
+// - direct: nothing is done about them.
 //
 // res_query and its kin have no socket of the program's: they are answered in the process, except
 // with direct.

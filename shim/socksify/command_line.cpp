@@ -230,8 +230,8 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   app.set_version_flag("--version", "socksify " SOCKS64_VERSION, "Print the version and exit")
       ->group("Other");
   app.footer(
-      "\nWithout -g: SOCKS64_GATEWAY, then all_proxy, ALL_PROXY and SOCKS_SERVER where they mean "
-      "SOCKS 5,\nthen the configuration file, then socks5://127.0.0.1:1080.\n"
+      "\nWithout -g: SOCKS64_GATEWAY, then all_proxy, ALL_PROXY, SOCKS_SERVER and SOCKS5_SERVER "
+      "where they\nmean SOCKS 5, then the configuration file, then socks5://127.0.0.1:1080.\n"
       "Exit status: the program's own; 126 or 127 when it cannot be run; 2 for a mistake in "
       "options or settings.");
   std::vector<Valued> all = valued;
