@@ -44,6 +44,8 @@ ROWS = (
     Row("curl, https", PROGRAMS, "test_curl_https", CURL),
     Row("curl --parallel, 20 at once", PROGRAMS, "test_curl_parallel", CURL),
     Row("curl, LD_PRELOAD without the wrapper", PROGRAMS, "test_preload_alone", CURL),
+    Row("curl, its environment cleared", PROGRAMS, "test_curl_with_a_cleared_environment", CURL),
+    Row("curl, to an address that another program looked up", PROGRAMS, "test_curl_with_an_address_from_another_program", CURL),
     Row("wget", PROGRAMS, "test_wget", ("wget", "--version")),
     Row("git over http", PROGRAMS, "test_git_clone", GIT),
     Row("git over ssh", BREADTH, "test_git_over_ssh", GIT),
