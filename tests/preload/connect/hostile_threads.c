@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -199,4 +200,39 @@ PROBE(threads_share_a_set) {
   for (int i = 0; i < 4; ++i)
     pthread_join(threads[i], NULL);
   CHECK_EQ(reached_count, SOCKETS);
+}
+
+static atomic_int changing; /* 1: the other thread changes the registration; 0: it is told to stop */
+
+struct Registered {
+  int epfd, fd;
+};
+
+static void* change_registration(void* argument) {
+  const struct Registered* registered = argument;
+  struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 7};
+  while (changing)
+    CHECK_EQ(epoll_ctl(registered->epfd, EPOLL_CTL_MOD, registered->fd, &event), 0);
+  return NULL;
+}
+
+/* One thread changes the registration while another dials: nothing shows before the destination is
+ * reached. */
+PROBE(registration_changed_while_dialling) {
+  const long long end = now_us() + 3000000;
+  do {
+    struct Registered registered = {epoll_create1(0), tcp(SOCK_NONBLOCK)};
+    add_to_epoll(registered.epfd, EPOLL_CTL_ADD, registered.fd, EPOLLOUT, 7);
+    pthread_t thread;
+    changing = 1;
+    CHECK(pthread_create(&thread, NULL, change_registration, &registered) == 0);
+    sched_yield();
+    CHECK_FAILS(dial(registered.fd, NEVER), EINPROGRESS);
+    changing = 0;
+    pthread_join(thread, NULL);
+    struct epoll_event event;
+    CHECK_EQ(epoll_wait(registered.epfd, &event, 1, 1), 0);
+    close(registered.fd);
+    close(registered.epfd);
+  } while (now_us() < end);
 }
