@@ -236,3 +236,38 @@ PROBE(registration_changed_while_dialling) {
     close(registered.epfd);
   } while (now_us() < end);
 }
+
+static void* poll_until_overwritten(void* argument) {
+  const int fd = *(const int*)argument;
+  struct pollfd waited = {fd, POLLIN, 0};
+  while (changing)
+    poll(&waited, 1, 0);
+  return NULL;
+}
+
+/* Another file comes under the number while another thread advances the handshake there: nothing is
+ * written to it. */
+PROBE(overwritten_while_advanced) {
+  const long long end = now_us() + 4000000;
+  unsigned turn = 0;
+  do {
+    int ends[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    int fd = tcp(SOCK_NONBLOCK);
+    changing = 1;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, poll_until_overwritten, &fd) == 0);
+    CHECK_FAILS(dial(fd, NEVER), EINPROGRESS);
+    for (volatile unsigned spin = 0; spin < turn % 256 * 400; ++spin) {
+    }
+    ++turn;
+    CHECK_EQ(dup2(ends[0], fd), fd);
+    changing = 0;
+    pthread_join(thread, NULL);
+    char octets[64];
+    CHECK_FAILS(recv(ends[1], octets, sizeof(octets), MSG_DONTWAIT), EAGAIN);
+    close(fd);
+    close(ends[0]);
+    close(ends[1]);
+  } while (now_us() < end);
+}
