@@ -32,11 +32,6 @@ namespace {
 /// How soon a UNIX socket with a full queue is dialled again.
 constexpr Nanoseconds queue_pause = 10'000'000;
 
-bool is_local_shortage(int error) noexcept {
-  return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
-         error == EADDRNOTAVAIL || error == EADDRINUSE || error == EAFNOSUPPORT;
-}
-
 /// The family of socket that reaches an address from a program's socket of family `own`.
 int domain_for(int own, int address) noexcept {
   // An AF_INET6 socket reaches IPv4 by the mapped address.
@@ -118,6 +113,11 @@ void set_deadline(PendingHandshake& handshake, Nanoseconds deadline) noexcept {
 }
 
 }  // namespace
+
+bool is_local_shortage(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+         error == EADDRNOTAVAIL || error == EADDRINUSE || error == EAFNOSUPPORT;
+}
 
 bool attempt_failed(PendingHandshake& handshake, int error, std::string_view why) noexcept {
   GatewayWalk& walk = handshake.walk;

@@ -22,6 +22,9 @@ struct Dialled {
   int error = 0;  ///< of `none_left`: why the last one could not be dialled
 };
 
+/// Whether a dial failed for want of something on this host: not held against the gateway.
+[[nodiscard]] bool is_local_shortage(int error) noexcept;
+
 /// The error of a walk in which nothing could even be tried.
 inline constexpr int nothing_to_dial_errno = EHOSTUNREACH;
 

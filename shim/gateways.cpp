@@ -56,12 +56,21 @@ void Gateways::start() noexcept {
 }
 
 GatewayWalk Gateways::begin() noexcept {
+  return begin_at(config().balance == Balance::round_robin
+                      ? shared_->turn.fetch_add(1, std::memory_order_relaxed)
+                      : 0);
+}
+
+GatewayWalk Gateways::begin_aside() noexcept {
+  return begin_at(config().balance == Balance::round_robin
+                      ? shared_->turn.load(std::memory_order_relaxed)
+                      : 0);
+}
+
+GatewayWalk Gateways::begin_at(std::uint32_t place) noexcept {
   GatewayWalk walk;
   const std::size_t count = config().gateways.size();
-  std::uint32_t place = 0;
-  if (config().balance == Balance::round_robin) {
-    place = shared_->turn.fetch_add(1, std::memory_order_relaxed);
-  } else if (config().balance == Balance::random) {
+  if (config().balance == Balance::random) {
     const ErrnoGuard guard;
     if (syscall(SYS_getrandom, &place, sizeof(place), 1 /* GRND_NONBLOCK */) != sizeof(place)) {
       place = static_cast<std::uint32_t>(now() >> 8U);

@@ -41,6 +41,8 @@ class Gateways {
 
   /// A walk that has tried nothing; where it begins is the balance's to say.
   [[nodiscard]] GatewayWalk begin() noexcept;
+  /// The same for a question beside the connects, which takes no turn of theirs.
+  [[nodiscard]] GatewayWalk begin_aside() noexcept;
   /// The next candidate that the walk has not tried: one that is not cooling down, else the one
   /// whose cool-down ends first.
   [[nodiscard]] Pick pick(const GatewayWalk& walk, Nanoseconds time) const noexcept;
@@ -62,6 +64,8 @@ class Gateways {
   [[nodiscard]] bool has_resolved(const Endpoint& endpoint) const noexcept;
 
  private:
+  [[nodiscard]] static GatewayWalk begin_at(std::uint32_t place) noexcept;
+
   struct Addresses {
     WordLock lock;
     std::atomic<std::uint8_t> count{0};  ///< 0: not resolved; never changes again once it is not

@@ -16,6 +16,17 @@ namespace {
 constexpr unsigned close_range_unshare = 1U << 1U;
 constexpr unsigned close_range_cloexec = 1U << 2U;
 
+/// Before another file comes under `target`: as before a close, nobody may be in the middle of a
+/// step of a handshake on that number. What the kernel would refuse changes nothing.
+void make_way(int original, int target) noexcept {
+  const FdEntry* entry = fd_table().find(target);
+  const ErrnoGuard guard;
+  if (original != target && entry != nullptr && entry->is_followed() &&
+      libc::fcntl(original, F_GETFD) >= 0) {
+    fd_table().release(target);
+  }
+}
+
 int copied(int original, int copy) noexcept {
   if (copy >= 0) {
     fd_table().duplicate(original, copy);
@@ -56,11 +67,15 @@ S64_EXPORT int dup(int fd) noexcept {
 }
 
 S64_EXPORT int dup2(int fd, int target) noexcept {
+  make_way(fd, target);
   const int copy = libc::dup2(fd, target);
   return fd == target ? copy : copied(fd, copy);
 }
 
 S64_EXPORT int dup3(int fd, int target, int flags) noexcept {
+  if ((flags & ~O_CLOEXEC) == 0) {
+    make_way(fd, target);
+  }
   return copied(fd, libc::dup3(fd, target, flags));
 }
 

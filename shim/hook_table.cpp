@@ -44,6 +44,10 @@ void* look_up(Hook hook) noexcept {
   return entry;
 }
 
+bool is_missing(Hook hook) noexcept {
+  return real_entry(hook) == reinterpret_cast<void*>(&missing_entry);
+}
+
 void look_up_all() noexcept {
   for (std::uint16_t hook = 0; hook < static_cast<std::uint16_t>(Hook::count); ++hook) {
     static_cast<void>(real_entry(static_cast<Hook>(hook)));

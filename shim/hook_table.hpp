@@ -85,6 +85,9 @@ inline void* real_entry(Hook hook) noexcept {
   return entry != nullptr ? entry : look_up(hook);
 }
 
+/// Whether libc has no such function.
+[[nodiscard]] bool is_missing(Hook hook) noexcept;
+
 /// Looks everything up, so that no hook has to later, in a signal handler perhaps.
 void look_up_all() noexcept;
 

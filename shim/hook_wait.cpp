@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "fd_table.hpp"
 #include "gateway_link.hpp"
@@ -358,14 +359,36 @@ S64_EXPORT int epoll_pwait(int epfd, epoll_event* events, int count, int timeout
   });
 }
 
+namespace {
+
+/// Where libc has no such function (musl, glibc before 2.35) the kernel's call may come by
+/// syscall(2) all the same. Not by its name: that is our own hook, which would lead back here.
+int wait_precisely(int epfd, epoll_event* events, int count, const timespec* timeout,
+                   const sigset_t* mask) noexcept {
+#ifdef SYS_epoll_pwait2
+  if (is_missing(Hook::epoll_pwait2)) {
+    constexpr long mask_size = 8;
+    const std::int64_t precise[2] = {timeout == nullptr ? 0 : timeout->tv_sec,
+                                     timeout == nullptr ? 0 : timeout->tv_nsec};
+    return static_cast<int>(
+        libc::syscall(SYS_epoll_pwait2, epfd, reinterpret_cast<long>(events), count,
+                      timeout == nullptr ? 0 : reinterpret_cast<long>(&precise),
+                      reinterpret_cast<long>(mask), mask_size));
+  }
+#endif
+  return libc::epoll_pwait2(epfd, events, count, timeout, mask);
+}
+
+}  // namespace
+
 S64_EXPORT int epoll_pwait2(int epfd, epoll_event* events, int count, const timespec* timeout,
                             const sigset_t* mask) {
   if (!is_valid(timeout)) {
-    return libc::epoll_pwait2(epfd, events, count, timeout, mask);
+    return wait_precisely(epfd, events, count, timeout, mask);
   }
   return epoll_through(epfd, events, end_of(timeout), [&](Nanoseconds left) {
     const timespec slice = left == never ? timespec{} : to_timespec(left);
-    return libc::epoll_pwait2(epfd, events, count, left == never ? nullptr : &slice, mask);
+    return wait_precisely(epfd, events, count, left == never ? nullptr : &slice, mask);
   });
 }
 

@@ -25,6 +25,7 @@
 #include "connection.hpp"
 #include "diag.hpp"
 #include "file_text.hpp"
+#include "gateway_dial.hpp"
 #include "gateways.hpp"
 #include "hook_table.hpp"
 #include "host_guard.hpp"
@@ -162,19 +163,22 @@ class TemporarySocket {
   int fd_;
 };
 
-/// The one place here that knows how a gateway is reached.
-bool dial_gateway(int fd, const Gateways::Address& address, Nanoseconds deadline) noexcept {
+/// The one place here that knows how a gateway is reached. 0 or an errno.
+int reach(int fd, const Gateways::Address& address, Nanoseconds deadline) noexcept {
   const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  libc::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (syscall(SYS_connect, fd, &address.storage, address.length) == 0) {
-    return true;
+    return 0;
   }
-  if (errno != EINPROGRESS || !wait_for(fd, POLLOUT, deadline)) {
-    return false;
+  if (errno != EINPROGRESS) {
+    return errno;
+  }
+  if (!wait_for(fd, POLLOUT, deadline)) {
+    return ETIMEDOUT;
   }
   int error = 0;
   socklen_t size = sizeof(error);
-  return libc::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+  return libc::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
 Outcome judge(const ClientHandshake& machine) noexcept {
@@ -222,14 +226,20 @@ long exchange(int fd, ClientHandshake& machine) noexcept {
   return got;
 }
 
-Outcome ask(Candidate candidate, const DomainName& name, Nanoseconds deadline) noexcept {
+/// The gateway has until `greeted` to answer the greeting, and the name until `deadline`.
+Outcome ask(Candidate candidate, const DomainName& name, Nanoseconds greeted,
+            Nanoseconds deadline) noexcept {
   const Gateways::Address address = gateways().address(candidate);
   const TemporarySocket socket(address.storage.ss_family);
   const int fd = socket.get();
   if (fd < 0) {
-    return {};  // no descriptor, no memory: ours, not the gateway's
+    // No descriptor, no memory: ours, not the gateway's. A host without IPv6 may have another.
+    return {Existence::unknown, errno == EAFNOSUPPORT ? Trouble::unreachable : Trouble::none};
   }
-  if (!dial_gateway(fd, address, deadline)) {
+  if (const int error = reach(fd, address, greeted)) {
+    if (!is_local_shortage(error) && error != EAGAIN) {
+      gateways().failed(candidate, now());
+    }
     return {Existence::unknown, Trouble::unreachable};
   }
   ClientHandshake machine({Command::resolve, NamedEndpoint{name, 0}},
@@ -245,7 +255,10 @@ Outcome ask(Candidate candidate, const DomainName& name, Nanoseconds deadline) n
     if (exchange(fd, machine) >= 0) {
       spoke = spoke || reading;
     } else if (errno == EAGAIN) {
-      if (!wait_for(fd, reading ? POLLIN : POLLOUT, deadline)) {
+      if (!wait_for(fd, reading ? POLLIN : POLLOUT, spoke ? deadline : greeted)) {
+        if (!spoke) {
+          gateways().failed(candidate, now());
+        }
         return {Existence::unknown, spoke ? Trouble::none : Trouble::unreachable};
       }
     } else if (errno != EINTR) {
@@ -258,7 +271,7 @@ Outcome ask(Candidate candidate, const DomainName& name, Nanoseconds deadline) n
 /// Asks the gateways in their order, until one is there. `asked` is the last of them.
 Outcome ask_in_turn(const DomainName& name, Nanoseconds deadline, Candidate& asked) noexcept {
   Outcome outcome{Existence::unknown, Trouble::unreachable};
-  GatewayWalk walk = gateways().begin();
+  GatewayWalk walk = gateways().begin_aside();
   while (outcome.trouble == Trouble::unreachable) {
     const Gateways::Pick pick = gateways().pick(walk, now());
     if (pick.kind == Gateways::Pick::Kind::none || now() >= deadline) {
@@ -270,7 +283,11 @@ Outcome ask_in_turn(const DomainName& name, Nanoseconds deadline, Candidate& ask
     walk.note_tried(pick.candidate);
     asked = pick.candidate;
     if (pick.kind == Gateways::Pick::Kind::candidate) {
-      outcome = ask(pick.candidate, name, deadline);
+      const Nanoseconds time = now();
+      const bool last = gateways().pick(walk, time).kind == Gateways::Pick::Kind::none;
+      const Nanoseconds attempt = config().gateway_timeout_seconds * nanoseconds_per_second;
+      outcome =
+          ask(pick.candidate, name, last ? deadline : std::min(deadline, time + attempt), deadline);
     }
   }
   return outcome;

@@ -66,6 +66,12 @@ constexpr std::uint64_t generation_mask = (std::uint64_t{1} << generation_bits) 
 constexpr unsigned prefix_shift = index_bits + generation_bits;
 constexpr std::uint64_t prefix = 0x5'c3a7'91e6;
 
+/// Another one after each connect through the gateway.
+std::uint32_t generation_of(int fd) noexcept {
+  const Connection* last = fd_table().last_connection(fd);
+  return last == nullptr ? 0 : last->generation.load(std::memory_order_relaxed);
+}
+
 constexpr bool is_mark(std::uint64_t data) noexcept {
   return data >> prefix_shift == prefix;
 }
@@ -162,9 +168,11 @@ void WaitSet::record(FdEntry& entry, int epfd, int fd, const epoll_event& event)
 
 // The lock is held around the kernel's call only for a pending socket, whose handshake may end at
 // any moment. Otherwise the kernel goes first and the record follows; a connect that began between
-// the two has found nothing to mark, so that is made up for.
+// the two has found nothing to mark, or what was there before, and may be over already: the kernel
+// is told again then.
 int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexcept {
   FdEntry* entry = fd_table().find(fd);
+  const std::uint32_t before = generation_of(fd);
   const Connection* connection = fd_table().verified_connection(fd);
   if (entry == nullptr || !entry->is_followed()) {
     return libc::epoll_ctl(epfd, operation, fd, event);
@@ -177,9 +185,13 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
     }
     if (operation != EPOLL_CTL_DEL) {
       record(*entry, epfd, fd, *event);
-      connection = fd_table().connection(fd);
-      if (connection != nullptr && connection->state.load() == ConnectionState::pending) {
-        mark(*entry);
+      Registration* registration = generation_of(fd) != before ? find(*entry, epfd) : nullptr;
+      if (registration != nullptr) {
+        const ErrnoGuard errno_guard;
+        connection = fd_table().connection(fd);
+        const bool pending =
+            connection != nullptr && connection->state.load() == ConnectionState::pending;
+        put(*entry, *registration, pending ? marked_event(*registration) : *event);
       }
     } else if (Registration* registration = find(*entry, epfd)) {
       drop(*entry, *registration);

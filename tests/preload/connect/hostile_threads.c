@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -199,4 +200,74 @@ PROBE(threads_share_a_set) {
   for (int i = 0; i < 4; ++i)
     pthread_join(threads[i], NULL);
   CHECK_EQ(reached_count, SOCKETS);
+}
+
+static atomic_int changing; /* 1: the other thread changes the registration; 0: it is told to stop */
+
+struct Registered {
+  int epfd, fd;
+};
+
+static void* change_registration(void* argument) {
+  const struct Registered* registered = argument;
+  struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 7};
+  while (changing)
+    CHECK_EQ(epoll_ctl(registered->epfd, EPOLL_CTL_MOD, registered->fd, &event), 0);
+  return NULL;
+}
+
+/* One thread changes the registration while another dials: nothing shows before the destination is
+ * reached. */
+PROBE(registration_changed_while_dialling) {
+  const long long end = now_us() + 3000000;
+  do {
+    struct Registered registered = {epoll_create1(0), tcp(SOCK_NONBLOCK)};
+    add_to_epoll(registered.epfd, EPOLL_CTL_ADD, registered.fd, EPOLLOUT, 7);
+    pthread_t thread;
+    changing = 1;
+    CHECK(pthread_create(&thread, NULL, change_registration, &registered) == 0);
+    sched_yield();
+    CHECK_FAILS(dial(registered.fd, NEVER), EINPROGRESS);
+    changing = 0;
+    pthread_join(thread, NULL);
+    struct epoll_event event;
+    CHECK_EQ(epoll_wait(registered.epfd, &event, 1, 1), 0);
+    close(registered.fd);
+    close(registered.epfd);
+  } while (now_us() < end);
+}
+
+static void* poll_until_overwritten(void* argument) {
+  const int fd = *(const int*)argument;
+  struct pollfd waited = {fd, POLLIN, 0};
+  while (changing)
+    poll(&waited, 1, 0);
+  return NULL;
+}
+
+/* Another file comes under the number while another thread advances the handshake there: nothing is
+ * written to it. */
+PROBE(overwritten_while_advanced) {
+  const long long end = now_us() + 4000000;
+  unsigned turn = 0;
+  do {
+    int ends[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    int fd = tcp(SOCK_NONBLOCK);
+    changing = 1;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, poll_until_overwritten, &fd) == 0);
+    CHECK_FAILS(dial(fd, NEVER), EINPROGRESS);
+    for (volatile unsigned spin = 0; spin < turn % 256 * 400; ++spin) {
+    }
+    ++turn;
+    CHECK_EQ(dup2(ends[0], fd), fd);
+    changing = 0;
+    pthread_join(thread, NULL);
+    char octets[64];
+    CHECK_FAILS(recv(ends[1], octets, sizeof(octets), MSG_DONTWAIT), EAGAIN);
+    close(fd);
+    close(ends[0]);
+    close(ends[1]);
+  } while (now_us() < end);
 }

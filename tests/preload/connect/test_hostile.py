@@ -84,6 +84,12 @@ class Threads(ProbeCase):
     def test_4_threads_share_a_set_of_200_pending_sockets(self):
         self.probe("threads_share_a_set")
 
+    def test_another_file_under_the_number_while_another_thread_advances(self):
+        self.probe("overwritten_while_advanced")
+
+    def test_a_registration_that_changes_while_another_thread_dials(self):
+        self.probe("registration_changed_while_dialling")
+
 
 class GatewayDies(ProbeCase):
     def die_in_mid_handshake(self, how):

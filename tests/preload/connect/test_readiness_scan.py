@@ -1,8 +1,6 @@
 """S11, poll and select: never ready before the destination is reached, never for an octet of SOCKS."""
 
-import unittest
-
-from probe_case import MUSL, IPV6, ProbeCase, main
+from probe_case import IPV6, ProbeCase, main
 
 SCANNING = ["poll", "ppoll", "__poll_chk", "__ppoll_chk", "select", "pselect"]
 EPOLL = ["epoll_wait", "epoll_pwait", "epoll_pwait2"]
@@ -51,7 +49,6 @@ class ScanningWaits(ProbeCase):
     def test_each_question_alone_ends_the_handshake_for_a_raw_waiter(self):
         self.probe_all([("asked_after_raw_waits", what) for what in ("SO_ERROR", "getpeername", "connect", "write")])
 
-    @unittest.skipIf(MUSL, "NOT RUN: musl has no epoll_pwait2 that the call could be passed on to, and it fails with ENOSYS")
     def test_epoll_by_syscall_is_as_by_its_functions(self):
         self.probe_all([("raw_wait_in_epoll", what) for what in ("both", "ctl", "wait")])
 

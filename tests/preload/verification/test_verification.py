@@ -179,6 +179,29 @@ class Gateways(VerificationCase):
         self.addCleanup(gateway.die)
         self.assertEqual(self.lines("ask", "reply-4.test", gateway=gateway.url()), NOT_FOUND)
 
+    def test_the_next_one_is_asked_in_time(self):
+        """One that is silent has its own time, not that of the whole look-up; and the look-up after it leaves it out."""
+        silent = ResolvingGateway(greeting="silent")
+        self.addCleanup(silent.die)
+        for first in ("socks5://10.64.64.200:1080", silent.url()):
+            with self.subTest(first):
+                said = self.lines("each", "reply-4.test", "reply-4.other.test", gateway=f"{first} {self.gateway.url()}",
+                                  environment={**ON, "SOCKS64_GATEWAY_TIMEOUT": "1"})
+                self.assertEqual([line.split()[0] for line in said], 2 * ["EAI_NONAME"])
+                first_time, second_time = (float(line.split()[1]) for line in said)
+                self.assertGreaterEqual(first_time, 0.9)
+                self.assertLess(second_time, 0.9)
+        self.assertEqual(silent.accepted, 1)
+
+    def test_questions_are_no_turns_of_the_balance(self):
+        other = ResolvingGateway()
+        self.addCleanup(other.die)
+        self.probe("reach_each", str(script.ECHO), "a.test", "b.test", "c.test", "d.test",
+                   gateway=f"{self.gateway.url()} {other.url()}", environment={**ON, "SOCKS64_BALANCE": "round-robin"})
+        connects = [[request.host for request in gateway.requests if request.kind == "name"]
+                    for gateway in (self.gateway, other)]
+        self.assertEqual(sorted(connects), [["a.test", "c.test"], ["b.test", "d.test"]])
+
     def test_a_wrong_configuration_asks_nobody(self):
         self.assertEqual(self.lines("ask", "reply-4.test", environment={**ON, "SOCKS64_TIMEOUT": "0"}), FOUND)
         self.assertEqual(self.gateway.accepted, 0)

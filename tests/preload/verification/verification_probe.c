@@ -212,6 +212,13 @@ static int reach(const char* name, const char* port) {
   return 0;
 }
 
+static int reach_each(const char* port, char** names) {
+  for (; *names != NULL; ++names) {
+    if (reach(*names, port) != 0) return 1;
+  }
+  return 0;
+}
+
 int main(int count, char** arguments) {
   if (count < 3) return 2;
   const char* what = arguments[1];
@@ -225,5 +232,6 @@ int main(int count, char** arguments) {
   if (strcmp(what, "each") == 0) return each(arguments + 2);
   if (strcmp(what, "background") == 0) return background(name);
   if (strcmp(what, "reach") == 0) return reach(name, arguments[3]);
+  if (strcmp(what, "reach_each") == 0) return reach_each(name, arguments + 3);
   return 2;
 }
