@@ -340,6 +340,13 @@ void write_records(Writer& writer, const Answer& answer) noexcept {
   }
 }
 
+std::size_t answer_limit(const Query& query, DnsTransport transport) noexcept {
+  return transport == DnsTransport::stream
+             ? dns_max_answer
+             : std::clamp<std::size_t>(query.edns ? query.edns->datagram_size : 0, dns_max_datagram,
+                                       dns_max_answer);
+}
+
 /// RFC 6891 section 6.1.2. Options are not answered: none has to be (a server without cookies does
 /// as if it had not seen one, RFC 7873 section 5.2).
 void write_opt(Writer& writer, const Edns& edns, Code code) noexcept {
@@ -353,6 +360,57 @@ void write_opt(Writer& writer, const Edns& edns, Code code) noexcept {
 }
 
 }  // namespace
+
+std::optional<DnsQuestion> read_dns_question(Bytes message, DnsTransport transport) noexcept {
+  if (!is_dns_query(message)) {
+    return std::nullopt;
+  }
+  const Query query = read_query(message);
+  if (query.code != no_error || !query.question->plausible) {
+    return std::nullopt;
+  }
+  const Question& asked = *query.question;
+  return DnsQuestion{.name = asked.name,
+                     .families = {.ipv4 = asked.type == type_a || asked.type == type_any,
+                                  .ipv6 = asked.type == type_aaaa || asked.type == type_any},
+                     .answer_limit = answer_limit(query, transport),
+                     .end = dns_header_size + asked.wire.size()};
+}
+
+DnsAddresses::DnsAddresses(Bytes message) noexcept : reader_(message) {
+  static_cast<void>(reader_.take(4));
+  const std::uint16_t questions = reader_.u16();
+  left_ = reader_.u16();
+  static_cast<void>(reader_.take(4));
+  for (unsigned i = 0; i < questions && reader_.ok(); ++i) {
+    skip_name(reader_);
+    static_cast<void>(reader_.take(4));
+  }
+}
+
+bool DnsAddresses::next(IpAddress& out) noexcept {
+  while (reader_.ok() && left_ != 0) {
+    --left_;
+    skip_name(reader_);
+    const std::uint16_t type = reader_.u16();
+    const std::uint16_t klass = reader_.u16();
+    static_cast<void>(reader_.take(4));  // TTL
+    const Bytes data = reader_.take(reader_.u16());
+    IpAddress::V4Bytes v4{};
+    IpAddress::V6Bytes v6{};
+    if (klass == class_in && type == type_a && data.size() == v4.size()) {
+      std::copy(data.begin(), data.end(), v4.begin());
+      out = IpAddress::v4(v4);
+      return true;
+    }
+    if (klass == class_in && type == type_aaaa && data.size() == v6.size()) {
+      std::copy(data.begin(), data.end(), v6.begin());
+      out = IpAddress::v6(v6);
+      return true;
+    }
+  }
+  return false;
+}
 
 bool is_dns_query(Bytes message) noexcept {
   return message.size() >= dns_header_size && (message[2] & (flag_response >> 8U)) == 0;
@@ -369,12 +427,7 @@ std::size_t answer_dns(Bytes query_message, DnsTransport transport, DnsOthers ot
 
   const std::size_t question_size = query.question ? query.question->wire.size() : 0;
   const std::size_t frame = dns_header_size + question_size + (query.edns ? opt_size : 0);
-  const std::size_t limit =
-      transport == DnsTransport::stream
-          ? out.size()
-          : std::clamp<std::size_t>(query.edns ? query.edns->datagram_size : 0, dns_max_datagram,
-                                    out.size());
-  const bool fits = frame + answer.size() <= limit;
+  const bool fits = frame + answer.size() <= answer_limit(query, transport);
 
   unsigned flags = flag_response | flag_recursion_available;
   flags |= query.flags & (mask_opcode | flag_recursion_desired | flag_checking_disabled);

@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "socks64/address.hpp"
 #include "socks64/wire.hpp"
 
+#include "file_text.hpp"
 #include "local_names.hpp"
 #include "name_query.hpp"
 
@@ -47,10 +49,11 @@ inline constexpr std::size_t dns_header_size = 12;
 /// RFC 1035 section 2.3.4
 inline constexpr std::size_t dns_max_wire_name = 255;
 inline constexpr std::size_t dns_max_datagram = 512;
-/// The longest that we answer: header, question, every address of a name, OPT.
-inline constexpr std::size_t dns_max_answer =
-    dns_header_size + dns_max_wire_name + 4 +
-    std::tuple_size_v<decltype(HostAddresses::list)> * 28 + 11;
+/// The longest that is passed on: what resolvers usually send. Longer than any answer of ours, with
+/// header, question, every address of a name and OPT.
+inline constexpr std::size_t dns_max_answer = 4096;
+static_assert(dns_max_answer >= dns_header_size + dns_max_wire_name + 4 +
+                                    std::tuple_size_v<decltype(HostAddresses::list)> * 28 + 11);
 
 /// Whether the octets can be a query: a whole header that says so.
 [[nodiscard]] bool is_dns_query(Bytes message) noexcept;
@@ -65,6 +68,29 @@ inline constexpr std::size_t dns_max_answer =
 [[nodiscard]] std::size_t answer_dns(Bytes query, DnsTransport transport, DnsOthers others,
                                      const DnsNames& names,
                                      std::span<std::uint8_t, dns_max_answer> out) noexcept;
+
+/// What a well-formed query asks for.
+struct DnsQuestion {
+  TextBuffer<dns_max_wire_name> name;  ///< without a dot behind it; empty for the root
+  Families families{};                 ///< of addresses; neither for other types
+  std::size_t answer_limit = 0;        ///< the longest answer that this client takes, in octets
+  std::size_t end = 0;                 ///< where in the message the question ends
+};
+
+/// No value: not a query of class IN with one question, or its name has no text form.
+[[nodiscard]] std::optional<DnsQuestion> read_dns_question(Bytes query,
+                                                           DnsTransport transport) noexcept;
+
+/// The addresses in the answer section of a message, as far as it can be read.
+class DnsAddresses {
+ public:
+  explicit DnsAddresses(Bytes message) noexcept;
+  [[nodiscard]] bool next(IpAddress& out) noexcept;
+
+ private:
+  Reader reader_;
+  unsigned left_ = 0;
+};
 
 }  // namespace socks64::shim
 

@@ -121,10 +121,14 @@ ssize_t ask_by_datagram(int fd, DnsLink& link, const msghdr& message, const Dial
     note_asked(link, static_cast<std::uint16_t>(query[0] << 8U | query[1]), to);
   }
   ssize_t sent = -1;
-  if (connected) {
+  if (connected && !link.bare.load(std::memory_order_acquire)) {
     sent = libc::send(fd, answer.data(), answer_size, flags & kept_flags);
   } else if (const Port port = own_port(fd, link); port != 0) {
+    errno = ENETUNREACH;
     for (const IpAddress& home : ways_home(resolver->address)) {
+      if (!loopback_is_up(fd)) {
+        break;
+      }
       const SocketAddress own(own_endpoint({link.own_address, port}, home));
       sent =
           libc::sendto(fd, answer.data(), answer_size, flags & kept_flags, own.get(), own.length);

@@ -91,6 +91,7 @@ DnsLink* make_dns_link(int fd, bool stream) noexcept {
     return nullptr;
   }
   link->connected.store(false, std::memory_order_relaxed);
+  link->bare.store(false, std::memory_order_relaxed);
   link->own_port.store(0, std::memory_order_relaxed);
   link->stream = stream;
   link->established = false;
@@ -150,6 +151,10 @@ bool has_port(int fd, bool stream, const IpAddress& home) noexcept {
 int connect_to_itself(int fd, DnsLink& link, const IpAddress& resolver) noexcept {
   ErrnoGuard guard;
   int first_error = 0;
+  if (!loopback_is_up(fd)) {
+    guard.set(ENETUNREACH);
+    return -1;
+  }
   for (const IpAddress& home : ways_home(resolver)) {
     if (resolver.is_v6() && first_error != 0) {
       const int off = 0;  // fails on a socket that is bound: then there is no other way
@@ -183,9 +188,17 @@ int connect_link(int fd, const Endpoint& resolver, const sockaddr* address, sock
   }
   ErrnoGuard guard;
   link->resolver = DialledAddress::of(address, length);
+  link->bare.store(false, std::memory_order_relaxed);
   link->connected.store(true, std::memory_order_release);
   const int result = connect_to_itself(fd, *link, resolver.address);
   if (result != 0) {
+    if (!stream && is_no_way(errno) && resolver.address.unmapped().is_v4() && loopback_is_up(fd)) {
+      // Without 127.0.0.1 no IPv4 socket can be connected on this host, to 0.0.0.0 neither; but a
+      // datagram to 0.0.0.0 arrives, so each is sent by itself.
+      link->own_port.store(0, std::memory_order_relaxed);
+      link->bare.store(true, std::memory_order_release);
+      return 0;
+    }
     guard.set(errno);
     if (errno != EINPROGRESS && errno != EINTR) {
       link->connected.store(false, std::memory_order_relaxed);
@@ -270,7 +283,8 @@ std::optional<int> dns_getpeername(int fd, sockaddr* address, socklen_t* length)
   }
   sockaddr_storage real{};
   socklen_t real_length = sizeof(real);
-  if (libc::getpeername(fd, reinterpret_cast<sockaddr*>(&real), &real_length) != 0) {
+  if (!link->bare.load(std::memory_order_acquire) &&
+      libc::getpeername(fd, reinterpret_cast<sockaddr*>(&real), &real_length) != 0) {
     return -1;
   }
   *length = link->resolver.give(address, *length);

@@ -32,6 +32,7 @@ struct DnsLink {
 
   std::atomic<ino_t> inode{0};
   std::atomic<bool> connected{false};  ///< to `resolver`, says the program
+  std::atomic<bool> bare{false};       ///< `connected`, but the kernel could not do it: no way home
   std::atomic<Port> own_port{0};       ///< 0: to be asked of the kernel
   bool stream = false;
   bool established = false;      ///< stream: the kernel has been seen to be connected

@@ -1,6 +1,10 @@
 #include "dns_route.hpp"
 
+#include <algorithm>
+
 #include "file_text.hpp"
+#include "hook_table.hpp"
+#include "host_guard.hpp"
 #include "lifecycle.hpp"
 #include "local_file.hpp"
 #include "policy.hpp"
@@ -58,6 +62,64 @@ DnsReverse find_name(const IpAddress& address, DomainName& name) noexcept {
 
 constexpr DnsNames own_names{.addresses = look_up_name, .name = find_name};
 
+Verdict fail_every_name(std::string_view, Families, HostAddresses&) noexcept {
+  return Verdict::no_room;
+}
+
+constexpr DnsNames no_names{.addresses = fail_every_name, .name = find_name};
+
+/// Whether libc is asked: where a rule makes the name direct, unless it is one of this host's.
+bool is_for_resolver(const DnsQuestion& question) noexcept {
+  const std::string_view name = question.name.view();
+  if (name.empty() || !is_for_libc(name) || asks_libc_always(config())) {
+    return false;
+  }
+  HostAddresses local;
+  const bool of_addresses = question.families.ipv4 || question.families.ipv6;
+  if (!of_addresses || !find_local(name, question.families, local)) {
+    return true;
+  }
+  for (std::size_t i = 0; i < local.count; ++i) {
+    note_direct(name, local.list[i]);
+  }
+  return false;
+}
+
+std::size_t ask_resolver(Bytes query, const DnsQuestion& question,
+                         std::span<std::uint8_t, dns_max_answer> out) noexcept {
+  const ErrnoGuard guard;
+  const int length = libc::res_send(query.data(), static_cast<int>(query.size()), out.data(),
+                                    static_cast<int>(out.size()));
+  if (length < static_cast<int>(question.end)) {
+    return 0;
+  }
+  const auto size = static_cast<std::size_t>(length);
+  note_direct_answer(question.name.view(), Bytes(out).first(std::min(size, out.size())));
+  if (size <= question.answer_limit) {
+    return size;
+  }
+  // Too long: what is left is the header, with TC and without counts, and the question.
+  out[2] |= 0x02;
+  std::fill(out.begin() + 6, out.begin() + dns_header_size, std::uint8_t{0});
+  return question.end;
+}
+
+std::size_t answer(Bytes query, DnsTransport transport, DnsOthers others,
+                   std::span<std::uint8_t, dns_max_answer> out) noexcept {
+  const DnsNames* names = &own_names;
+  if (!config().rules.all().empty()) {
+    if (const auto question = read_dns_question(query, transport);
+        question && is_for_resolver(*question)) {
+      if (const std::size_t size = ask_resolver(query, *question, out)) {
+        return size;
+      }
+      names = &no_names;
+      others = DnsOthers::failure;
+    }
+  }
+  return answer_dns(query, transport, others, *names, out);
+}
+
 }  // namespace
 
 DnsRoute dns_route(const Config& config, const FakeIpTable& fakes, const Endpoint& destination,
@@ -94,14 +156,20 @@ DnsRoute dns_route(const Config& config, const FakeIpTable& fakes, const Endpoin
 std::size_t answer_query(Bytes query, DnsTransport transport, const IpAddress& resolver,
                          std::span<std::uint8_t, dns_max_answer> out) noexcept {
   const bool by_gateway = config().dns == DnsMode::gateway && !is_this_host(resolver);
-  return answer_dns(query, transport, by_gateway ? DnsOthers::truncated : DnsOthers::empty,
-                    own_names, out);
+  return answer(query, transport, by_gateway ? DnsOthers::truncated : DnsOthers::empty, out);
 }
 
 std::size_t answer_query(Bytes query, std::span<std::uint8_t, dns_max_answer> out) noexcept {
   const bool by_gateway = config().dns == DnsMode::gateway;
-  return answer_dns(query, DnsTransport::stream, by_gateway ? DnsOthers::failure : DnsOthers::empty,
-                    own_names, out);
+  return answer(query, DnsTransport::stream, by_gateway ? DnsOthers::failure : DnsOthers::empty,
+                out);
+}
+
+void note_direct_answer(std::string_view name, Bytes message) noexcept {
+  DnsAddresses addresses(message);
+  for (IpAddress address; addresses.next(address);) {
+    note_direct(name, address);
+  }
 }
 
 }  // namespace socks64::shim

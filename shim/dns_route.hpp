@@ -14,6 +14,10 @@
 // res_query and its kin have no socket of the program's: they are answered in the process, except
 // with direct.
 //
+// A query for a name that a rule makes direct is libc's to answer, of whatever type: it goes to the
+// resolvers of the host (not to the one that the program chose), and what it says of addresses is
+// remembered as with getaddrinfo. The call that sends the query waits for the answer.
+//
 // Where a rule says direct or refuse of a resolver's address, or of port 53, it is obeyed.
 #ifndef SOCKS64_SHIM_DNS_ROUTE_HPP
 #define SOCKS64_SHIM_DNS_ROUTE_HPP
@@ -50,6 +54,9 @@ enum class DnsRoute : std::uint8_t {
 /// The same for a query that was going to whatever libc would have asked.
 [[nodiscard]] std::size_t answer_query(Bytes query,
                                        std::span<std::uint8_t, dns_max_answer> out) noexcept;
+
+/// Remembers the addresses in an answer for a name that a rule makes direct.
+void note_direct_answer(std::string_view name, Bytes answer) noexcept;
 
 }  // namespace socks64::shim
 

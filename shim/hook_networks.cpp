@@ -1,5 +1,6 @@
 // The getnetby... family and gethostid. By default libc turns to DNS for the names of networks and
-// for the address of the host's own name; here the files of the system are all there is.
+// for the address of the host's own name; here the files of the system are all there is. And the
+// calls that name hosts and connect to them within libc.
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -14,6 +15,8 @@
 #include "lifecycle.hpp"
 #include "local_file.hpp"
 #include "local_names.hpp"
+#include "name_query.hpp"
+#include "policy.hpp"
 
 using namespace socks64;
 using namespace socks64::shim;
@@ -210,5 +213,86 @@ S64_EXPORT long gethostid() {
   std::uint32_t address = 0;
   std::memcpy(&address, addresses.list[0].bytes().data(), sizeof(address));
   return static_cast<std::int32_t>(address << 16U | address >> 16U);
+}
+
+// rcmd(3), rexec(3), ruserok(3): libc looks the host up, and connects to it, past every hook; and
+// the second connection of rcmd comes from outside. So only what a rule makes direct is libc's; for
+// the rest nobody is reached, and nobody trusted. ruserok reads names of others in the files of
+// trusted hosts, and looks those up, so it takes the rule that everything is direct.
+namespace {
+
+bool is_direct(char* const* host) noexcept {
+  return host != nullptr && *host != nullptr && is_for_libc(std::string_view(*host));
+}
+
+int unreachable() noexcept {
+  errno = ENETUNREACH;
+  return -1;
+}
+
+}  // namespace
+
+S64_EXPORT int rcmd(char** host, unsigned short port, const char* local, const char* remote,
+                    const char* command, int* errors) {
+  return !ready() || is_direct(host) ? libc::rcmd(host, port, local, remote, command, errors)
+                                     : unreachable();
+}
+
+S64_EXPORT int rcmd_af(char** host, unsigned short port, const char* local, const char* remote,
+                       const char* command, int* errors, sa_family_t family) {
+  return !ready() || is_direct(host)
+             ? libc::rcmd_af(host, port, local, remote, command, errors, family)
+             : unreachable();
+}
+
+S64_EXPORT int rexec(char** host, int port, const char* user, const char* password,
+                     const char* command, int* errors) {
+  return !ready() || is_direct(host) ? libc::rexec(host, port, user, password, command, errors)
+                                     : unreachable();
+}
+
+S64_EXPORT int rexec_af(char** host, int port, const char* user, const char* password,
+                        const char* command, int* errors, sa_family_t family) {
+  return !ready() || is_direct(host)
+             ? libc::rexec_af(host, port, user, password, command, errors, family)
+             : unreachable();
+}
+
+S64_EXPORT int ruserok(const char* host, int superuser, const char* remote, const char* local) {
+  return !ready() || asks_libc_always(config()) ? libc::ruserok(host, superuser, remote, local)
+                                                : unreachable();
+}
+
+S64_EXPORT int ruserok_af(const char* host, int superuser, const char* remote, const char* local,
+                          sa_family_t family) {
+  return !ready() || asks_libc_always(config())
+             ? libc::ruserok_af(host, superuser, remote, local, family)
+             : unreachable();
+}
+
+S64_EXPORT int iruserok(std::uint32_t address, int superuser, const char* remote,
+                        const char* local) {
+  return !ready() || asks_libc_always(config()) ? libc::iruserok(address, superuser, remote, local)
+                                                : unreachable();
+}
+
+S64_EXPORT int iruserok_af(const void* address, int superuser, const char* remote,
+                           const char* local, sa_family_t family) {
+  return !ready() || asks_libc_always(config())
+             ? libc::iruserok_af(address, superuser, remote, local, family)
+             : unreachable();
+}
+
+// libresolv's, which old programs are linked with: DNS alone. Ours are the same for all.
+S64_EXPORT hostent* res_gethostbyname(const char* name) {
+  return gethostbyname(name);
+}
+
+S64_EXPORT hostent* res_gethostbyname2(const char* name, int family) {
+  return gethostbyname2(name, family);
+}
+
+S64_EXPORT hostent* res_gethostbyaddr(const void* address, socklen_t length, int family) {
+  return gethostbyaddr(address, length, family);
 }
 #endif

@@ -38,6 +38,14 @@ bool is_untouched(const char* name) noexcept {
   return is_untouched() || (name != nullptr && is_for_libc(name));
 }
 
+/// What libc found for a name, noted; `room` is the program's.
+int noted(const char* name, const unsigned char* answer, int room, int length) noexcept {
+  if (length > 0 && name != nullptr && room > 0 && ready()) {
+    note_direct_answer(name, Bytes(answer, static_cast<std::size_t>(std::min(length, room))));
+  }
+  return length;
+}
+
 /// One octet of a name in text form: `\.`, `\032` or itself (RFC 1035 section 5.1).
 bool take_octet(std::string_view& text, std::uint8_t& out) noexcept {
   std::size_t used = 1;
@@ -189,13 +197,13 @@ int ask_in(const char* name, const char* domain, int klass, int type, unsigned c
 
 S64_EXPORT int res_query(const char* name, int klass, int type, unsigned char* out,
                          int size) noexcept {
-  return is_untouched(name) ? libc::res_query(name, klass, type, out, size)
+  return is_untouched(name) ? noted(name, out, size, libc::res_query(name, klass, type, out, size))
                             : ask(name, klass, type, out, size, h_errno);
 }
 
 S64_EXPORT int res_search(const char* name, int klass, int type, unsigned char* out,
                           int size) noexcept {
-  return is_untouched(name) ? libc::res_search(name, klass, type, out, size)
+  return is_untouched(name) ? noted(name, out, size, libc::res_search(name, klass, type, out, size))
                             : ask(name, klass, type, out, size, h_errno);
 }
 
@@ -230,18 +238,20 @@ int ask_with(struct __res_state* state, const Ask& ask) noexcept {
 
 S64_EXPORT int res_nquery(struct __res_state* state, const char* name, int klass, int type,
                           unsigned char* out, int size) noexcept {
-  return is_untouched(name) ? libc::res_nquery(state, name, klass, type, out, size)
-                            : ask_with(state, [&](int& host_error) {
-                                return ask(name, klass, type, out, size, host_error);
-                              });
+  return is_untouched(name)
+             ? noted(name, out, size, libc::res_nquery(state, name, klass, type, out, size))
+             : ask_with(state, [&](int& host_error) {
+                 return ask(name, klass, type, out, size, host_error);
+               });
 }
 
 S64_EXPORT int res_nsearch(struct __res_state* state, const char* name, int klass, int type,
                            unsigned char* out, int size) noexcept {
-  return is_untouched(name) ? libc::res_nsearch(state, name, klass, type, out, size)
-                            : ask_with(state, [&](int& host_error) {
-                                return ask(name, klass, type, out, size, host_error);
-                              });
+  return is_untouched(name)
+             ? noted(name, out, size, libc::res_nsearch(state, name, klass, type, out, size))
+             : ask_with(state, [&](int& host_error) {
+                 return ask(name, klass, type, out, size, host_error);
+               });
 }
 
 S64_EXPORT int res_nquerydomain(struct __res_state* state, const char* name, const char* domain,

@@ -208,12 +208,12 @@ bool is_for_libc(const IpAddress& address) noexcept {
 namespace {
 
 /// The place of the rule that makes just this name direct.
-std::optional<std::uint16_t> direct_rule(const char* name) noexcept {
-  if (name == nullptr || !config().usable() || parse_numeric(name)) {
+std::optional<std::uint16_t> direct_rule(std::string_view name) noexcept {
+  if (name.empty() || !config().usable() || parse_numeric(name)) {
     return std::nullopt;
   }
   const Rules& rules = config().rules;
-  const Rule* const rule = rules.find(std::string_view(name));
+  const Rule* const rule = rules.find(name);
   if (rule == nullptr || rule->host == Rule::Host::any || rule->action != RuleAction::direct) {
     return std::nullopt;
   }
@@ -223,7 +223,7 @@ std::optional<std::uint16_t> direct_rule(const char* name) noexcept {
 }  // namespace
 
 void note_direct(const char* name, const addrinfo* list) noexcept {
-  const std::optional<std::uint16_t> rule = direct_rule(name);
+  const std::optional<std::uint16_t> rule = direct_rule(name != nullptr ? name : "");
   for (; rule && list != nullptr; list = list->ai_next) {
     if (const Result<Endpoint> endpoint = from_sockaddr(list->ai_addr, list->ai_addrlen)) {
       direct_addresses().add(endpoint->address, *rule);
@@ -232,7 +232,8 @@ void note_direct(const char* name, const addrinfo* list) noexcept {
 }
 
 void note_direct(const char* name, const hostent* entry) noexcept {
-  const std::optional<std::uint16_t> rule = entry != nullptr ? direct_rule(name) : std::nullopt;
+  const std::optional<std::uint16_t> rule =
+      direct_rule(entry != nullptr && name != nullptr ? name : "");
   for (char** each = rule ? entry->h_addr_list : nullptr; each != nullptr && *each != nullptr;
        ++each) {
     IpAddress::V4Bytes ipv4{};
@@ -244,6 +245,12 @@ void note_direct(const char* name, const hostent* entry) noexcept {
       std::memcpy(ipv6.data(), *each, ipv6.size());
       direct_addresses().add(IpAddress::v6(ipv6), *rule);
     }
+  }
+}
+
+void note_direct(std::string_view name, const IpAddress& address) noexcept {
+  if (const std::optional<std::uint16_t> rule = direct_rule(name)) {
+    direct_addresses().add(address, *rule);
   }
 }
 

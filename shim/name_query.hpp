@@ -37,6 +37,7 @@ enum class Verdict : unsigned char {
 /// are direct, too.
 void note_direct(const char* name, const addrinfo* list) noexcept;
 void note_direct(const char* name, const hostent* entry) noexcept;
+void note_direct(std::string_view name, const IpAddress& address) noexcept;
 
 /// Whether /etc/hosts and localhost may answer for a name: unless a rule is for just this name.
 [[nodiscard]] bool may_be_local(std::string_view name) noexcept;

@@ -1,23 +1,21 @@
 #include "self_address.hpp"
 
 #include <cerrno>
+#include <cstring>
+#include <net/if.h>
+#include <sys/ioctl.h>
 
 #include "hook_table.hpp"
+#include "host_guard.hpp"
 
 namespace socks64::shim {
-namespace {
-
-constexpr std::uint32_t loopback4 = 0x7f000001;
-
-}  // namespace
-
 std::array<IpAddress, 2> ways_home(const IpAddress& peer) noexcept {
-  const IpAddress v4 = IpAddress::v4(loopback4);
+  const IpAddress v4 = IpAddress::v4(0U);
   if (peer.is_v4()) {
-    return {v4, IpAddress()};
+    return {v4, v4};
   }
   if (peer.is_v4_mapped()) {
-    return {v4.mapped(), IpAddress().mapped()};
+    return {v4.mapped(), v4.mapped()};
   }
   IpAddress::V6Bytes v6{};
   v6[15] = 1;
@@ -40,6 +38,13 @@ Endpoint own_endpoint(const Endpoint& local, const IpAddress& home) noexcept {
 
 bool is_no_way(int error) noexcept {
   return error == EADDRNOTAVAIL || error == ENETUNREACH;
+}
+
+bool loopback_is_up(int fd) noexcept {
+  const ErrnoGuard guard;
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", sizeof("lo"));
+  return libc::ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
 }
 
 Result<Endpoint> local_endpoint(int fd) noexcept {

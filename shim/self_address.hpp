@@ -24,9 +24,9 @@ struct SocketAddress {
 
 /// By which addresses a socket may reach its own host, in the form in which `peer` was given.
 ///
-/// 0.0.0.0 comes second: to the kernel it means the loopback interface, even on a host that has no
-/// IPv4 address at all, not 127.0.0.1 either. On a host without IPv6, IPv6 sockets are left with
-/// IPv4's.
+/// In IPv4 that is 0.0.0.0, which the kernel never looks up in a routing table: it means the
+/// loopback interface, even on a host without any IPv4 address. 127.0.0.1, where lo does not have
+/// it, would take the default route. On a host without IPv6, IPv6 sockets are left with IPv4's.
 [[nodiscard]] std::array<IpAddress, 2> ways_home(const IpAddress& peer) noexcept;
 
 /// Where a socket bound to `local` is reached when `home` is the way.
@@ -34,6 +34,10 @@ struct SocketAddress {
 
 /// The socket cannot go there; perhaps it can go elsewhere.
 [[nodiscard]] bool is_no_way(int error) noexcept;
+
+/// Where it is down, datagrams to 0.0.0.0 are lost without an error, and those to ::1 take the
+/// default route.
+[[nodiscard]] bool loopback_is_up(int fd) noexcept;
 
 /// getsockname(2). Errors: bad_address, and errno.
 [[nodiscard]] Result<Endpoint> local_endpoint(int fd) noexcept;

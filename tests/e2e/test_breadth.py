@@ -59,9 +59,7 @@ def built(name, source, *compiler):
 
 
 # Known not to work, and why; SOCKS64_E2E_PENDING=run runs them all the same. None stands for both clients.
-PENDING = {
-    ("client6", "test_aria2"): "a query that goes to 127.0.0.1 is answered only where lo has that address",
-}
+PENDING = {}
 
 
 class Breadth(ProgramCase):

@@ -1,6 +1,7 @@
 """S2: queries by datagram sockets of every style are answered in the process, and nothing leaves it."""
 
 import platform
+import subprocess
 import unittest
 
 from dns_case import DnsCase, main
@@ -80,6 +81,45 @@ class Datagrams(DnsCase):
 
     def test_a_configuration_that_cannot_be_used_does_not_let_queries_out(self):
         self.probe("datagram_connected", "send", "recv", environment={"SOCKS64_TIMEOUT": "never"})
+
+
+class WithoutLoopbackAddress(DnsCase):
+    """A host without IPv4, but with lo: there no IPv4 socket can be connected, not even to itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.ip("address", "del", "127.0.0.1/8")
+        self.addCleanup(self.ip, "address", "replace", "127.0.0.1/8")
+
+    def ip(self, *arguments):
+        subprocess.run(["ip", *arguments, "dev", "lo"], check=True)
+
+    def test_datagrams_are_answered(self):
+        self.write_resolv_conf("# nothing\n")
+        for form in ("IPv4", "mapped"):
+            for target in ({}, {"PROBE_TARGET": "127.0.0.1"} if form == "IPv4" else {}):
+                with self.subTest(form=form, target=target):
+                    environment = {**FORMS[form], **target}
+                    self.probe_all([("datagram_connected", send, receive) for send in SENDERS for receive in RECEIVERS],
+                                   environment=environment)
+                    self.probe_all([("datagram_unconnected", send, receive) for send in WITH_ADDRESS
+                                    for receive in WITH_SENDER], environment=environment)
+        for form in ("IPv4", "mapped"):
+            self.probe_all([("datagram_readiness", waiter) for waiter in WAITERS], environment=FORMS[form])
+        self.probe("datagram_duplicates")
+        self.probe("datagram_after_fork")
+        self.assert_nothing_sent()
+
+    def test_without_any_loopback_nothing_can_be(self):
+        """An error, and no silence; least of all may the answer take the default route."""
+        self.ip("link", "set", "down")
+        try:
+            for form, environment in FORMS.items():
+                with self.subTest(form=form):
+                    self.probe("datagram_refused", "ENETUNREACH", environment=environment)
+        finally:
+            self.ip("link", "set", "up")
+        self.assertEqual(self.sent(), set())
 
 
 class Resolvers(DnsCase):

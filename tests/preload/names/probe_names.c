@@ -801,6 +801,17 @@ static void case_background(void) {
 #ifdef __GLIBC__
 /* Names of networks, and the host's identity: of files alone. */
 static void case_networks(void) {
+  char host[] = "nowhere.example.test";
+  char* there = host;
+  int errors;
+  errno = 0;
+  CHECK(rcmd(&there, htons(514), "a", "b", "true", &errors) == -1 && errno == ENETUNREACH);
+  CHECK(rcmd_af(&there, htons(514), "a", "b", "true", &errors, AF_INET6) == -1);
+  CHECK(rexec(&there, htons(512), "a", "b", "true", &errors) == -1);
+  CHECK(rexec_af(&there, htons(512), "a", "b", "true", &errors, AF_INET) == -1);
+  errno = 0;
+  CHECK(ruserok(host, 0, "root", "root") == -1 && errno == ENETUNREACH);
+  CHECK(ruserok_af(host, 0, "root", "root", AF_INET) == -1);
   CHECK(getnetbyname("nowhere.example.test") == NULL && h_errno == HOST_NOT_FOUND);
   CHECK(getnetbyaddr(0x0a000000, AF_INET) == NULL);
   if (access("/etc/hostid", F_OK) != 0) {

@@ -209,3 +209,51 @@ PROBE(greeted_by) {
   printf("%s\n", greeting);
   freeaddrinfo(list);
 }
+
+/* The address in the first record of an answer for type A. */
+static struct in_addr first_address(const unsigned char* message, int length) {
+  ns_msg answer;
+  ns_rr record;
+  CHECK(ns_initparse(message, length, &answer) == 0);
+  CHECK(ns_msg_count(answer, ns_s_an) > 0);
+  CHECK(ns_parserr(&answer, ns_s_an, 0, &record) == 0);
+  CHECK_EQ(ns_rr_type(record), ns_t_a);
+  struct in_addr address;
+  memcpy(&address, ns_rr_rdata(record), sizeof(address));
+  return address;
+}
+
+/* greeted_at_record HOW NAME PORT: as greeted_by, where the address comes from a query to the
+ * resolver 127.0.0.1 by udp or tcp, or from res_query or res_send. */
+PROBE(greeted_at_record) {
+  unsigned char query[514], answer[4096];
+  const int size = res_mkquery(ns_o_query, argv[2], ns_c_in, ns_t_a, NULL, 0, NULL, query + 2, 512);
+  CHECK(size > 0);
+  query[0] = 0;
+  query[1] = (unsigned char)size;
+  int length;
+  if (strcmp(argv[1], "res_query") == 0) {
+    length = res_query(argv[2], ns_c_in, ns_t_a, answer, sizeof(answer));
+  } else if (strcmp(argv[1], "res_send") == 0) {
+    length = res_send(query + 2, size, answer, sizeof(answer));
+  } else {
+    const int stream = strcmp(argv[1], "tcp") == 0;
+    struct sockaddr_storage there;
+    const socklen_t there_size = address_of("127.0.0.1", 53, &there);
+    const int fd = socket(AF_INET, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
+    CHECK(connect(fd, (struct sockaddr*)&there, there_size) == 0);
+    CHECK_EQ(send(fd, query + (stream ? 0 : 2), (size_t)size + (stream ? 2 : 0), 0),
+             size + (stream ? 2 : 0));
+    if (stream) CHECK_EQ(recv(fd, answer, 2, MSG_WAITALL), 2);
+    length = (int)recv(fd, answer, sizeof(answer), 0);
+    close(fd);
+  }
+  CHECK(length > 12);
+  struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(argv[3]))};
+  there.sin_addr = first_address(answer, length);
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK(connect(fd, (struct sockaddr*)&there, sizeof(there)) == 0);
+  char greeting[16] = {0};
+  CHECK(read(fd, greeting, sizeof(greeting) - 1) > 0);
+  printf("%s\n", greeting);
+}

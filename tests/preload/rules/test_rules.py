@@ -142,12 +142,24 @@ class Names(RulesCase):
         for rules, expected in (("", "code 0, 1 records"), ("direct *", "code 3, 0 records"),
                                 ("direct 127.0.0.1:53", "code 3, 0 records"), ("direct *:53", "code 0, 1 records"),
                                 ("refuse 127.0.0.0/8", "EACCES"), ("refuse *:53", "code 0, 1 records"),
-                                ("gateway a.test; direct *", "code 0, 1 records")):
+                                ("gateway a.test; direct *", "code 3, 0 records"), ("direct lab.test", "code 3, 0 records")):
             with self.subTest(rules):
                 self.names.asked.clear()
                 self.assertEqual(self.check(self.run_with(rules, "query_to", "127.0.0.1", missing)), expected + "\n")
                 self.assertEqual(self.names.asked, [missing] if "code 3" in expected else [])
         self.assertEqual(self.check(self.run_with("refuse *:53", "query_to", "192.0.2.53", missing)), "EACCES\n")
+
+    def test_a_direct_name_in_the_programs_own_queries_is_the_resolvers_and_reached_directly(self):
+        for how in ("udp", "tcp", "res_query", "res_send"):
+            for name, greeting in (("web.lab.test", "DIRECT"), ("web.example", "HELLO")):
+                with self.subTest(how=how, name=name):
+                    self.names.asked.clear()
+                    told = self.check(self.run_with("direct lab.test", "greeted_at_record", how, name, script.HELLO))
+                    self.assertEqual(told, greeting + "\n")
+                    self.assertEqual(self.names.asked, [name] if greeting == "DIRECT" else [])
+        # This host's own names are asked of nobody, and have their own addresses.
+        told = self.check(self.run_with("direct listed.test", "greeted_at_record", "udp", "listed.test", script.HELLO))
+        self.assertEqual((told, self.names.asked), ("DIRECT\n", []))
 
     def test_a_direct_name_is_reached_directly_and_others_are_not_asked_for(self):
         self.assert_answers("direct lab.test; direct 192.0.2.0/24; direct 2001:db8::/32", {
