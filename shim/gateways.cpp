@@ -62,9 +62,8 @@ GatewayWalk Gateways::begin() noexcept {
 }
 
 GatewayWalk Gateways::begin_aside() noexcept {
-  return begin_at(config().balance == Balance::round_robin
-                      ? shared_->turn.load(std::memory_order_relaxed)
-                      : 0);
+  return begin_at(
+      config().balance == Balance::round_robin ? shared_->turn.load(std::memory_order_relaxed) : 0);
 }
 
 GatewayWalk Gateways::begin_at(std::uint32_t place) noexcept {

@@ -370,10 +370,10 @@ int wait_precisely(int epfd, epoll_event* events, int count, const timespec* tim
     constexpr long mask_size = 8;
     const std::int64_t precise[2] = {timeout == nullptr ? 0 : timeout->tv_sec,
                                      timeout == nullptr ? 0 : timeout->tv_nsec};
-    return static_cast<int>(
-        libc::syscall(SYS_epoll_pwait2, epfd, reinterpret_cast<long>(events), count,
-                      timeout == nullptr ? 0 : reinterpret_cast<long>(&precise),
-                      reinterpret_cast<long>(mask), mask_size));
+    return static_cast<int>(libc::syscall(SYS_epoll_pwait2, epfd, reinterpret_cast<long>(events),
+                                          count,
+                                          timeout == nullptr ? 0 : reinterpret_cast<long>(&precise),
+                                          reinterpret_cast<long>(mask), mask_size));
   }
 #endif
   return libc::epoll_pwait2(epfd, events, count, timeout, mask);

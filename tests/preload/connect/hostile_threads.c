@@ -202,7 +202,8 @@ PROBE(threads_share_a_set) {
   CHECK_EQ(reached_count, SOCKETS);
 }
 
-static atomic_int changing; /* 1: the other thread changes the registration; 0: it is told to stop */
+static atomic_int
+    changing; /* 1: the other thread changes the registration; 0: it is told to stop */
 
 struct Registered {
   int epfd, fd;
