@@ -76,14 +76,20 @@ Port own_port(int fd, DnsLink& link) noexcept {
 /// The octets of a message, one after the other. 0 or an errno.
 template <std::size_t N>
 int gather(const msghdr& message, std::array<std::uint8_t, N>& out, std::size_t& size) noexcept {
-  constexpr std::size_t checked = 8;
+  constexpr std::size_t most_parts = 1024;  // UIO_MAXIOV
   size = 0;
+  if (message.msg_iovlen > most_parts) {
+    return EMSGSIZE;
+  }
+  if (!can_read(message.msg_iov, message.msg_iovlen * sizeof(iovec))) {
+    return EFAULT;
+  }
   for (std::size_t i = 0; i < message.msg_iovlen; ++i) {
     const iovec& one = message.msg_iov[i];
     if (one.iov_len > out.size() - size) {
       return EMSGSIZE;
     }
-    if (one.iov_len >= checked && !is_readable(one.iov_base, one.iov_len)) {
+    if (!can_read(one.iov_base, one.iov_len)) {
       return EFAULT;
     }
     if (one.iov_len != 0) {
@@ -241,11 +247,14 @@ ssize_t ask_by_stream(int fd, DnsLink& link, const msghdr& message, int flags) n
     guard.set(errno);
     return -1;
   }
+  if (!can_read(message.msg_iov, message.msg_iovlen * sizeof(iovec))) {
+    guard.set(EFAULT);
+    return -1;
+  }
   ssize_t taken = 0;
   for (std::size_t i = 0; i < message.msg_iovlen; ++i) {
     const iovec& one = message.msg_iov[i];
-    constexpr std::size_t checked = 8;
-    if (one.iov_len >= checked && !is_readable(one.iov_base, one.iov_len)) {
+    if (!can_read(one.iov_base, one.iov_len)) {
       guard.set(EFAULT);
       return taken != 0 ? taken : -1;
     }

@@ -281,13 +281,18 @@ std::optional<int> dns_getpeername(int fd, sockaddr* address, socklen_t* length)
       length == nullptr) {
     return std::nullopt;
   }
-  sockaddr_storage real{};
-  socklen_t real_length = sizeof(real);
-  if (!link->bare.load(std::memory_order_acquire) &&
-      libc::getpeername(fd, reinterpret_cast<sockaddr*>(&real), &real_length) != 0) {
+  if (!can_read(length, sizeof(*length))) {
+    errno = EFAULT;
     return -1;
   }
-  *length = link->resolver.give(address, *length);
+  // The kernel judges what it is to write to.
+  const socklen_t room = *length;
+  const auto judge =
+      link->bare.load(std::memory_order_acquire) ? libc::getsockname : libc::getpeername;
+  if (judge(fd, address, length) != 0) {
+    return -1;
+  }
+  *length = link->resolver.give(address, room);
   return 0;
 }
 

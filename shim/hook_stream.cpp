@@ -49,6 +49,28 @@ Result<Endpoint> destination_of(const sockaddr* address, socklen_t length) noexc
   return from_sockaddr(address, length);
 }
 
+/// Whether we may look at a destination; otherwise errno says that it is a wild pointer. Shorter
+/// than an address nobody looks at it, and of longer ones the kernel takes no more than this.
+bool may_look_at(const void* address, socklen_t length) noexcept {
+  constexpr socklen_t most = sizeof(sockaddr_storage);
+  if (address == nullptr || can_read(address, std::min(length, most))) {
+    return true;
+  }
+  errno = EFAULT;
+  return false;
+}
+
+bool may_look_at(const msghdr* message) noexcept {
+  if (message == nullptr) {
+    return true;
+  }
+  if (!can_read(message, sizeof(*message))) {
+    errno = EFAULT;
+    return false;
+  }
+  return may_look_at(message->msg_name, message->msg_namelen);
+}
+
 /// Whether a message may go to `address`; otherwise errno says why not. With MSG_FASTOPEN it is a
 /// connect() and a send() in one: the connect happens here.
 bool may_send_to(int fd, const void* address, socklen_t length, int flags) noexcept {
@@ -87,6 +109,10 @@ int without_fast_open(int fd, int flags) noexcept {
 /// Reads a datagram and shows who sent it. The sender is asked for in full, whatever room the
 /// program has for it.
 ssize_t receive(int fd, msghdr& message, int flags) noexcept {
+  if (!can_read(&message, sizeof(message)) || !may_look_at(&message)) {
+    errno = EFAULT;
+    return -1;
+  }
   sockaddr_storage from{};
   msghdr inner = message;
   inner.msg_name = &from;
@@ -108,6 +134,10 @@ ssize_t receive(int fd, msghdr& message, int flags) noexcept {
 /// The same as recvfrom().
 ssize_t receive(int fd, void* buffer, std::size_t size, int flags, sockaddr* address,
                 socklen_t* length) noexcept {
+  if (length != nullptr && !can_read(length, sizeof(*length))) {
+    errno = EFAULT;
+    return -1;
+  }
   iovec part{buffer, size};
   msghdr message{};
   message.msg_iov = &part;
@@ -219,6 +249,9 @@ S64_EXPORT ssize_t send(int fd, const void* buffer, std::size_t size, int flags)
 
 S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flags,
                           const sockaddr* address, socklen_t length) {
+  if (!may_look_at(address, length)) {
+    return -1;
+  }
   if (any_dns_link() || has_dns_port(address, length)) {
     iovec part{const_cast<void*>(buffer), size};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
     msghdr message{};
@@ -241,6 +274,9 @@ S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flag
 }
 
 S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+  if (!may_look_at(message)) {
+    return -1;
+  }
   if (message != nullptr &&
       (any_dns_link() || has_dns_port(message->msg_name, message->msg_namelen))) {
     if (const std::optional<ssize_t> done = dns_sendmsg(fd, *message, flags)) {
@@ -267,6 +303,17 @@ S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
 // next call.
 S64_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags batch_flags) {
   const int flags = static_cast<int>(batch_flags);
+  count = std::min(count, 1024U);  // as the kernel does
+  for (unsigned i = 0; messages != nullptr && i < count; ++i) {
+    const int saved = errno;
+    if (!may_look_at(&messages[i].msg_hdr)) {
+      if (i == 0) {
+        return -1;
+      }
+      errno = saved;
+      count = i;  // those before it are sent
+    }
+  }
   if (messages != nullptr && any_may_be_dns(fd, messages, count)) {
     ErrnoGuard guard;
     unsigned sent = 0;

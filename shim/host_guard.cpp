@@ -63,6 +63,25 @@ bool is_readable(const void* memory, std::size_t size) noexcept {
   return readable(first) && (one_page || readable(last));
 }
 
+bool can_read(const void* memory, std::size_t size) noexcept {
+  constexpr std::uintptr_t frames = 64 * 1024;
+  constexpr std::size_t word = sizeof(std::uint64_t);
+  const auto at = reinterpret_cast<std::uintptr_t>(memory);
+  const std::uintptr_t above =
+      at - reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));  // huge when it is below
+  if (size == 0 || (above < frames && size < frames)) {
+    return true;
+  }
+  if (size >= word) {
+    return is_readable(memory, size);
+  }
+  // Words that begin at a multiple of their size never reach into another page.
+  const auto readable = [](std::uintptr_t octet) {
+    return is_readable(reinterpret_cast<const void*>(octet / word * word), word);
+  };
+  return readable(at) && readable(at + size - 1);
+}
+
 bool WordLock::lock() noexcept {
   const std::uint32_t self = thread_id();
   for (unsigned spins = 1;; ++spins) {

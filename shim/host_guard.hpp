@@ -33,6 +33,9 @@ void note_process_id() noexcept;
 /// kernel to refuse (EFAULT), not for us to crash on. Looks at
 /// both ends: one system call, or two where that spans pages.
 [[nodiscard]] bool is_readable(const void* memory, std::size_t size) noexcept;
+/// The same for any size, without a system call for what lies in the frames of our callers, where
+/// most programs keep such things.
+[[nodiscard]] bool can_read(const void* memory, std::size_t size) noexcept;
 
 /// A lock that is a single word, so that it may live in memory shared over fork. Short critical
 /// sections only: nothing inside may wait, allocate, or be a cancellation point. A signal handler

@@ -489,3 +489,46 @@ PROBE(datagram_direct) {
   CHECK_EQ(send(connected, data, size, 0), size);
   CHECK_EQ(sendto(fd, data, size, 0, (struct sockaddr*)&to, length), size);
 }
+
+/* datagram_wild_pointers [connected]: they are refused as by the kernel. The last octets of a page
+ * are readable, the next page is not. */
+PROBE(datagram_wild_pointers) {
+  char* const page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(page != MAP_FAILED && mprotect(page + 4096, 4096, PROT_NONE) == 0);
+  void* const wild = page + 4096;
+  struct sockaddr_storage to;
+  const socklen_t length = resolver(NULL, &to);
+  unsigned char data[MESSAGE];
+  const size_t size = query(data, NAME, ns_t_a, 3);
+  const int connected = argc > 1;
+  const int fd = connected ? udp_connected(0) : udp(0);
+  struct iovec part = {data, size};
+  const struct msghdr good = {.msg_name = connected ? NULL : &to,
+                              .msg_namelen = connected ? 0 : length,
+                              .msg_iov = &part,
+                              .msg_iovlen = 1};
+  CHECK_FAILS(sendto(fd, data, size, 0, wild, length), EFAULT);
+  CHECK_FAILS(sendto(fd, data, size, 0, (struct sockaddr*)(page + 4090), length), EFAULT);
+  CHECK_FAILS(sendto(fd, data, size, 0, (struct sockaddr*)-1, length), EFAULT);
+  CHECK_FAILS(sendto(fd, wild, 24, 0, good.msg_name, good.msg_namelen), EFAULT);
+  CHECK_FAILS(sendto(fd, wild, 3, 0, good.msg_name, good.msg_namelen), EFAULT);
+  CHECK_FAILS(sendmsg(fd, wild, 0), EFAULT);
+  struct msghdr message = good;
+  message.msg_name = wild;
+  message.msg_namelen = length;
+  CHECK_FAILS(sendmsg(fd, &message, 0), EFAULT);
+  message = good;
+  message.msg_iov = wild;
+  CHECK_FAILS(sendmsg(fd, &message, 0), EFAULT);
+  CHECK_FAILS(sendmmsg(fd, wild, 2, 0), EFAULT);
+  struct mmsghdr batch[2] = {{.msg_hdr = good}, {.msg_hdr = good}};
+  batch[1].msg_hdr.msg_name = wild;
+  batch[1].msg_hdr.msg_namelen = length;
+  CHECK_EQ(sendmmsg(fd, batch, 2, 0), 1);
+  if (connected) {
+    CHECK_FAILS(writev(fd, wild, 1), EFAULT);
+    CHECK_FAILS(getpeername(fd, wild, &(socklen_t){sizeof(to)}), EFAULT);
+    CHECK_FAILS(getpeername(fd, (struct sockaddr*)&to, wild), EFAULT);
+  }
+  CHECK_FAILS(recvfrom(fd, data, sizeof(data), 0, wild, &(socklen_t){sizeof(to)}), EFAULT);
+}

@@ -75,6 +75,10 @@ class Datagrams(DnsCase):
     def test_a_query_sent_past_libc_is_answered_when_it_is_read(self):
         self.probe_in_all_forms("datagram_sent_past_libc")
 
+    def test_wild_pointers_are_refused_as_by_the_kernel(self):
+        self.probe_all([("datagram_wild_pointers",), ("datagram_wild_pointers", "connected")], environment=IPV4)
+        self.probe_all([("datagram_wild_pointers",), ("datagram_wild_pointers", "connected")], environment=IPV6)
+
     def test_a_resolver_given_by_name(self):
         for environment in BOTH.values():
             self.probe("datagram_named_resolver", environment=environment)
