@@ -125,6 +125,9 @@ int finish(Outcome outcome, const HostAddresses& addresses, int family, hostent*
     }
   }
   *host_error = outcome.host_error;
+  if (outcome.host_error != NETDB_SUCCESS) {
+    h_errno = outcome.host_error;  // as glibc's resolver does; CPython reads nothing else
+  }
   if (outcome.error != 0) {
     errno = outcome.error;
   }

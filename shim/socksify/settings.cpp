@@ -107,6 +107,8 @@ std::vector<Setting> settings_of(const CommandLine& line, std::vector<std::strin
   }
   if (!line.config.empty()) {
     settings.push_back({"SOCKS64_CONFIG", absolute(line.config)});
+  } else if (const char* const path = variable("SOCKS64_CONFIG"); path && *path != '/') {
+    settings.push_back({"SOCKS64_CONFIG", absolute(path)});
   }
   return settings;
 }

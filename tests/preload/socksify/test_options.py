@@ -1,9 +1,10 @@
 """The command line: each option wrong in every way, and what the program finds of the right ones."""
 
+import os
 import subprocess
 import unittest
 
-from socksify_case import LIBRARY, RUNTIME, SocksifyCase, main
+from socksify_case import LIBRARY, RUNTIME, SOCKSIFY, SocksifyCase, main
 
 URL = "socks5://[USER:PASSWORD@]HOST[:PORT]"
 VALUED = {
@@ -141,6 +142,13 @@ class PrintEnv(SocksifyCase):
         done = self.socksify("--config", str(self.directory) + "/../" + self.directory.name + "/my.conf", "--print-env")
         self.assertEqual(done[0], 0)
         self.assertIn("export SOCKS64_CONFIG='/", done[1])
+
+    def test_the_file_that_the_environment_names_is_found_from_everywhere(self):
+        file = self.directory / "my.conf"
+        file.write_text("udp = refuse\n")
+        done = self.socksify("-C", self.directory, os.path.abspath(SOCKSIFY), "sh", "-c", 'cd / && cat "$SOCKS64_CONFIG"',
+                             command="env", SOCKS64_CONFIG="my.conf")
+        self.assertEqual(done, (0, "udp = refuse\n", ""))
 
     def test_what_is_wrong_prints_nothing(self):
         self.assert_refused("--udp: expected refuse or direct, not 'x'", "--udp", "x", "--print-env")
