@@ -252,6 +252,16 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
       }
     }
     return fail(bad_usage, error.what());
+  } catch (const CLI::ConversionError& error) {
+    // "Could not convert: --flag = VALUE", and what was given to the wrong option may be a URL with
+    // a password in it.
+    const std::string_view what = error.what();
+    const std::size_t name = what.find("--");
+    return fail(bad_usage,
+                (name == std::string_view::npos
+                     ? std::string("an option")
+                     : std::string(what.substr(name, what.find_first_of(" =", name) - name))) +
+                    " takes no value (socksify --help shows the options)");
   } catch (const CLI::ParseError& error) {
     return fail(bad_usage, std::string(error.what()) + " (socksify --help shows the options)");
   }

@@ -60,6 +60,10 @@ class Wrong(SocksifyCase):
         self.assert_refused(f"unknown option '--gatewy'; did you mean '--gateway'? {HINT}",
                             "--gatewy=socks5://ann:secret@192.0.2.1", "true")
 
+    def test_a_password_given_to_an_option_without_a_value_is_not_shown(self):
+        for option in ("--explain", "--check", "--print-env", "--verbose"):
+            self.assert_refused(f"{option} takes no value {HINT}", f"{option}=socks5://ann:secret@192.0.2.1", "true")
+
     def test_no_program(self):
         message = "which program? Usage: socksify [OPTIONS] [--] PROGRAM [ARGS...]"
         for arguments in ((), ("-v",), ("--",), ("--check",), ("--explain",), ("--udp", "refuse")):
