@@ -69,29 +69,8 @@ Reason just(std::string_view text) noexcept {
 
 /// "the rule 'direct 10.0.0.0/8'"
 Reason because_of(const Rule& rule) noexcept {
-  constexpr std::array<std::string_view, 3> actions{"direct", "gateway", "refuse"};
   Reason reason = just("the rule '");
-  reason.append(actions[static_cast<std::size_t>(rule.action)]);
-  reason.append(" ");
-  const bool bracketed =
-      rule.host == Rule::Host::block && !rule.every_port() && rule.block.network().is_v6();
-  reason.append(bracketed ? "[" : rule.host == Rule::Host::below ? "." : "");
-  if (rule.host == Rule::Host::any) {
-    reason.append("*");
-  } else if (rule.host == Rule::Host::block) {
-    reason.append(rule.block.text());
-  } else {
-    reason.append(config().rules.name_of(rule));
-  }
-  reason.append(bracketed ? "]" : "");
-  if (!rule.every_port()) {
-    reason.append(":");
-    reason.append(decimal(rule.low));
-    if (rule.high != rule.low) {
-      reason.append("-");
-      reason.append(decimal(rule.high));
-    }
-  }
+  reason.append(config().rules.text_of(rule));
   reason.append("'");
   return reason;
 }
