@@ -5,8 +5,10 @@
 #include <variant>
 
 #include "diag.hpp"
+#include "file_text.hpp"
 #include "gateways.hpp"
 #include "lifecycle.hpp"
+#include "name_query.hpp"
 #include "policy.hpp"
 #include "socket_kind.hpp"
 
@@ -164,6 +166,24 @@ void explain_refused(int fd, const Endpoint& destination, int error) noexcept {
            {text(target), tcp ? "" : " (datagrams)", ": refused, ",
             why_refused(target, named, fake_ips().covers(destination.address), tcp), ": ",
             name_of_error(error)});
+}
+
+void explain_name(std::string_view name) noexcept {
+  if (!explains() || !config().usable()) {
+    return;
+  }
+  const ErrnoGuard guard;
+  const Result<IpAddress> literal = parse_numeric(name);
+  const Rule* rule = literal ? config().rules.find(*literal) : config().rules.find(name);
+  // A rule for some ports is judged when the port is known; and who reads a literal asks nobody.
+  if (rule == nullptr || !rule->every_port() || rule->action == RuleAction::gateway ||
+      (literal && rule->action == RuleAction::direct)) {
+    return;
+  }
+  diagnose(LogLevel::explain, {part(name, 0, 253),
+                               rule->action == RuleAction::direct ? ": looked up by this host, "
+                                                                  : ": not looked up, refused by ",
+                               because_of(*rule)});
 }
 
 void explain_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept {
