@@ -83,8 +83,10 @@ std::vector<Setting> settings_of(const CommandLine& line, std::vector<std::strin
   }
   std::string gateways;
   for (const std::string& gateway : line.gateways) {
+    // All are judged together, below; but one with nothing in it would get lost among the others.
     std::vector<Setting> judged;
-    if (!add(judged, "-g", "gateway", gateway, problem)) {
+    if (gateway.find_first_not_of(" \t,") == std::string::npos &&
+        !add(judged, "-g", "gateway", gateway, problem)) {
       return {};
     }
     gateways += (gateways.empty() ? "" : " ") + gateway;
