@@ -5,8 +5,10 @@
 #include <variant>
 
 #include "diag.hpp"
+#include "file_text.hpp"
 #include "gateways.hpp"
 #include "lifecycle.hpp"
+#include "name_query.hpp"
 #include "policy.hpp"
 #include "socket_kind.hpp"
 
@@ -69,29 +71,8 @@ Reason just(std::string_view text) noexcept {
 
 /// "the rule 'direct 10.0.0.0/8'"
 Reason because_of(const Rule& rule) noexcept {
-  constexpr std::array<std::string_view, 3> actions{"direct", "gateway", "refuse"};
   Reason reason = just("the rule '");
-  reason.append(actions[static_cast<std::size_t>(rule.action)]);
-  reason.append(" ");
-  const bool bracketed =
-      rule.host == Rule::Host::block && !rule.every_port() && rule.block.network().is_v6();
-  reason.append(bracketed ? "[" : rule.host == Rule::Host::below ? "." : "");
-  if (rule.host == Rule::Host::any) {
-    reason.append("*");
-  } else if (rule.host == Rule::Host::block) {
-    reason.append(rule.block.text());
-  } else {
-    reason.append(config().rules.name_of(rule));
-  }
-  reason.append(bracketed ? "]" : "");
-  if (!rule.every_port()) {
-    reason.append(":");
-    reason.append(decimal(rule.low));
-    if (rule.high != rule.low) {
-      reason.append("-");
-      reason.append(decimal(rule.high));
-    }
-  }
+  reason.append(config().rules.text_of(rule));
   reason.append("'");
   return reason;
 }
@@ -185,6 +166,24 @@ void explain_refused(int fd, const Endpoint& destination, int error) noexcept {
            {text(target), tcp ? "" : " (datagrams)", ": refused, ",
             why_refused(target, named, fake_ips().covers(destination.address), tcp), ": ",
             name_of_error(error)});
+}
+
+void explain_name(std::string_view name) noexcept {
+  if (!explains() || !config().usable()) {
+    return;
+  }
+  const ErrnoGuard guard;
+  const Result<IpAddress> literal = parse_numeric(name);
+  const Rule* rule = literal ? config().rules.find(*literal) : config().rules.find(name);
+  // A rule for some ports is judged when the port is known; and who reads a literal asks nobody.
+  if (rule == nullptr || !rule->every_port() || rule->action == RuleAction::gateway ||
+      (literal && rule->action == RuleAction::direct)) {
+    return;
+  }
+  diagnose(LogLevel::explain, {part(name, 0, 253),
+                               rule->action == RuleAction::direct ? ": looked up by this host, "
+                                                                  : ": not looked up, refused by ",
+                               because_of(*rule)});
 }
 
 void explain_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept {

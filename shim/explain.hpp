@@ -1,5 +1,5 @@
 // One line for each connect (SOCKS64_LOG=explain): what was asked, what was decided and why, how it
-// ended and when.
+// ended and when; and one for each look-up that a rule takes from the gateway.
 #ifndef SOCKS64_SHIM_EXPLAIN_HPP
 #define SOCKS64_SHIM_EXPLAIN_HPP
 
@@ -17,6 +17,10 @@ namespace socks64::shim {
 /// alone, as all here.
 void explain_direct(int fd, const Endpoint& destination, int error, Nanoseconds started) noexcept;
 void explain_refused(int fd, const Endpoint& destination, int error) noexcept;
+
+/// A look-up that a rule decides: the name is this host's to look up, or nobody's. Silent on
+/// others.
+void explain_name(std::string_view name) noexcept;
 
 /// A connect through the gateway has ended: `error` 0 for success, negative when the kernel alone
 /// knows it; `who` says who failed.

@@ -1,5 +1,7 @@
 #include "gateway_url.hpp"
 
+#include <array>
+#include <charconv>
 #include <sys/un.h>
 
 namespace socks64::shim {
@@ -83,7 +85,9 @@ Result<IpAddress> parse_bracketed(std::string_view text) noexcept {
 
 namespace {
 
-constexpr std::string_view expected = "expected socks5://[USER:PASSWORD@]HOST[:PORT]";
+constexpr std::string_view expected =
+    "expected socks5://[USER:PASSWORD@]HOST[:PORT] or socks5+unix:///PATH";
+constexpr std::string_view brackets = "an IPv6 address needs brackets: socks5://[2001:db8::1]:1080";
 
 /// Whether a resolver can be asked for it: letters, digits, '-', '_', '.'; the labels of RFC 1035.
 bool is_host_name(std::string_view text) noexcept {
@@ -133,7 +137,8 @@ bool read_unix_url(const Site& site, std::string_view rest, Gateway& out) noexce
 bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noexcept {
   const std::size_t scheme_end = url.find("://");
   if (scheme_end == npos) {
-    return site.problem(expected);
+    const Result<IpAddress> bare = IpAddress::parse(url);
+    return bare && bare->is_v6() ? site.problem(expected, "; ", brackets) : site.problem(expected);
   }
   const std::string_view scheme = part(url, 0, scheme_end);
   if (equal_ignoring_case(scheme, "socks5+unix")) {
@@ -187,7 +192,7 @@ bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noex
     has_port = colon != npos;
     port = has_port ? part(rest, colon + 1) : std::string_view();
     if (port.find(':') != npos) {
-      return site.problem("an IPv6 address needs brackets: socks5://[2001:db8::1]:1080");
+      return site.problem(brackets);
     }
     if (host.empty()) {
       return site.problem(expected, ": the host is missing");
@@ -228,12 +233,23 @@ bool read_gateway_urls(const Site& site, std::string_view urls, GatewayList& out
     if (list.count == max_gateways) {
       return site.problem("expected at most 16 gateways");
     }
-    if (!read_gateway_url(site, part(urls, from, end == npos ? npos : end - from),
+    const std::size_t next = end == npos ? npos : urls.find_first_not_of(separators, end);
+    TextBuffer<200> place;
+    place.append(site.place);
+    if (list.count != 0 || next != npos) {
+      // One of several: say which, its text may hold a password.
+      std::array<char, 3> digits{};
+      const auto digits_end = std::to_chars(digits.begin(), digits.end(), list.count + 1).ptr;
+      place.append(": gateway ");
+      place.append({digits.data(), static_cast<std::size_t>(digits_end - digits.data())});
+    }
+    if (!read_gateway_url({site.config, place.view()},
+                          part(urls, from, end == npos ? npos : end - from),
                           list.slots[list.count])) {
       return false;
     }
     ++list.count;
-    from = end == npos ? npos : urls.find_first_not_of(separators, end);
+    from = next;
   }
   out = list;
   return true;

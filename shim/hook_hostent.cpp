@@ -5,6 +5,7 @@
 #include <cstring>
 #include <netdb.h>
 
+#include "explain.hpp"
 #include "fake_ip_table.hpp"
 #include "hook_table.hpp"
 #include "host_entry.hpp"
@@ -93,7 +94,8 @@ bool is_for_libc(const char* name) noexcept {
 }
 
 hostent* noted(const char* name, hostent* entry) noexcept {
-  if (ready()) {
+  if (ready() && name != nullptr) {
+    explain_name(name);
     note_direct(name, entry);
   }
   return entry;

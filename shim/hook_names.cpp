@@ -11,6 +11,7 @@
 #include "socks64/sockaddr.hpp"
 
 #include "address_info.hpp"
+#include "explain.hpp"
 #include "fake_ip_table.hpp"
 #include "hook_table.hpp"
 #include "host_guard.hpp"
@@ -194,6 +195,7 @@ S64_EXPORT int getaddrinfo(const char* node, const char* service, const addrinfo
     return libc::getaddrinfo(node, service, hints, result);
   }
   if (node != nullptr && is_for_libc(node)) {
+    explain_name(node);
     const int error = libc::getaddrinfo(node, service, hints, result);
     if (error == 0) {
       note_direct(node, *result);

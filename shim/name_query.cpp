@@ -11,6 +11,7 @@
 #include "socks64/sockaddr.hpp"
 
 #include "direct_addresses.hpp"
+#include "explain.hpp"
 #include "fake_ip_table.hpp"
 #include "file_text.hpp"
 #include "hook_table.hpp"
@@ -274,6 +275,7 @@ Verdict look_up(std::string_view name, Families families, HostAddresses& out,
     return Verdict::found;
   }
   if (decide_name(config(), name).action == RuleAction::refuse) {
+    explain_name(name);
     return Verdict::no_such_name;
   }
   if (verify && existence_of(name) == Existence::does_not_exist) {
@@ -296,6 +298,7 @@ Verdict look_up_existing_name(std::string_view name, Families families,
 Verdict delegate_literal(const IpAddress& literal, Families families, HostAddresses& out) noexcept {
   const Rule* rule = config().rules.find(literal);
   if (rule != nullptr && rule->every_port() && rule->action == RuleAction::refuse) {
+    explain_name(literal.text().view());
     return Verdict::no_such_name;
   }
   // "0x7f.1" would mean nothing to the gateway: it gets the usual spelling.

@@ -207,6 +207,36 @@ bool Rules::fits(const Rule& rule, std::string_view name) const noexcept {
   return name[name.size() - wanted.size() - 1] == '.' && name.size() > wanted.size() + 1;
 }
 
+TextBuffer<288> Rules::text_of(const Rule& rule) const noexcept {
+  constexpr std::array<std::string_view, 3> actions{"direct", "gateway", "refuse"};
+  const auto append_port = [](TextBuffer<288>& text, char before, Port port) {
+    std::array<char, 6> digits{before};
+    char* const end = std::to_chars(digits.begin() + 1, digits.end(), port).ptr;
+    text.append({digits.data(), static_cast<std::size_t>(end - digits.data())});
+  };
+  TextBuffer<288> text;
+  text.append(actions[static_cast<std::size_t>(rule.action)]);
+  text.append(" ");
+  const bool bracketed =
+      rule.host == Rule::Host::block && !rule.every_port() && rule.block.network().is_v6();
+  text.append(bracketed ? "[" : rule.host == Rule::Host::below ? "." : "");
+  if (rule.host == Rule::Host::any) {
+    text.append("*");
+  } else if (rule.host == Rule::Host::block) {
+    text.append(rule.block.text());
+  } else {
+    text.append(name_of(rule));
+  }
+  text.append(bracketed ? "]" : "");
+  if (!rule.every_port()) {
+    append_port(text, ':', rule.low);
+    if (rule.high != rule.low) {
+      append_port(text, '-', rule.high);
+    }
+  }
+  return text;
+}
+
 const Rule* Rules::find(const IpAddress& address, Port port) const noexcept {
   for (const Rule& rule : all()) {
     if (rule.has(port) && (rule.host == Rule::Host::any ||

@@ -56,6 +56,8 @@ class Rules {
 
   [[nodiscard]] std::span<const Rule> all() const noexcept { return {rules_.data(), count_}; }
   [[nodiscard]] std::string_view name_of(const Rule& rule) const noexcept;
+  /// As it can be written: "direct 10.0.0.0/8".
+  [[nodiscard]] TextBuffer<288> text_of(const Rule& rule) const noexcept;
 
   /// The first rule for a connection, null when there is none: the default then counts.
   [[nodiscard]] const Rule* find(const IpAddress& address, Port port) const noexcept;

@@ -168,7 +168,8 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
       "The gateway, socks5://[USER:PASSWORD@]HOST[:PORT], HOST a name or an IP address; or "
       "socks5+unix://[USER:PASSWORD@]/PATH. Several -g: several gateways");
   gateway->type_name("URL")->allow_extra_args(false)->group("Gateway");
-  const Valued gateway_value{gateway, "-g", "socks5://[USER:PASSWORD@]HOST[:PORT]"};
+  const Valued gateway_value{gateway, "-g",
+                             "socks5://[USER:PASSWORD@]HOST[:PORT] or socks5+unix:///PATH"};
   text("--credentials", "--credentials", line.credentials, "FILE", "a file name", "Gateway",
        "The file with user and password for the gateway");
   text("--config", "--config", line.config, "FILE", "a file name", "Gateway",

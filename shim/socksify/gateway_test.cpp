@@ -77,16 +77,6 @@ std::vector<Place> places_of(const shim::Gateway& gateway, std::string& problem)
   return places;
 }
 
-const char* origin_of_gateway() {
-  const auto is_set = [](const char* name) {
-    const char* const value = std::getenv(name);
-    return value != nullptr && *value != '\0';
-  };
-  return is_set("SOCKS64_GATEWAY")  ? "from -g or SOCKS64_GATEWAY"
-         : is_set("SOCKS64_CONFIG") ? "from the configuration file of --config or SOCKS64_CONFIG"
-                                    : "from /etc/socks64/socks64.conf, or the default";
-}
-
 /// One line a step: what, how it went, how long it took.
 class Steps {
  public:
@@ -176,11 +166,13 @@ std::string advice_on(ReplyCode code, const Target& destination) {
 /// A connection to one gateway, closed at the end.
 class Attempt {
  public:
+  /// Ends at `end`, and at `greeting_end` where the gateway has not accepted the greeting by then.
   Attempt(const shim::Gateway& gateway, const Place& place, const Target& destination,
-          Clock::time_point end)
+          Clock::time_point greeting_end, Clock::time_point end)
       : gateway_(gateway),
         place_(place),
         destination_(destination),
+        greeting_end_(std::min(greeting_end, end)),
         end_(end),
         machine_({Command::connect, destination}, gateway_.credentials()) {}
   ~Attempt() {
@@ -197,8 +189,9 @@ class Attempt {
   /// 0, or ETIMEDOUT at the end of the time.
   int await(short events) const {
     for (;;) {
-      const auto left =
-          std::chrono::duration_cast<std::chrono::milliseconds>(end_ - Clock::now()).count();
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+                            (requested_ ? end_ : greeting_end_) - Clock::now())
+                            .count();
       pollfd waited{fd_, events, 0};
       const int count = poll(&waited, 1, static_cast<int>(std::max<decltype(left)>(left, 0)));
       if (count > 0) {
@@ -323,6 +316,7 @@ class Attempt {
   const shim::Gateway gateway_;  // the machine's credentials are views into it
   const Place place_;
   const Target destination_;
+  const Clock::time_point greeting_end_;
   const Clock::time_point end_;
   ClientHandshake machine_;
   Steps steps_;
@@ -332,27 +326,35 @@ class Attempt {
   bool requested_ = false;
 };
 
-/// What programs would do, if not ask the gateway.
-void note_rules(const shim::Config& config, const Target& destination) {
+/// What programs would do, if not ask the gateway. False: a rule refuses them the destination.
+bool permitted(const shim::Config& config, const Target& destination) {
+  const shim::Rules& rules = config.rules;
   const shim::Rule* rule = nullptr;
-  bool loopback = false;
+  bool direct = false;
   if (const auto* named = std::get_if<NamedEndpoint>(&destination)) {
-    rule = config.rules.find(named->name.view(), named->port);
+    rule = rules.find(named->name.view(), named->port);
+    // Direct is what is looked up so, and a rule for some ports alone makes no name that.
+    const shim::Rule* const asked = rules.find(named->name.view());
+    direct = asked != nullptr && asked->every_port() && asked->action == shim::RuleAction::direct;
   } else if (const auto* endpoint = std::get_if<Endpoint>(&destination)) {
     const IpAddress address = endpoint->address.unmapped();
-    loopback = address.is_loopback();
-    rule = loopback ? config.rules.find_loopback(address, endpoint->port)
-                    : config.rules.find(address, endpoint->port);
+    rule = address.is_loopback() ? rules.find_loopback(address, endpoint->port)
+                                 : rules.find(address, endpoint->port);
+    direct = rule != nullptr ? rule->action == shim::RuleAction::direct : address.is_loopback();
   }
-  const shim::RuleAction action = rule != nullptr ? rule->action
-                                  : loopback      ? shim::RuleAction::direct
-                                                  : shim::RuleAction::gateway;
-  if (action != shim::RuleAction::gateway) {
+  const std::string text =
+      rule != nullptr ? "the rule '" + std::string(rules.text_of(*rule).view()) + "'" : "";
+  if (rule != nullptr && rule->action == shim::RuleAction::refuse) {
+    std::printf("rules: FAILED: %s refuses this to programs\n", text.c_str());
+    std::printf("  %-15s change that rule, or put one that permits it before\n", "what to do");
+    return false;
+  }
+  if (direct) {
     std::printf("note: %s; the gateway is asked all the same\n",
-                action == shim::RuleAction::refuse ? "a rule refuses this to programs"
-                : rule != nullptr                  ? "a rule lets programs connect to this directly"
-                                                   : "programs connect to their own host directly");
+                !text.empty() ? (text + " lets programs connect to this directly").c_str()
+                              : "programs connect to their own host directly");
   }
+  return true;
 }
 
 }  // namespace
@@ -401,11 +403,15 @@ std::optional<Target> parse_destination(std::string_view text, std::string& prob
   return NamedEndpoint{*name, *port};
 }
 
-bool test_destination(const shim::Config& config, const Target& destination) {
-  std::printf("configuration: usable; gateway %s\n", origin_of_gateway());
-  note_rules(config, destination);
+bool test_destination(const shim::Config& config, const std::string& origin,
+                      const Target& destination) {
+  std::printf("configuration: usable; gateway from %s\n", origin.c_str());
+  if (!permitted(config, destination)) {
+    return false;
+  }
   bool reached = false;
-  for (const shim::Gateway& gateway : gateways_of(config)) {
+  const std::vector<shim::Gateway> gateways = gateways_of(config);
+  for (const shim::Gateway& gateway : gateways) {
     std::printf("gateway %s%s:\n", std::string(gateway.text().view()).c_str(),
                 gateway.user_size != 0 ? ", with user and password" : "");
     Steps steps;
@@ -423,8 +429,12 @@ bool test_destination(const shim::Config& config, const Target& destination) {
       if (gateway.kind == shim::Gateway::Kind::name && endpoint) {
         steps.passed("name", std::string(endpoint->address.text().view()));
       }
+      // As a program has it that begins here: gateway_timeout counts where another one is left.
+      const Clock::time_point now = Clock::now();
+      const Clock::time_point end = now + std::chrono::seconds(config.timeout_seconds);
+      const bool last = &gateway == &gateways.back() && &place == &places.back();
       Attempt attempt(gateway, place, destination,
-                      Clock::now() + std::chrono::seconds(config.timeout_seconds));
+                      last ? end : now + std::chrono::seconds(config.gateway_timeout_seconds), end);
       reached = attempt.run() || reached;
     }
   }

@@ -17,8 +17,10 @@ namespace socks64::socksify {
 
 /// Walks configuration, gateway, authentication and request; tells each step and its time on
 /// standard output, and where it breaks what can be done. True when a program would get through:
-/// when at least one gateway reached the destination.
-[[nodiscard]] bool test_destination(const shim::Config& config, const Target& destination);
+/// when no rule refuses it and at least one gateway reached the destination. `origin`: where the
+/// gateway is from.
+[[nodiscard]] bool test_destination(const shim::Config& config, const std::string& origin,
+                                    const Target& destination);
 
 }  // namespace socks64::socksify
 

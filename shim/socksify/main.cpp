@@ -22,13 +22,13 @@ namespace {
 
 using namespace socks64::socksify;
 
-int test(const CommandLine& line, const socks64::shim::Config& config) {
+int test(const CommandLine& line, const std::string& origin, const socks64::shim::Config& config) {
   std::string problem;
   const std::optional<socks64::Target> destination = parse_destination(line.destination, problem);
   if (!destination) {
     return fail(bad_usage, problem);
   }
-  return test_destination(config, *destination) ? success : test_failed;
+  return test_destination(config, origin, *destination) ? success : test_failed;
 }
 
 int check(const CommandLine& line, const Library& library) {
@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   std::string problem;
   std::vector<std::string> remarks;
   std::vector<Setting> settings = settings_of(line, remarks, problem);
+  const std::string origin = origin_of_gateway(line);
   socks64::shim::Config config;
   if (!problem.empty() || !apply_settings(settings, config, problem)) {
     return fail(bad_usage, problem);
@@ -82,7 +83,7 @@ int main(int argc, char** argv) {
     }
   }
   if (line.action == Action::test) {
-    return test(line, config);
+    return test(line, origin, config);
   }
   const Library library = find_library(problem);
   if (line.action == Action::check) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <string_view>
 #include <sys/stat.h>
 #include <system_error>
@@ -82,8 +83,10 @@ std::vector<Setting> settings_of(const CommandLine& line, std::vector<std::strin
   }
   std::string gateways;
   for (const std::string& gateway : line.gateways) {
+    // All are judged together, below; but one with nothing in it would get lost among the others.
     std::vector<Setting> judged;
-    if (!add(judged, "-g", "gateway", gateway, problem)) {
+    if (gateway.find_first_not_of(" \t,") == std::string::npos &&
+        !add(judged, "-g", "gateway", gateway, problem)) {
       return {};
     }
     gateways += (gateways.empty() ? "" : " ") + gateway;
@@ -111,6 +114,28 @@ std::vector<Setting> settings_of(const CommandLine& line, std::vector<std::strin
     settings.push_back({"SOCKS64_CONFIG", absolute(path)});
   }
   return settings;
+}
+
+std::string origin_of_gateway(const CommandLine& line) {
+  if (!line.gateways.empty()) {
+    return "-g";
+  }
+  if (variable("SOCKS64_GATEWAY") != nullptr) {
+    return "SOCKS64_GATEWAY";
+  }
+  if (const ProxyGateway proxy = find_proxy_gateway(variable); !proxy.url.empty()) {
+    return proxy.variable;
+  }
+  const char* const named = variable("SOCKS64_CONFIG");
+  const std::string path = !line.config.empty() ? line.config
+                           : named != nullptr   ? named
+                                                : shim::default_config_path;
+  const auto alone = std::make_unique<shim::Config>();
+  alone->gateways.count = 0;
+  shim::FileText file;
+  const bool has_one = file.read(path.c_str(), shim::max_config_size) == 0 &&
+                       shim::apply_file(*alone, path, file.view()) && alone->gateways.count != 0;
+  return has_one ? path : "the default, for nothing names another";
 }
 
 bool apply_settings(const std::vector<Setting>& settings, shim::Config& whole,

@@ -23,6 +23,9 @@ struct Setting {
                                                std::vector<std::string>& remarks,
                                                std::string& problem);
 
+/// Where the gateway is from: an option, a variable or a file; to be asked before apply_settings().
+[[nodiscard]] std::string origin_of_gateway(const CommandLine& line);
+
 /// Puts them into the environment, where the shim looks, and judges the whole as the shim will.
 /// False and `problem` when it cannot be used.
 [[nodiscard]] bool apply_settings(const std::vector<Setting>& settings, shim::Config& whole,

@@ -114,7 +114,8 @@ TEST(ShimConfig, AListOfGatewaysReplacesTheOneBefore) {
 }
 
 TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
-  const std::string form = "PLACE: expected socks5://[USER:PASSWORD@]HOST[:PORT]";
+  const std::string forms = "expected socks5://[USER:PASSWORD@]HOST[:PORT] or socks5+unix:///PATH";
+  const std::string form = "PLACE: " + forms;
   const struct {
     const char* key;
     const char* value;
@@ -134,7 +135,15 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
       {"gateway", "socks5://gw.test:x",
        "PLACE: expected a port from 1 to 65535 behind the last ':'"},
       {"gateway", " , ", form},
-      {"gateway", "socks5://192.0.2.1,http://192.0.2.2", form + ", not http://"},
+      {"gateway", "unix:/x", form},
+      {"gateway", "fd00:1::1",
+       form + "; an IPv6 address needs brackets: socks5://[2001:db8::1]:1080"},
+      {"gateway", "socks5://192.0.2.1,http://192.0.2.2",
+       "PLACE: gateway 2: " + forms + ", not http://"},
+      {"gateway", "nonsense socks5://192.0.2.1", "PLACE: gateway 1: " + forms},
+      {"gateway", "socks5://192.0.2.1 socks5://gw.test:x",
+       "PLACE: gateway 2: expected a port from 1 to 65535 behind the last ':'"},
+      {"gateway", "socks5://192.0.2.1 a:secret@192.0.2.2", "PLACE: gateway 2: " + forms},
       {"gateway", "socks5+unix://",
        "PLACE: expected socks5+unix://[USER:PASSWORD@]/PATH, the path absolute"},
       {"gateway", "socks5+unix://a:secret@run/x",

@@ -95,6 +95,29 @@ class Explain(SocksifyCase):
                 self.assertEqual(len(lines), 1, lines)
                 self.assertRegex(lines[0], LINE + expected)
 
+    def test_a_look_up_that_a_rule_decides(self):
+        ask = "import socket, sys; socket.getaddrinfo(sys.argv[1], 80)", "import ctypes, sys; ctypes.CDLL(None).gethostbyname(sys.argv[1].encode())"
+        for name, rules, no_proxy, expected in (
+                ("no.invalid", "direct no.invalid", None, r"looked up by this host, the rule 'direct no\.invalid'"),
+                ("no.invalid", None, "invalid", r"looked up by this host, the rule 'direct invalid'"),
+                ("v4only.test", "refuse .test", None, r"not looked up, refused by the rule 'refuse \.test'"),
+                ("v4only.test", "refuse *", None, r"not looked up, refused by the rule 'refuse \*'")):
+            for program in ask:
+                with self.subTest(rules or no_proxy, program=program):
+                    _, out, err = self.socksify("-g", self.gateway.url(), "--explain", "python3", "-c", program, name,
+                                                SOCKS64_RULES=rules, no_proxy=no_proxy)
+                    lines = [line for line in err.splitlines() if line.startswith("socks64[")]
+                    self.assertEqual(len(lines), 1, err)
+                    self.assertRegex(lines[0], LINE + re.escape(name) + ": " + expected + "$")
+
+    def test_a_look_up_that_no_rule_decides_is_no_line(self):
+        for rules in ("gateway .test", "refuse v4only.test:81", "direct 198.18.0.0/15"):
+            with self.subTest(rules):
+                _, out, err = self.socksify("-g", self.gateway.url(), "--explain", "python3", "-c",
+                                            "import socket; socket.getaddrinfo('v4only.test', 80); socket.getaddrinfo('198.18.0.1', 80)",
+                                            SOCKS64_RULES=rules)
+                self.assertEqual(err, "")
+
     def test_a_wrong_configuration(self):
         _, out, err = self.socksify("--explain", "sh", "-c", f'SOCKS64_TIMEOUT=0 exec "$0" 192.0.2.9 80', DIAL)
         self.assertRegex(err.splitlines()[-1], LINE + r"192\.0\.2\.9:80: refused, the configuration is wrong: ENETDOWN$")

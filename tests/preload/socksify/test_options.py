@@ -6,7 +6,7 @@ import unittest
 
 from socksify_case import LIBRARY, RUNTIME, SOCKSIFY, SocksifyCase, main
 
-URL = "socks5://[USER:PASSWORD@]HOST[:PORT]"
+URL = "socks5://[USER:PASSWORD@]HOST[:PORT] or socks5+unix:///PATH"
 VALUED = {
     "-g": (URL, "-g"),
     "--gateway": (URL, "-g"),
@@ -36,6 +36,8 @@ class Wrong(SocksifyCase):
                 ("-g", "nonsense", f"-g: expected {URL}"),
                 ("-g", "http://192.0.2.1", f"-g: expected {URL}, not http://"),
                 ("-g", "socks5://192.0.2.1:0", "-g: expected a port from 1 to 65535 behind the last ':'"),
+                ("-g", "unix:/x", f"-g: expected {URL}"),
+                ("-g", "fd00:1::1", f"-g: expected {URL}; an IPv6 address needs brackets: socks5://[2001:db8::1]:1080"),
                 ("-g", "socks5://2001:db8::1:1080", "-g: an IPv6 address needs brackets: socks5://[2001:db8::1]:1080"),
                 ("--udp", "maybe", "--udp: expected refuse or direct, not 'maybe'"),
                 ("--udp", "REFUSE", "--udp: expected refuse or direct, not 'REFUSE'"),
@@ -48,7 +50,8 @@ class Wrong(SocksifyCase):
         self.assertTrue(err.startswith("socksify: --dns: "), err)
 
     def test_the_second_of_two_gateways_is_judged_too(self):
-        self.assert_refused(f"-g: expected {URL}", "-g", "socks5://192.0.2.1", "-g", "nonsense", "true")
+        self.assert_refused(f"-g: gateway 2: expected {URL}", "-g", "socks5://192.0.2.1", "-g", "nonsense", "true")
+        self.assert_refused(f"-g: expected {URL}", "-g", "socks5://192.0.2.1", "-g", ",", "true")
 
     def test_unknown_options(self):
         self.assert_refused(f"unknown option '--bogus' {HINT}", "--bogus", "true")

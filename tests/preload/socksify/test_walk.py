@@ -96,13 +96,56 @@ class Walk(SocksifyCase):
     def test_it_says_what_the_rules_make_of_it(self):
         gateway = self.gateway()
         for destination, rules, note in ((f"127.0.0.1:{scripted_gateway.ECHO}", None, "programs connect to their own host directly"),
-                                         (f"a.test:{scripted_gateway.ECHO}", "direct a.test", "a rule lets programs connect"),
-                                         (f"192.0.2.1:{scripted_gateway.ECHO}", "refuse 192.0.2.0/24", "a rule refuses this"),
+                                         (f"a.test:{scripted_gateway.ECHO}", "direct a.test",
+                                          "the rule 'direct a.test' lets programs connect to this directly"),
+                                         (f"a.test:{scripted_gateway.ECHO}", "direct *:1-3000", None),
                                          (f"b.test:{scripted_gateway.ECHO}", "direct a.test", None)):
             status, _, out = self.walk(gateway, destination, SOCKS64_RULES=rules)
             self.assertEqual(status, 0)
-            self.assertEqual(re.findall(r"^note: (.*); the gateway is asked all the same$", out, re.MULTILINE) != [], note is not None)
-            self.assertIn(note or "", out)
+            self.assertEqual(re.findall(r"^note: (.*); the gateway is asked all the same$", out, re.MULTILINE), [note] if note else [])
+
+    def test_what_a_rule_refuses_is_a_failure(self):
+        gateway = self.gateway()
+        for destination, rule in ((f"192.0.2.1:{scripted_gateway.ECHO}", "refuse 192.0.2.0/24"),
+                                  (f"a.test:{scripted_gateway.ECHO}", f"refuse *:{scripted_gateway.ECHO}"),
+                                  (f"127.0.0.1:{scripted_gateway.ECHO}", "refuse 127.0.0.0/8"),
+                                  (f"[2001:db8::9]:{scripted_gateway.ECHO}", "refuse [2001:db8::/32]:1-3000")):
+            with self.subTest(rule):
+                status, _, out = self.walk(gateway, destination, SOCKS64_RULES=rule)
+                self.assertEqual(status, 1)
+                self.assertIn(f"rules: FAILED: the rule '{rule}' refuses this to programs\n", out)
+        self.assertEqual(gateway.requests, [])
+
+    def test_a_silent_gateway_has_the_time_that_programs_give_it(self):
+        silent, alive = self.gateway(greeting="silent"), self.gateway()
+        status, steps, out = self.walk(f"{silent.url()} {alive.url()}", f"host.test:{scripted_gateway.ECHO}",
+                                       SOCKS64_GATEWAY_TIMEOUT="1", SOCKS64_TIMEOUT="100")
+        self.assertEqual((status, [step[:2] for step in steps]),
+                         (0, [("connect", "ok"), ("authentication", "FAILED"), ("connect", "ok"), ("authentication", "ok"), ("request", "ok")]))
+        waited = float(re.search(r"authentication +FAILED +([0-9.]+) ms", out).group(1))
+        self.assertTrue(900 <= waited < 50000, out)
+
+    def test_a_destination_has_the_whole_time(self):
+        first, second = self.gateway(), self.gateway()
+        _, _, out = self.walk(f"{first.url()} {second.url()}", f"host.test:{scripted_gateway.NEVER}",
+                              SOCKS64_GATEWAY_TIMEOUT="1", SOCKS64_TIMEOUT="3")
+        self.assertGreaterEqual(float(re.search(r"request +FAILED +([0-9.]+) ms", out).group(1)), 2000)
+
+    def test_where_the_gateway_is_from(self):
+        gateway = self.gateway()
+        file = self.directory / "my.conf"
+        file.write_text(f"gateway = {gateway.url()}\n")
+        here = f"127.0.0.1:{gateway.port}"
+        for arguments, environment, origin in ((("-g", gateway.url()), {}, "-g"),
+                                               ((), {"SOCKS64_GATEWAY": gateway.url()}, "SOCKS64_GATEWAY"),
+                                               ((), {"ALL_PROXY": gateway.url()}, "ALL_PROXY"),
+                                               ((), {"SOCKS_SERVER": here}, "SOCKS_SERVER"),
+                                               (("--config", file), {}, str(file)),
+                                               ((), {"SOCKS64_CONFIG": str(file)}, str(file)),
+                                               ((), {}, "the default, for nothing names another")):
+            with self.subTest(origin):
+                out = self.socksify(*arguments, "--test", f"host.test:{scripted_gateway.ECHO}", **environment)[1]
+                self.assertEqual(out.splitlines()[0], f"configuration: usable; gateway from {origin}")
 
     def test_wrong_destinations(self):
         expected = "--test: expected HOST:PORT, an IPv6 address in brackets"
