@@ -63,23 +63,32 @@ bool is_readable(const void* memory, std::size_t size) noexcept {
   return readable(first) && (one_page || readable(last));
 }
 
+// Asked again and again of the same few places: the pages that were found readable last are
+// remembered, so that a program pays for them once. One that is unmapped since is not noticed.
 bool can_read(const void* memory, std::size_t size) noexcept {
   constexpr std::uintptr_t frames = 64 * 1024;
-  constexpr std::size_t word = sizeof(std::uint64_t);
+  constexpr std::uintptr_t page = 4096;  // the smallest there is
+  constexpr std::size_t remembered = 16;
+  __attribute__((tls_model("initial-exec"))) static thread_local std::uintptr_t pages[remembered];
   const auto at = reinterpret_cast<std::uintptr_t>(memory);
   const std::uintptr_t above =
       at - reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));  // huge when it is below
   if (size == 0 || (above < frames && size < frames)) {
     return true;
   }
-  if (size >= word) {
-    return is_readable(memory, size);
-  }
-  // Words that begin at a multiple of their size never reach into another page.
   const auto readable = [](std::uintptr_t octet) {
-    return is_readable(reinterpret_cast<const void*>(octet / word * word), word);
+    const std::uintptr_t number = octet / page;
+    std::uintptr_t& place = pages[number % remembered];
+    if (place == number && number != 0) {
+      return true;
+    }
+    if (!is_readable(reinterpret_cast<const void*>(number * page), sizeof(std::uint64_t))) {
+      return false;
+    }
+    place = number;
+    return true;
   };
-  return readable(at) && readable(at + size - 1);
+  return readable(at) && (at / page == (at + size - 1) / page || readable(at + size - 1));
 }
 
 bool WordLock::lock() noexcept {
