@@ -26,6 +26,9 @@ constexpr std::string_view expected_block =
 constexpr std::string_view expected_name =
     "expected *, a name like example.com, or an address block like 10.0.0.0/8";
 
+constexpr std::string_view not_a_url =
+    "expected a name like example.com or an address block like 10.0.0.0/8, not a URL";
+
 bool read_port(std::string_view text, Port& port) noexcept {
   const Result<Port> read = parse_port(text);
   port = read.value_or(0);
@@ -108,6 +111,9 @@ std::string_view Rules::read_name(std::string_view host, Rule& rule) noexcept {
 }
 
 std::string_view Rules::read_target(std::string_view target, Rule& rule) noexcept {
+  if (target.find("://") != npos) {
+    return not_a_url;
+  }
   std::string_view host = target;
   std::string_view ports;
   bool has_ports = false;

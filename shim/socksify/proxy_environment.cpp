@@ -122,7 +122,10 @@ bool add_option(const char* option, const char* action, const std::vector<std::s
   for (const std::string& target : targets) {
     const std::string rule = std::string(action) + " " + target;
     const bool one_word = !target.empty() && target.find_first_of(" \t\r\n\v\f") == npos;
-    const std::string wrong = one_word ? judge(rule) : "expected a name, an address block, or *";
+    std::string wrong = one_word ? judge(rule) : "expected a name, an address block, or *";
+    if (!wrong.empty() && target.find(',') != npos) {
+      wrong = "expected one target (for several repeat the option)";
+    }
     if (!wrong.empty()) {
       problem = std::string(option) + ": " + wrong + ", in " + shown(target);
       return false;

@@ -175,7 +175,7 @@ TEST(RuleSettings, WrongTargets) {
       {"*\n", form},
       {"*;refuse", host},
       {"a;b", host},
-      {"a,b", host},
+      {"a,b", "expected one target (for several repeat the option)"},
       {"*:0", "expected a port from 1 to 65535, or LOW-HIGH, behind the last ':'"},
   };
   for (const auto& row : table) {

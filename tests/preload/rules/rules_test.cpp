@@ -20,6 +20,8 @@ const char* const ports = "expected a port from 1 to 65535, or LOW-HIGH, behind 
 const char* const block =
     "expected an address block like 10.0.0.0/8 or 2001:db8::/32, with zeros behind its length; an "
     "IPv6 one in brackets where a port follows";
+const char* const url =
+    "expected a name like example.com or an address block like 10.0.0.0/8, not a URL";
 const char* const name = "expected *, a name like example.com, or an address block like 10.0.0.0/8";
 
 TEST(Rules, EveryWrongRuleIsToldFromTheOthers) {
@@ -97,8 +99,8 @@ TEST(Rules, EveryWrongRuleIsToldFromTheOthers) {
       {"direct [*]", block},
       {"direct [example.com]:80", block},
       {"direct [192.0.2.1]", "expected an IPv6 address or block between '[' and ']'"},
-      {"direct http://example.com", ports},
-      {"direct http://example.com:80", block},
+      {"direct http://example.com", url},
+      {"direct http://example.com:80", url},
 
       {"direct .", name},
       {"direct ..", name},

@@ -22,6 +22,11 @@ class Proxies(SocksifyCase):
         host = "expected *, a name like example.com, or an address block like 10.0.0.0/8"
         for option in ("--direct", "--only"):
             self.assert_refused(f"{option}: {host}, in 'a;b'", option, "a;b", "true")
+            self.assert_refused(f"{option}: expected one target (for several repeat the option), in 'a.b,c.d'",
+                                option, "a.b,c.d", "true")
+            for url, shown in (("http://x/", "http://x/"), ("http://ann:secret@x:80", "...@x:80")):
+                self.assert_refused(f"{option}: expected a name like example.com or an address block like 10.0.0.0/8, not a URL, "
+                                    f"in '{shown}'", option, url, "true")
             self.assert_refused(f"{option}: expected a name, an address block, or *, in 'a b'", option, "a b", "true")
             self.assert_refused(f"{option}: expected a port from 1 to 65535, or LOW-HIGH, behind the last ':', in 'a:99999'",
                                 option, "ok.test", option, "a:99999", "true")
