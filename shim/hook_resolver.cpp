@@ -15,6 +15,7 @@
 
 #include "dns_answer.hpp"
 #include "dns_route.hpp"
+#include "explain.hpp"
 #include "file_text.hpp"
 #include "hook_table.hpp"
 #include "host_guard.hpp"
@@ -35,7 +36,14 @@ bool is_untouched() noexcept {
 
 /// The same for one name, which a rule may make direct.
 bool is_untouched(const char* name) noexcept {
-  return is_untouched() || (name != nullptr && is_for_libc(name));
+  if (is_untouched()) {
+    return true;
+  }
+  const bool direct = name != nullptr && is_for_libc(name);
+  if (direct) {
+    explain_name(name);
+  }
+  return direct;
 }
 
 /// What libc found for a name, noted; `room` is the program's.

@@ -96,10 +96,12 @@ class Explain(SocksifyCase):
                 self.assertRegex(lines[0], LINE + expected)
 
     def test_a_look_up_that_a_rule_decides(self):
-        ask = "import socket, sys; socket.getaddrinfo(sys.argv[1], 80)", "import ctypes, sys; ctypes.CDLL(None).gethostbyname(sys.argv[1].encode())"
+        # libc finds localhost in /etc/hosts: no question of this test reaches a DNS server.
+        ask = ("import socket, sys; socket.getaddrinfo(sys.argv[1], 80, socket.AF_INET)",
+               "import ctypes, sys; ctypes.CDLL(None).gethostbyname(sys.argv[1].encode())")
         for name, rules, no_proxy, expected in (
-                ("no.invalid", "direct no.invalid", None, r"looked up by this host, the rule 'direct no\.invalid'"),
-                ("no.invalid", None, "invalid", r"looked up by this host, the rule 'direct invalid'"),
+                ("localhost", "direct localhost", None, "looked up by this host, the rule 'direct localhost'"),
+                ("localhost", None, ".localhost", "looked up by this host, the rule 'direct localhost'"),
                 ("v4only.test", "refuse .test", None, r"not looked up, refused by the rule 'refuse \.test'"),
                 ("v4only.test", "refuse *", None, r"not looked up, refused by the rule 'refuse \*'")):
             for program in ask:
