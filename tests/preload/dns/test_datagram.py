@@ -1,5 +1,6 @@
 """S2: queries by datagram sockets of every style are answered in the process, and nothing leaves it."""
 
+import os
 import platform
 import subprocess
 import unittest
@@ -75,6 +76,7 @@ class Datagrams(DnsCase):
     def test_a_query_sent_past_libc_is_answered_when_it_is_read(self):
         self.probe_in_all_forms("datagram_sent_past_libc")
 
+    @unittest.skipIf(os.environ.get("SOCKS64_TEST_SANITIZE"), "NOT RUN: a sanitizer's own wrappers read the pointers first")
     def test_wild_pointers_are_refused_as_by_the_kernel(self):
         self.probe_all([("datagram_wild_pointers",), ("datagram_wild_pointers", "connected")], environment=IPV4)
         self.probe_all([("datagram_wild_pointers",), ("datagram_wild_pointers", "connected")], environment=IPV6)
