@@ -7,6 +7,7 @@ what it is asked.
 
 import ctypes
 import ipaddress
+import os
 import pathlib
 import socket
 import struct
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "connect"))
 
@@ -302,6 +304,10 @@ class EverythingDirect(RulesCase):
                 self.assert_as_without("direct *", "resolve_by_all", name)
         for name in ("web.lab.test", "missing.lab.test", "localhost", "a..b"):
             self.assert_as_without("direct *", "records_by_all", name)
+
+    @unittest.skipIf(os.environ.get("SOCKS64_TEST_SANITIZE") == "thread",
+                     "NOT RUN: ThreadSanitizer knows nothing of the threads that libc makes")
+    def test_look_ups_on_libcs_own_threads_are_libcs(self):
         self.assert_as_without("direct *", "at_once_by_all", "web.lab.test", "missing.lab.test", "localhost", "1.2.3")
 
     def test_every_name_of_an_address_is_libcs(self):
