@@ -54,7 +54,7 @@ class RunningLab:
         return [pid for pid in processes()
                 if (found := namespaces_of(pid)).get("pid") == self.space or found.get("net") in self.networks]
 
-    def nothing_left(self, seconds=10):
+    def nothing_left(self, seconds=60):
         deadline = time.monotonic() + seconds
         while self.left_over():
             if time.monotonic() > deadline:
