@@ -60,6 +60,17 @@ void list_arguments(const char* first, va_list rest, char** list) noexcept {
   *list = nullptr;
 }
 
+/// posix_spawn() and its kin, which return the error.
+template <class Spawn, class Id>
+int spawn_with(Spawn spawn, Id* id, const char* program,
+               const posix_spawn_file_actions_t* file_actions, const posix_spawnattr_t* attributes,
+               char* const argv[], char* const envp[]) {
+  const ExecEnvironment environment(envp);
+  return environment.failed()
+             ? ENOMEM
+             : spawn(id, program, file_actions, attributes, argv, environment.list());
+}
+
 }  // namespace
 
 // A list on the caller's stack frame, made where the variable arguments are.
@@ -118,20 +129,14 @@ S64_EXPORT int posix_spawn(pid_t* pid, const char* path,
                            const posix_spawn_file_actions_t* file_actions,
                            const posix_spawnattr_t* attributes, char* const argv[],
                            char* const envp[]) {
-  const ExecEnvironment environment(envp);
-  return environment.failed()
-             ? ENOMEM
-             : libc::posix_spawn(pid, path, file_actions, attributes, argv, environment.list());
+  return spawn_with(libc::posix_spawn, pid, path, file_actions, attributes, argv, envp);
 }
 
 S64_EXPORT int posix_spawnp(pid_t* pid, const char* file,
                             const posix_spawn_file_actions_t* file_actions,
                             const posix_spawnattr_t* attributes, char* const argv[],
                             char* const envp[]) {
-  const ExecEnvironment environment(envp);
-  return environment.failed()
-             ? ENOMEM
-             : libc::posix_spawnp(pid, file, file_actions, attributes, argv, environment.list());
+  return spawn_with(libc::posix_spawnp, pid, file, file_actions, attributes, argv, envp);
 }
 
 #ifdef __GLIBC__
@@ -155,19 +160,14 @@ S64_EXPORT int pidfd_spawn(int* pidfd, const char* path,
                            const posix_spawn_file_actions_t* file_actions,
                            const posix_spawnattr_t* attributes, char* const argv[],
                            char* const envp[]) {
-  const ExecEnvironment environment(envp);
-  return environment.failed() ? ENOMEM
-                              : as_error(libc::pidfd_spawn(pidfd, path, file_actions, attributes,
-                                                           argv, environment.list()));
+  return as_error(spawn_with(libc::pidfd_spawn, pidfd, path, file_actions, attributes, argv, envp));
 }
 
 S64_EXPORT int pidfd_spawnp(int* pidfd, const char* file,
                             const posix_spawn_file_actions_t* file_actions,
                             const posix_spawnattr_t* attributes, char* const argv[],
                             char* const envp[]) {
-  const ExecEnvironment environment(envp);
-  return environment.failed() ? ENOMEM
-                              : as_error(libc::pidfd_spawnp(pidfd, file, file_actions, attributes,
-                                                            argv, environment.list()));
+  return as_error(
+      spawn_with(libc::pidfd_spawnp, pidfd, file, file_actions, attributes, argv, envp));
 }
 #endif
