@@ -57,6 +57,9 @@ max_in_flight = 6
 prefer = "ipv4"
 attempt_delay = "100ms"
 resolution_delay = "0ms"
+families = ["ipv6"]
+bind_address = ["2001:db8::1", "192.0.2.1"]
+interface = "eth0"
 [limits]
 sessions = 9
 [commands]
@@ -96,6 +99,11 @@ format = "json"
   EXPECT_EQ(config.dial.prefer, FamilyPreference::ipv4);
   EXPECT_EQ(config.dial.attempt_delay, 100ms);
   EXPECT_EQ(config.dial.resolution_delay, 0ms);
+  EXPECT_FALSE(config.dial.ipv4);
+  EXPECT_TRUE(config.dial.ipv6);
+  EXPECT_EQ(config.dial.source.v4, *IpAddress::parse("192.0.2.1"));
+  EXPECT_EQ(config.dial.source.v6, *IpAddress::parse("2001:db8::1"));
+  EXPECT_EQ(config.dial.source.interface, "eth0");
   EXPECT_EQ(config.limits.sessions, 9U);
   EXPECT_EQ(config.log.level, LogLevel::debug);
   EXPECT_EQ(config.log.target, "/tmp/log");
@@ -181,6 +189,19 @@ TEST(Config, WrongValuesAreNamed) {
        "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\""},
       {"[dial]\nprefer = \"both\"",
        "f:2:10: dial.prefer: \"both\" is wrong, expected \"ipv6\", \"ipv4\" or \"system\""},
+      {"[dial]\nfamilies = [\"ipv4\", \"ip6\"]",
+       "f:2:21: dial.families: \"ip6\" is wrong: no such family; expected \"ipv4\" or \"ipv6\""},
+      {"[dial]\nfamilies = []",
+       "f:1:1: dial: families lists none, expected \"ipv4\", \"ipv6\" or both"},
+      {"[dial]\nbind_address = [\"192.0.2.1\", \"192.0.2.2\"]",
+       "f:2:30: dial.bind_address: \"192.0.2.2\" is wrong: a second one of its family; expected an "
+       "address of this host, one of each family, such as \"192.0.2.1\" or \"2001:db8::1\""},
+      {"[dial]\nbind_address = [\"fe80::1\"]",
+       "f:2:17: dial.bind_address: \"fe80::1\" is wrong: a link-local address; expected an "
+       "address of this host, one of each family, such as \"192.0.2.1\" or \"2001:db8::1\""},
+      {"[dial]\ninterface = \"a b\"",
+       "f:2:13: dial.interface: \"a b\" is wrong: not a name that an interface can have; expected "
+       "the name of an interface such as \"eth0\", or \"\" for any"},
       {"[dial]\nattempt_delay = \"10ms\"",
        "f:2:17: dial.attempt_delay: \"10ms\" is wrong, expected 100ms to 2s"},
       {"[log]\nlevel = \"loud\"",
@@ -315,6 +336,11 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   EXPECT_EQ(shown.config.dial.attempt_delay, defaults.dial.attempt_delay);
   EXPECT_EQ(shown.config.dial.resolution_delay, defaults.dial.resolution_delay);
   EXPECT_EQ(shown.config.dial.prefer, defaults.dial.prefer);
+  EXPECT_EQ(shown.config.dial.ipv4, defaults.dial.ipv4);
+  EXPECT_EQ(shown.config.dial.ipv6, defaults.dial.ipv6);
+  EXPECT_EQ(shown.config.dial.source.v4, defaults.dial.source.v4);
+  EXPECT_EQ(shown.config.dial.source.v6, defaults.dial.source.v6);
+  EXPECT_EQ(shown.config.dial.source.interface, defaults.dial.source.interface);
   EXPECT_EQ(shown.config.resolver.hosts_file, defaults.resolver.hosts_file);
   EXPECT_EQ(shown.config.resolver.query_timeout, defaults.resolver.query_timeout);
   EXPECT_EQ(shown.config.resolver.tries, defaults.resolver.tries);
