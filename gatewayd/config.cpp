@@ -88,6 +88,13 @@ std::string server_problem(const Endpoint& server) {
 }
 
 void read_resolver(TableReader& table, ResolverConfig& resolver) {
+  table.choice("backend", {"dns", "system"}, [&](std::size_t index) {
+    resolver.source = index == 0 ? NameSource::dns : NameSource::system;
+  });
+  table.integer("system_threads", 1, 1024, [&](std::int64_t value) {
+    resolver.system_threads = static_cast<unsigned>(value);
+  });
+  table.duration("system_ttl", resolver.system_ttl, 0s, 24h);
   table.parsed_list("servers",
                     "an address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
                     "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"",
@@ -117,6 +124,9 @@ void read_resolver(TableReader& table, ResolverConfig& resolver) {
   table.integer("max_in_flight", 1, 1'000'000, [&](std::int64_t value) {
     resolver.max_in_flight = static_cast<std::size_t>(value);
   });
+  if (resolver.source == NameSource::system && !resolver.servers.empty()) {
+    table.complain("servers are asked by backend \"dns\" only, and this is \"system\"");
+  }
   if (resolver.min_ttl > resolver.max_ttl) {
     table.complain(fmt::format("min_ttl ({}) is longer than max_ttl ({})",
                                duration_text(resolver.min_ttl), duration_text(resolver.max_ttl)));
@@ -167,6 +177,7 @@ void read_dial(TableReader& table, DialConfig& dial) {
   // RFC 8305 section 5 gives the bounds of the one, section 3 the purpose of the other.
   table.duration("attempt_delay", dial.attempt_delay, 100ms, 2s);
   table.duration("resolution_delay", dial.resolution_delay, 0ms, 2s);
+  table.duration("family_memory", dial.family_memory, 0s, 24h);
   read_families(table, dial);
   table.parsed_list("bind_address",
                     "an address of this host, one of each family, such as \"192.0.2.1\" or "

@@ -33,6 +33,8 @@ struct DialConfig {
   bool ipv4 = true;  ///< whether addresses of this family may be dialled at all
   bool ipv6 = true;
   Source source;  ///< our end of every connection
+  std::chrono::seconds family_memory{
+      600};  ///< how long it is remembered which family worked; 0: not
 };
 
 /// What one request wants otherwise than the configuration says: the part of a rule that is about
@@ -65,7 +67,8 @@ struct DialResult {
 
 class Dialer {
  public:
-  Dialer(Resolver& resolver, const DialConfig& config) : resolver_(resolver), config_(config) {}
+  Dialer(Resolver& resolver, const DialConfig& config)
+      : resolver_(resolver), config_(config), memory_(config.family_memory) {}
 
   /// A name that is an IP literal ("2001:db8::1", "[2001:db8::1]", "192.0.2.1", "fe80::1%eth0") is
   /// dialled as that address (RFC 3089 section 3). Port 0 gives bad_port. When all attempts fail,

@@ -28,7 +28,8 @@ std::size_t place_of(FamilyMemory::Key key) noexcept {
 
 }  // namespace
 
-FamilyMemory::FamilyMemory() noexcept : seed_(0), began_(std::chrono::steady_clock::now()) {
+FamilyMemory::FamilyMemory(std::chrono::seconds lifetime) noexcept
+    : seed_(0), began_(std::chrono::steady_clock::now()), lifetime_(lifetime) {
   // Without randomness, which the kernel always has by now, names could be chosen to collide: that
   // would cost others 250 ms.
   static_cast<void>(::getrandom(&seed_, sizeof seed_, GRND_NONBLOCK));
@@ -48,8 +49,8 @@ std::uint32_t FamilyMemory::seconds(Time now) const noexcept {
 }
 
 void FamilyMemory::learn(Key key, Family family, Time now) noexcept {
-  const std::uint64_t expires =
-      seconds(now) + static_cast<std::uint64_t>(std::chrono::seconds(lifetime).count());
+  if (lifetime_ <= std::chrono::seconds(0)) return;
+  const std::uint64_t expires = seconds(now) + static_cast<std::uint64_t>(lifetime_.count());
   const std::uint64_t slot =
       (key & tag_mask) | (family == Family::ipv6 ? ipv6_bit : 0U) | (expires & seconds_mask);
   slots_[place_of(key)].store(slot, std::memory_order_relaxed);

@@ -1,6 +1,6 @@
 // Which family to start with, for destinations whose usual first family did not work last time
 // (RFC 6555 section 4.2). A black hole costs every connect the attempt delay, 250 ms; so it is paid
-// once, and again after ten minutes, to see whether it is still there.
+// once, and again after some minutes, to see whether it is still there.
 //
 // Destinations that work are not in here: for them the order is that of RFC 6724, untouched. And
 // only the first family is ever chosen from memory, never the order within one.
@@ -28,9 +28,9 @@ class FamilyMemory {
   using Time = std::chrono::steady_clock::time_point;
 
   static constexpr std::size_t capacity = 4096;
-  static constexpr std::chrono::minutes lifetime{10};
 
-  FamilyMemory() noexcept;
+  /// `lifetime`: how long something is remembered; 0: nothing is.
+  explicit FamilyMemory(std::chrono::seconds lifetime) noexcept;
 
   /// Where a destination is kept. Name and port, because one service of a host may have both
   /// families and another one only one.
@@ -47,6 +47,7 @@ class FamilyMemory {
 
   std::uint64_t seed_;  ///< so that nobody can choose names that share a slot with another's
   Time began_;
+  std::chrono::seconds lifetime_;
   std::array<std::atomic<std::uint64_t>, capacity> slots_{};
 };
 

@@ -173,7 +173,7 @@ TEST_F(Dial, NamesThatWorkKeepTheirOrder) {
 }
 
 TEST(FamilyMemory, ForgetsInTime) {
-  FamilyMemory memory;
+  FamilyMemory memory(10min);
   const FamilyMemory::Time now = Clock::now();
   const FamilyMemory::Key key = memory.key("a.test", 80);
   EXPECT_EQ(memory.recall(key, now), std::nullopt);
@@ -185,8 +185,19 @@ TEST(FamilyMemory, ForgetsInTime) {
   EXPECT_EQ(memory.recall(key, now), Family::ipv6);
 }
 
+TEST_F(Dial, MemoryMayBeSwitchedOff) {
+  const Listener good({ip("127.0.0.1"), 0});
+  name("half.test", {"127.0.0.1"}, {"::1"});
+  DialConfig forgetful;
+  forgetful.family_memory = 0s;
+  const Dialer dialer(resolver_, forgetful);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(dial(dialer, target("half.test", good.port())).attempts, 2U);
+  }
+}
+
 TEST(FamilyMemory, KeepsDestinationsApart) {
-  FamilyMemory memory;
+  FamilyMemory memory(10min);
   const FamilyMemory::Time now = Clock::now();
   memory.learn(memory.key("a.test", 80), Family::ipv4, now);
   EXPECT_EQ(memory.recall(memory.key("a.test", 443), now), std::nullopt);
