@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -37,6 +38,7 @@ class SessionList {
 struct Accepted {
   Descriptor socket;
   Client client;
+  std::size_t listener;  ///< index into Config::listeners
   std::uint64_t id;
   SessionLimit::Ticket ticket;
 };
@@ -49,8 +51,8 @@ struct WorkerConfig {
 class Worker {
  public:
   /// What is referred to outlives the worker.
-  Worker(const WorkerConfig& config, const Dialer& dialer, const LookUp* look_up,
-         const AddressFilter& permit, AccessLog& access_log);
+  Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy, const Dialer& dialer,
+         const LookUp* look_up, AccessLog& access_log);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;
@@ -63,6 +65,8 @@ class Worker {
   void take(Accepted accepted);
   /// Sessions here, those under way included. Any thread.
   [[nodiscard]] std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
+  /// From now on sessions begin with this policy. Any thread.
+  void use(std::shared_ptr<const Policy> policy);
   /// Cancels every session, and those that arrive later. Any thread.
   void cancel_sessions();
   /// Leaves the event loop at once. Only when load() is 0: a suspended session refers to parts of
