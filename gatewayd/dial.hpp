@@ -14,20 +14,13 @@
 
 #include "socks64/address.hpp"
 
+#include "dial_config.hpp"
 #include "failure.hpp"
 #include "net.hpp"
 #include "order.hpp"
 #include "resolve.hpp"
 
 namespace socks64::gateway {
-
-struct DialConfig {
-  std::chrono::milliseconds connect_timeout{10'000};  ///< for the whole of resolving and connecting
-  std::chrono::milliseconds resolution_delay{
-      50};                                       ///< RFC 8305 section 3: how long A waits for AAAA
-  std::chrono::milliseconds attempt_delay{250};  ///< RFC 8305 section 5; 100 ms to 2 s
-  FamilyPreference prefer = FamilyPreference::system;  ///< system: RFC 6724 alone
-};
 
 /// Judges an address before it joins the candidates and again right before it is dialled; false
 /// drops it. Literal targets are judged too. It never sees an IPv4-mapped IPv6 address: that is
