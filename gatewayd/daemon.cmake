@@ -6,6 +6,7 @@ add_library(gateway_core STATIC
   config.cpp
   config_reader.cpp
   deadline.cpp
+  escape.cpp
   exchange.cpp
   farewell.cpp
   gateway.cpp
@@ -13,6 +14,7 @@ add_library(gateway_core STATIC
   keep_alive.cpp
   limits.cpp
   line_writer.cpp
+  listen_address.cpp
   listener.cpp
   log.cpp
   reply.cpp
