@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
 import compatibility
 import interop_programs as programs
+import interop_servers
 import sandbox
 import topology
 from case import PYTHON
@@ -160,3 +161,154 @@ PASSWORD = (
     Program("Dante's socksify curl, SOCKS_USERNAME", programs.dante(programs.CURL), *DANTE, cannot=DANTE_CANNOT),
     Program("redsocks, login and password", programs.redsocks, *REDSOCKS, forms=(ADDRESS,), cannot=REDSOCKS_CANNOT),
 )
+
+
+# --- the shim at servers of others ----------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Socksified:
+    """A program under socksify; it knows nothing of SOCKS."""
+    title: str
+    command: object   # a function from a Call
+    version: tuple
+    kind: str = WEB
+    form: str = NAME
+
+    @property
+    def slug(self):
+        return re.sub(r"\W+", "_", self.title.lower()).strip("_")
+
+
+SOCKSIFIED = (
+    Socksified("curl, by name", lambda call: [*programs.CURL, *call.pages], CURL[2]),
+    Socksified("curl, by address", lambda call: [*programs.CURL, *call.pages], CURL[2], form=ADDRESS),
+    Socksified("wget", lambda call: [*programs.WGET, *call.pages], ("wget", "--version")),
+    Socksified("Python, urllib", programs.urllib, (PYTHON, "--version")),
+    Socksified("git", programs.git_direct, GIT[2], kind=ONE_FILE),
+    Socksified("ssh", programs.ssh_direct, ("ssh", "-V"), kind=SHELL),
+)
+
+
+def variants():
+    """Every server without a password, and with one where it can ask for one."""
+    for kind in interop_servers.KINDS:
+        yield kind(False)
+        if kind.takes_password:
+            yield kind(True)
+
+
+SERVER_CANNOT = {}   # (title of the server, Cannot)
+
+
+def test_name(program, form):
+    return f"test_{program.slug}_by_{form}"
+
+
+def server_slug(server):
+    return re.sub(r"\W+", "_", server.title.lower()).strip("_") + ("_password" if server.password else "")
+
+
+def server_reason(server, client, name, form):
+    return next((one.why for title, one in SERVER_CANNOT.items() if title == server.title and one.covers(client, name, form)), None)
+
+
+# --- docs/interop.md --------------------------------------------------------------------------------------------------------------
+
+CLIENTS_MODULE, SERVERS_MODULE = "test_interop_clients", "test_interop_servers"
+MODULES = (CLIENTS_MODULE, SERVERS_MODULE)
+
+
+@dataclass(frozen=True)
+class Row:
+    title: str
+    version: tuple
+    group: str       # of the classes that tested it
+    test: str
+
+
+def rows_of_clients(group, listed):
+    return [Row(f"{program.title}, by {form}" if len(program.forms) > 1 else program.title, program.version, group,
+                test_name(program, form)) for program in listed for form in program.forms]
+
+
+def rows_of_server(server):
+    return [Row(program.title, program.version, server_slug(server), f"test_{program.slug}") for program in SOCKSIFIED]
+
+
+def sections():
+    """(heading, text, command that prints a version or None, rows)"""
+    yield "SOCKS5", "", None, rows_of_clients("plain", PLAIN)
+    yield "SOCKS4 and SOCKS4a", "A listener with `socks4 = true`.", None, rows_of_clients("socks4", SOCKS4)
+    yield ("Username and password", "A gateway that demands them (RFC 1929).", None, rows_of_clients("password", PASSWORD))
+    for server in variants():
+        title = f"socksify at {server.title}" + (", with username and password" if server.password else "")
+        yield title, "", server.version(), rows_of_server(server)
+
+
+HEAD = """# Interoperation
+
+Made by `tests/e2e/lab.py interop docs/interop.md`, in the lab of network namespaces (docs/testing.md): SOCKS clients of others at
+gatewayd, then programs under socksify at SOCKS servers of others. A cell is a host of one family and a destination of one
+family, the crossing between which is the server's affair; the destination's own page and 90 kB are compared, and at gatewayd the access record
+must name what was asked for and the crossing. "By name" is `v4only.test` or `v6only.test`, which only the gateway can look up; "by
+address" is the IPv4 or IPv6 address itself. The tests are `tests/e2e/test_interop_clients.py` and `test_interop_servers.py`, the
+rows `tests/e2e/interop.py`. What RFC 1928 and RFC 1929 demand octet by octet is in `tests/e2e/test_protocol.py`.
+"""
+COLUMNS = " | ".join(f"IPv{FAMILY[client]} → {FAMILY[name]}" for client, name in PAIRS)
+
+
+def render(outcomes, run):
+    lines, notes = [HEAD], []
+
+    def cell(row, client, name):
+        outcome = outcomes.get((client, f"{name.partition('.')[0]}_{row.group}.test", row.test), "not run")
+        if outcome == "yes":
+            return "yes"
+        if outcome not in notes:
+            notes.append(outcome)
+        return f"no ({notes.index(outcome) + 1})"
+
+    for heading, text, of_server, listed in sections():
+        found = f" {compatibility.version(Row(heading, of_server, '', ''), run)}" if of_server else ""
+        lines += [f"## {heading.replace(',', found + ',', 1) if ',' in heading else heading + found}", ""]
+        lines += [text, ""] if text else []
+        lines += [f"| Program | Version | {COLUMNS} |", "|---|---|" + "---|" * len(PAIRS)]
+        lines += [f"| {row.title} | {compatibility.version(row, run)} | " + " | ".join(cell(row, *pair) for pair in PAIRS) + " |"
+                  for row in listed] + [""]
+    lines += ["## Why not", ""] + [f"{number}. {text}" for number, text in enumerate(notes, 1)]
+    return "\n".join(lines) + "\n"
+
+
+def write(path, outcomes, run):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(render(outcomes, run))
+
+
+def check(path):
+    """A list of complaints."""
+    with open(path, encoding="utf-8") as file:
+        lines = [line for line in file.read().splitlines() if line.startswith("| ") and not line.startswith("| Program | ")]
+    found = [line.split(" | ")[0].removeprefix("| ") for line in lines]
+    wanted = [row.title for _, _, _, listed in sections() for row in listed]
+    complaints = []
+    if found != wanted:
+        complaints.append(f"{path} is not of the rows of interop.py: missing {[row for row in wanted if row not in found]}, surplus "
+                          f"{[row for row in found if row not in wanted]}, or in another order; lab.py interop writes it")
+    for line in lines:
+        for outcome in line.strip("| ").split(" | ")[2:]:
+            if not re.fullmatch(r"yes|no \(\d+\)", outcome):
+                complaints.append(f"neither yes nor no with its reason: '{outcome}' in: {line}")
+    return complaints
+
+
+def main(arguments):
+    if len(arguments) != 2 or arguments[0] != "--check":
+        sys.stderr.write(__doc__)
+        return 2
+    complaints = check(arguments[1])
+    print("\n".join(complaints) or "the rows are those of interop.py")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

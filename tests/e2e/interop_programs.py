@@ -11,7 +11,6 @@ from case import PYTHON
 from hosts import LAB, run_checked, write
 
 FILE = "/files/07"      # on every destination; also the one file of the git repository, as "data"
-USER, PASSWORD = "traveller", "k%lsch:0.2l"  # with what URLs and user:password are cut at
 
 
 @dataclass(frozen=True)
@@ -322,16 +321,17 @@ redsocks {{ local_ip = 127.0.0.1; local_port = 12345; ip = {call.gateway}; port 
 table ip redsocks {
   chain output {
     type nat hook output priority -100
-    ip daddr 198.51.100.0/24 tcp dport 80 redirect to :12345
+    ip daddr 198.51.100.0/24 tcp sport 20000-20099 tcp dport 80 redirect to :12345
   }
 }
 """)
+    # The rule stays: what the kernel has still to send on these connections would go past the gateway without it.
     return call.script(f"""
-nft -f {rules}
+nft list table ip redsocks >&2 || nft -f {rules}
 redsocks -c {configuration} >&2 & redsocks=$!
-trap 'kill $redsocks; nft delete table ip redsocks' EXIT
+trap 'kill $redsocks' EXIT
 {until_it_listens(12345)}
-{shell([*CURL, *call.pages])}
+{shell([*CURL, "--local-port", "20000-20099", *call.pages])}
 """)
 
 
@@ -353,3 +353,24 @@ trap 'kill $haproxy' EXIT
 {until_it_listens(8088)}
 {shell([*CURL, f"{local}/", f"{local}{FILE}"])}
 """)
+
+
+# --- programs for socksify: they know nothing of a gateway --------------------------------------------------------------------
+
+URLLIB = """
+import sys, urllib.request
+for url in sys.argv[1:]:
+    sys.stdout.buffer.write(urllib.request.urlopen(url, timeout=20).read())
+"""
+
+
+def urllib(call):
+    return [PYTHON, "-c", URLLIB, *call.pages]
+
+
+def git_direct(call):
+    return call.script(f"git clone -q {shell([f'{call.url}/repo.git'])} clone && cat clone/data")
+
+
+def ssh_direct(call):
+    return ["ssh", call.host, f"hostname; cat {LAB}/www{FILE}"]
