@@ -13,6 +13,7 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "bind.hpp"
 #include "dial.hpp"
 #include "listener.hpp"
 #include "log.hpp"
@@ -38,6 +39,7 @@ struct LimitConfig {
 
 /// What is served besides CONNECT.
 struct CommandConfig {
+  bool bind = true;
   bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
 };
 
@@ -60,6 +62,7 @@ struct Config {
   DialConfig dial;
   LimitConfig limits;
   CommandConfig commands;
+  BindConfig bind;
   LogConfig log;
   AccessLogConfig access_log;
 
