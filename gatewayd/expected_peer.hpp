@@ -31,8 +31,9 @@ struct Expectation {
 
 /// Of a name, the family of the address that a dial would try first, and all addresses of that
 /// family: any of them may be the one that connects. An address that we have no route to is
-/// network_unreachable. `permit` judges every address; when it takes all of them, the failure is
-/// denied. `client`: our end of the client's connection, if it has an address.
+/// network_unreachable. `permit` judges every address of a name (a literal has been judged with the
+/// request); when it takes all of them, the failure is denied. `client`: our end of the client's
+/// connection, if it has an address.
 ///
 /// The references must live until the coroutine ends. Cancelled, it gives shutting_down.
 [[nodiscard]] Task<Expectation> expect_peer(const BindServices& services, const Target& target,
