@@ -199,6 +199,21 @@ void read_dial(TableReader& table, DialConfig& dial) {
                });
 }
 
+void read_bind(TableReader& table, BindConfig& bind) {
+  constexpr std::string_view addresses =
+      "an address such as \"192.0.2.1\" or \"2001:db8::1\", one of each family";
+  table.parsed_list("address", addresses,
+                    [&](std::string_view text) { return add_address(text, bind.address); });
+  table.parsed_list("advertise", addresses,
+                    [&](std::string_view text) { return add_address(text, bind.advertise); });
+  table.parsed("ports", "a range such as \"40000-40999\", or one port", [&](std::string_view text) {
+    return text.empty() ? std::string() : parse_port_range(text, bind.ports);
+  });
+  table.duration("timeout", bind.timeout, 100ms, 24h);
+  table.choice("peer_port", {"any", "exact"},
+               [&](std::size_t index) { bind.exact_port = index == 1; });
+}
+
 void read_log(TableReader& table, LogConfig& log) {
   table.choice("level", {"trace", "debug", "info", "warning", "error"},
                [&](std::size_t index) { log.level = static_cast<LogLevel>(index); });
@@ -229,8 +244,10 @@ void read_root(TableReader& root, Config& config) {
     });
   });
   root.table("commands", [&](TableReader& table) {
+    table.flag("bind", [&](bool value) { config.commands.bind = value; });
     table.flag("resolve", [&](bool value) { config.commands.resolve = value; });
   });
+  root.table("bind", [&](TableReader& table) { read_bind(table, config.bind); });
   root.table("log", [&](TableReader& table) { read_log(table, config.log); });
   root.table("access_log", [&](TableReader& table) { read_access_log(table, config.access_log); });
   root.finish();

@@ -67,7 +67,14 @@ interface = "eth0"
 [limits]
 sessions = 9
 [commands]
+bind = false
 resolve = false
+[bind]
+address = ["192.0.2.1", "2001:db8::1"]
+advertise = ["198.51.100.1"]
+ports = "40000-40999"
+timeout = "2m"
+peer_port = "exact"
 [log]
 level = "debug"
 target = "/tmp/log"
@@ -79,7 +86,15 @@ format = "json"
   EXPECT_EQ(all(result.problems), "");
   const Config& config = result.config;
   EXPECT_EQ(config.threads, 3U);
+  EXPECT_FALSE(config.commands.bind);
   EXPECT_FALSE(config.commands.resolve);
+  EXPECT_EQ(config.bind.address.v4, *IpAddress::parse("192.0.2.1"));
+  EXPECT_EQ(config.bind.address.v6, *IpAddress::parse("2001:db8::1"));
+  EXPECT_EQ(config.bind.advertise.v4, *IpAddress::parse("198.51.100.1"));
+  EXPECT_EQ(config.bind.ports.first, 40000);
+  EXPECT_EQ(config.bind.ports.last, 40999);
+  EXPECT_EQ(config.bind.timeout, 2min);
+  EXPECT_TRUE(config.bind.exact_port);
   ASSERT_EQ(config.listeners.size(), 2U);
   EXPECT_EQ(config.listeners[0].address.text(), "[::]:1080");
   EXPECT_TRUE(config.listeners[0].socks4);
@@ -152,6 +167,16 @@ TEST(Config, WrongValuesAreNamed) {
        "f:2:1: timeouts.handshakes: unknown key, did you mean \"handshake\"?"},
       {"[limits]\nxyzzy_quux = 1",
        "f:2:1: limits.xyzzy_quux: unknown key, expected one of: sessions"},
+      {"[bind]\naddress = [\"192.0.2.1\", \"192.0.2.2\"]",
+       "f:2:25: bind.address: \"192.0.2.2\" is wrong: a second IPv4 address; expected an address "
+       "such as \"192.0.2.1\" or \"2001:db8::1\", one of each family"},
+      {"[bind]\nports = \"5-4\"",
+       "f:2:9: bind.ports: \"5-4\" is wrong: the last port is below the first; expected a range "
+       "such as \"40000-40999\", or one port"},
+      {"[bind]\ntimeout = 0", "f:2:11: bind.timeout: 0 is wrong, expected 100ms to 24h"},
+      {"[bind]\npeer_port = 20",
+       "f:2:13: bind.peer_port: 20 is wrong, expected \"any\" or \"exact\""},
+      {"[bind]\nadvertize = []", "f:2:1: bind.advertize: unknown key, did you mean \"advertise\"?"},
       {"[[listener]]\naddress = \"localhost:1080\"",
        "f:2:11: listener.address: \"localhost:1080\" is wrong: not an IP address; expected an "
        "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
