@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 #include <fcntl.h>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
@@ -134,6 +135,51 @@ void read_dial(TableReader& table, DialConfig& dial) {
   table.duration("resolution_delay", dial.resolution_delay, 0ms, 2s);
 }
 
+std::string read_ports(std::string_view text, PortRange& out) {
+  if (text.empty()) {
+    out = {};
+    return {};
+  }
+  const std::size_t dash = text.find('-');
+  const Result<Port> first = parse_port(text.substr(0, dash));
+  const Result<Port> last =
+      dash == std::string_view::npos ? first : parse_port(text.substr(dash + 1));
+  if (!first || !last) return "not two ports";
+  if (*first == 0) return "port 0 is none";
+  if (*last < *first) return "ends before it begins";
+  out = {*first, *last};
+  return {};
+}
+
+std::string read_advertised(std::string_view text, UdpConfig& udp) {
+  const Result<IpAddress> address = IpAddress::parse(text);
+  if (!address) return std::string(describe(address.error()));
+  if (address->is_unspecified()) return "the unspecified address";
+  if (address->is_multicast()) return "a multicast address";
+  if (address->is_v4_mapped()) return "an IPv4-mapped address; list the IPv4 address itself";
+  if (address->zone() != 0) return "a zone does not travel";
+  std::optional<IpAddress>& place = address->is_v4() ? udp.advertise_v4 : udp.advertise_v6;
+  if (place) return "a second address of its family";
+  place = *address;
+  return {};
+}
+
+void read_udp(TableReader& table, UdpConfig& udp) {
+  table.duration("idle", udp.idle, 0s, a_week);
+  table.parsed("ports", "a range of ports such as \"50000-50999\", or \"\" for any",
+               [&](std::string_view text) { return read_ports(text, udp.ports); });
+  table.parsed_list("advertise", "an address such as \"203.0.113.7\" or \"2001:db8::7\"",
+                    [&](std::string_view text) { return read_advertised(text, udp); });
+}
+
+void read_udp_limits(TableReader& table, UdpLimits& limits) {
+  table.integer("udp_associations", 0, 1'000'000,
+                [&](std::int64_t value) { limits.associations = static_cast<std::size_t>(value); });
+  table.integer("udp_datagrams_per_second", 0, 1'000'000'000, [&](std::int64_t value) {
+    limits.datagrams_per_second = static_cast<std::uint64_t>(value);
+  });
+}
+
 void read_log(TableReader& table, LogConfig& log) {
   table.choice("level", {"trace", "debug", "info", "warning", "error"},
                [&](std::size_t index) { log.level = static_cast<LogLevel>(index); });
@@ -162,10 +208,13 @@ void read_root(TableReader& root, Config& config) {
     table.integer("sessions", 0, 100'000'000, [&](std::int64_t value) {
       config.limits.sessions = static_cast<std::size_t>(value);
     });
+    read_udp_limits(table, config.limits.udp);
   });
   root.table("commands", [&](TableReader& table) {
     table.flag("resolve", [&](bool value) { config.commands.resolve = value; });
+    table.flag("udp", [&](bool value) { config.commands.udp = value; });
   });
+  root.table("udp", [&](TableReader& table) { read_udp(table, config.udp); });
   root.table("log", [&](TableReader& table) { read_log(table, config.log); });
   root.table("access_log", [&](TableReader& table) { read_access_log(table, config.access_log); });
   root.finish();

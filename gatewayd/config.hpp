@@ -17,6 +17,7 @@
 #include "listener.hpp"
 #include "log.hpp"
 #include "resolve.hpp"
+#include "udp_config.hpp"
 
 namespace socks64::gateway {
 
@@ -34,11 +35,13 @@ struct TimeoutConfig {
 
 struct LimitConfig {
   std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
+  UdpLimits udp;
 };
 
 /// What is served besides CONNECT.
 struct CommandConfig {
   bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
+  bool udp = true;      ///< UDP ASSOCIATE
 };
 
 struct LogConfig {
@@ -60,6 +63,7 @@ struct Config {
   DialConfig dial;
   LimitConfig limits;
   CommandConfig commands;
+  UdpConfig udp;
   LogConfig log;
   AccessLogConfig access_log;
 

@@ -22,6 +22,7 @@
 #include "look_up.hpp"
 #include "policy.hpp"
 #include "resolve.hpp"
+#include "udp_association.hpp"
 #include "worker.hpp"
 
 namespace socks64::gateway {
@@ -75,6 +76,7 @@ class Gateway {
   Resolver resolver_;
   Dialer dialer_;
   LookUp look_up_;
+  UdpService udp_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

@@ -23,6 +23,8 @@
 namespace socks64::gateway {
 
 struct Policy;
+struct UdpPool;
+struct UdpService;
 
 /// What a session uses and never owns; all of it outlives every session of the worker.
 struct SessionServices {
@@ -30,6 +32,8 @@ struct SessionServices {
   std::shared_ptr<const Policy> policy;
   const Dialer& dialer;
   const LookUp* look_up;  ///< null: RESOLVE and RESOLVE_PTR are not served
+  UdpService* udp;        ///< null: UDP ASSOCIATE is not served
+  UdpPool& udp_pool;
   RelayPool& relay_pool;
   RelayLimits relay_limits;
   DeadlineQueue& handshake_deadlines;
