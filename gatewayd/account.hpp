@@ -17,6 +17,7 @@
 #include "socks64/message.hpp"
 
 #include "client.hpp"
+#include "udp_counts.hpp"
 
 namespace socks64::gateway {
 
@@ -29,7 +30,8 @@ enum class SessionEnd : std::uint8_t {
   destination_reset,
   idle_timeout,
   half_close_timeout,
-  no_resources,  ///< descriptors or memory ran out under the relay, or before the session began
+  client_closed,  ///< an association ended with its TCP connection
+  no_resources,   ///< descriptors or memory ran out under the relay, or before the session began
   // It did not.
   answered,           ///< RESOLVE or RESOLVE_PTR, with success
   request_failed,     ///< a failing reply was sent; `reason` names the failure
@@ -52,13 +54,14 @@ struct AccessRecord {
   std::optional<Target> target;     ///< as the client asked for it
   std::optional<Endpoint> address;  ///< where that led; of BIND the peer, of RESOLVE the answer,
                                     ///< with port 0
-  unsigned attempts = 0;  ///< connects started; of BIND, connections that came in
-  std::uint64_t octets_up = 0;    ///< client to destination
-  std::uint64_t octets_down = 0;  ///< destination to client
+  unsigned attempts = 0;            ///< connects started; of BIND, connections that came in
+  std::uint64_t octets_up = 0;      ///< client to destination
+  std::uint64_t octets_down = 0;    ///< destination to client
   std::chrono::microseconds resolve_time{0};
   std::chrono::microseconds connect_time{0};
   std::chrono::microseconds total_time{0};
-  std::optional<ReplyCode> reply;  ///< the REP that was sent, if any
+  std::optional<UdpCounts> datagrams;  ///< of an association, and of nothing else
+  std::optional<ReplyCode> reply;      ///< the REP that was sent, if any
   SessionEnd end = SessionEnd::internal;
   std::string_view reason;  ///< a literal; empty when `end` says it all
 };
@@ -67,7 +70,8 @@ enum class AccessFormat : std::uint8_t { text, json };
 
 /// One line without its newline: `<time> access id=... client=... command=... target=...
 /// address=... crossing=... attempts=... up=... down=... resolve_ms=... connect_ms=... total_ms=...
-/// reply=... end=... reason=...`. A field without a value is "-"; names are escaped (log.hpp).
+/// reply=... end=... reason=...`, and of an association also `datagrams_up=... datagrams_down=...
+/// dropped=cause:count,...`. A field without a value is "-"; names are escaped (log.hpp).
 void format_text(fmt::memory_buffer& out, const AccessRecord& record);
 /// The same fields as one JSON object; a field without a value is null.
 void format_json(fmt::memory_buffer& out, const AccessRecord& record);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 #include <fcntl.h>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
@@ -206,12 +207,27 @@ void read_bind(TableReader& table, BindConfig& bind) {
                     [&](std::string_view text) { return add_address(text, bind.address); });
   table.parsed_list("advertise", addresses,
                     [&](std::string_view text) { return add_address(text, bind.advertise); });
-  table.parsed("ports", "a range such as \"40000-40999\", or one port", [&](std::string_view text) {
-    return text.empty() ? std::string() : parse_port_range(text, bind.ports);
-  });
+  table.parsed("ports", "a range such as \"40000-40999\", or one port",
+               [&](std::string_view text) { return parse_port_range(text, bind.ports); });
   table.duration("timeout", bind.timeout, 100ms, 24h);
   table.choice("peer_port", {"any", "exact"},
                [&](std::size_t index) { bind.exact_port = index == 1; });
+}
+
+void read_udp(TableReader& table, UdpConfig& udp) {
+  table.duration("idle", udp.idle, 0s, a_week);
+  table.parsed("ports", "a range of ports such as \"50000-50999\", or \"\" for any",
+               [&](std::string_view text) { return parse_port_range(text, udp.ports); });
+  table.parsed_list("advertise", "an address such as \"203.0.113.7\" or \"2001:db8::7\"",
+                    [&](std::string_view text) { return add_address(text, udp.advertise); });
+}
+
+void read_udp_limits(TableReader& table, UdpLimits& limits) {
+  table.integer("udp_associations", 0, 1'000'000,
+                [&](std::int64_t value) { limits.associations = static_cast<std::size_t>(value); });
+  table.integer("udp_datagrams_per_second", 0, 1'000'000'000, [&](std::int64_t value) {
+    limits.datagrams_per_second = static_cast<std::uint64_t>(value);
+  });
 }
 
 void read_log(TableReader& table, LogConfig& log) {
@@ -242,12 +258,15 @@ void read_root(TableReader& root, Config& config) {
     table.integer("sessions", 0, 100'000'000, [&](std::int64_t value) {
       config.limits.sessions = static_cast<std::size_t>(value);
     });
+    read_udp_limits(table, config.limits.udp);
   });
   root.table("commands", [&](TableReader& table) {
     table.flag("bind", [&](bool value) { config.commands.bind = value; });
     table.flag("resolve", [&](bool value) { config.commands.resolve = value; });
+    table.flag("udp", [&](bool value) { config.commands.udp = value; });
   });
   root.table("bind", [&](TableReader& table) { read_bind(table, config.bind); });
+  root.table("udp", [&](TableReader& table) { read_udp(table, config.udp); });
   root.table("log", [&](TableReader& table) { read_log(table, config.log); });
   root.table("access_log", [&](TableReader& table) { read_access_log(table, config.access_log); });
   root.finish();

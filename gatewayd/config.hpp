@@ -16,16 +16,12 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
-<<<<<<< HEAD
+#include "bind.hpp"
 #include "dial_config.hpp"
 #include "listen_address.hpp"
-=======
-#include "bind.hpp"
-#include "dial.hpp"
-#include "listener.hpp"
->>>>>>> bind
 #include "log.hpp"
 #include "resolver_config.hpp"
+#include "udp_config.hpp"
 
 namespace socks64::gateway {
 
@@ -44,12 +40,14 @@ struct TimeoutConfig {
 
 struct LimitConfig {
   std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
+  UdpLimits udp;
 };
 
 /// What is served besides CONNECT.
 struct CommandConfig {
   bool bind = true;
   bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
+  bool udp = true;      ///< UDP ASSOCIATE
 };
 
 struct LogConfig {
@@ -72,6 +70,7 @@ struct Config {
   LimitConfig limits;
   CommandConfig commands;
   BindConfig bind;
+  UdpConfig udp;
   LogConfig log;
   AccessLogConfig access_log;
 

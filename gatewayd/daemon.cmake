@@ -19,13 +19,22 @@ add_library(gateway_core STATIC
   listen_address.cpp
   listener.cpp
   log.cpp
+  own_end.cpp
   peer_wait.cpp
   reply.cpp
   reset_watch.cpp
   serve_bind.cpp
   serve_connect.cpp
   serve_look_up.cpp
+  serve_udp.cpp
   session.cpp
+  udp_association.cpp
+  udp_batch.cpp
+  udp_counts.cpp
+  udp_datagram.cpp
+  udp_names.cpp
+  udp_peers.cpp
+  udp_socket.cpp
   unix_socket.cpp
   worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
@@ -33,7 +42,8 @@ target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
   PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
-set_source_files_properties(exchange.cpp expected_peer.cpp farewell.cpp handshake.cpp listener.cpp peer_wait.cpp serve_bind.cpp serve_connect.cpp serve_look_up.cpp session.cpp
+set_source_files_properties(exchange.cpp expected_peer.cpp farewell.cpp handshake.cpp listener.cpp peer_wait.cpp serve_bind.cpp
+  serve_connect.cpp serve_look_up.cpp serve_udp.cpp session.cpp udp_association.cpp
   PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 

@@ -48,6 +48,8 @@ struct Exchange {
 [[nodiscard]] Task<> serve_bind(Exchange& exchange);
 /// RESOLVE and RESOLVE_PTR (docs/extensions.md).
 [[nodiscard]] Task<> serve_look_up(Exchange& exchange);
+/// UDP ASSOCIATE: open the client's side, reply, relay datagrams until the connection ends.
+[[nodiscard]] Task<> serve_udp_associate(Exchange& exchange);
 
 /// Stage 8, behind the reply that says so: carries octets between the client and its peer until
 /// both are done.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <exception>
+#include <limits>
 #include <sched.h>
 #include <sys/resource.h>
 #include <thread>
@@ -42,11 +43,18 @@ std::size_t raise_descriptor_limit() noexcept {
   return limit.rlim_cur;
 }
 
+std::size_t association_limit(const Config& config, std::size_t descriptors) {
+  return config.commands.udp
+             ? associations_for_descriptors(config.limits.udp.associations, descriptors)
+             : 0;
+}
+
 /// More sessions than there are descriptors for would be accepted only to fail: they had better
 /// wait in the kernel's queue.
 std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
   const std::size_t descriptors = raise_descriptor_limit();
-  const std::size_t allowed = sessions_for_descriptors(descriptors, threads);
+  const std::size_t allowed =
+      sessions_for_descriptors(descriptors, threads, association_limit(config, descriptors));
   const std::size_t wanted = config.limits.sessions;
   if (wanted > allowed) {
     log.warning("limits.sessions is {}, but {} open files allow {}: {} it is", wanted, descriptors,
@@ -80,6 +88,12 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       dialer_(resolver_, config.dial),
       look_up_(resolver_, config.dial),
       bind_{resolver_, config.dial, config.bind},
+      udp_{config.udp,
+           resolver_,
+           {config.dial.connect_timeout, config.dial.resolution_delay, config.dial.attempt_delay},
+           config.dial.prefer,
+           AssociationLimit(associations_for_descriptors(std::numeric_limits<std::size_t>::max(),
+                                                         raise_descriptor_limit()))},
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
@@ -87,9 +101,10 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
                                    {config.timeouts.idle, config.timeouts.half_close},
                                    config.listeners};
   for (unsigned i = 0; i < threads_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(
-        worker_config, policy_, dialer_, config.commands.resolve ? &look_up_ : nullptr,
-        config.commands.bind ? &bind_ : nullptr, access_log));
+    workers_.push_back(std::make_unique<Worker>(worker_config, policy_, dialer_,
+                                                config.commands.resolve ? &look_up_ : nullptr,
+                                                config.commands.bind ? &bind_ : nullptr,
+                                                config.commands.udp ? &udp_ : nullptr, access_log));
   }
 }
 

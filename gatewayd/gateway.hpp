@@ -23,6 +23,7 @@
 #include "look_up.hpp"
 #include "policy.hpp"
 #include "resolve.hpp"
+#include "udp_association.hpp"
 #include "worker.hpp"
 
 namespace socks64::gateway {
@@ -77,6 +78,7 @@ class Gateway {
   Dialer dialer_;
   LookUp look_up_;
   BindServices bind_;
+  UdpService udp_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

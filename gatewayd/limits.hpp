@@ -11,9 +11,10 @@
 namespace socks64::gateway {
 
 /// How many sessions `descriptors` (RLIMIT_NOFILE) allow: two a session, after what the workers,
-/// the log, the resolver and the relays' pipes take.
-[[nodiscard]] std::size_t sessions_for_descriptors(std::size_t descriptors,
-                                                   unsigned threads) noexcept;
+/// the log, the resolver and the relays' pipes take, and what so many UDP associations may take
+/// besides their own two.
+[[nodiscard]] std::size_t sessions_for_descriptors(std::size_t descriptors, unsigned threads,
+                                                   std::size_t associations = 0) noexcept;
 
 /// A bound on all sessions. admit() is called by the accepting thread alone, tickets are returned
 /// by any worker.

@@ -44,6 +44,11 @@ std::string_view reason_of(const HandshakeResult& asked) noexcept {
 
 /// Stage 5, then the verb of the command.
 Task<> serve(Exchange& exchange) {
+  // DST of UDP ASSOCIATE is where the client's own datagrams come from, no target: what is judged
+  // is each datagram.
+  if (exchange.request.command == Command::udp_associate && exchange.services.udp != nullptr) {
+    co_return co_await serve_udp_associate(exchange);
+  }
   const Verdict verdict = judge(*exchange.policy, exchange.requester, exchange.request.command,
                                 exchange.request.target);
   if (!verdict.allowed) {

@@ -26,6 +26,8 @@ namespace socks64::gateway {
 
 struct BindServices;
 struct Policy;
+struct UdpPool;
+struct UdpService;
 
 /// What a session uses and never owns; all of it outlives every session of the worker.
 struct SessionServices {
@@ -34,6 +36,8 @@ struct SessionServices {
   const Dialer& dialer;
   const LookUp* look_up;     ///< null: RESOLVE and RESOLVE_PTR are not served
   const BindServices* bind;  ///< null: BIND is not served
+  UdpService* udp;           ///< null: UDP ASSOCIATE is not served
+  UdpPool& udp_pool;
   RelayPool& relay_pool;
   RelayLimits relay_limits;
   DeadlineQueue& handshake_deadlines;

@@ -64,7 +64,7 @@ class Worker::Member {
 
 Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                const Dialer& dialer, const LookUp* look_up, const BindServices* bind,
-               AccessLog& access_log)
+               UdpService* udp, AccessLog& access_log)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
@@ -72,6 +72,8 @@ Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                 dialer,
                 look_up,
                 bind,
+                udp,
+                udp_pool_,
                 relay_pool_,
                 config.relay_limits,
                 handshake_deadlines_,

@@ -21,6 +21,7 @@
 #include "limits.hpp"
 #include "relay_pool.hpp"
 #include "session.hpp"
+#include "udp_batch.hpp"
 
 namespace socks64::gateway {
 
@@ -54,7 +55,7 @@ class Worker {
  public:
   /// What is referred to outlives the worker.
   Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy, const Dialer& dialer,
-         const LookUp* look_up, const BindServices* bind, AccessLog& access_log);
+         const LookUp* look_up, const BindServices* bind, UdpService* udp, AccessLog& access_log);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;
@@ -103,6 +104,7 @@ class Worker {
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_;
   RelayPool relay_pool_;
+  UdpPool udp_pool_;
   DeadlineQueue handshake_deadlines_;
   DeadlineQueue farewell_deadlines_;
   SessionServices services_;
