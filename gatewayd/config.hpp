@@ -16,8 +16,14 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+<<<<<<< HEAD
 #include "dial_config.hpp"
 #include "listen_address.hpp"
+=======
+#include "bind.hpp"
+#include "dial.hpp"
+#include "listener.hpp"
+>>>>>>> bind
 #include "log.hpp"
 #include "resolver_config.hpp"
 
@@ -42,6 +48,7 @@ struct LimitConfig {
 
 /// What is served besides CONNECT.
 struct CommandConfig {
+  bool bind = true;
   bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
 };
 
@@ -64,6 +71,7 @@ struct Config {
   DialConfig dial;
   LimitConfig limits;
   CommandConfig commands;
+  BindConfig bind;
   LogConfig log;
   AccessLogConfig access_log;
 

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "order.hpp"
+#include "route.hpp"
 
 namespace socks64::gateway {
 
@@ -14,6 +15,11 @@ struct DialConfig {
       50};                                       ///< RFC 8305 section 3: how long A waits for AAAA
   std::chrono::milliseconds attempt_delay{250};  ///< RFC 8305 section 5; 100 ms to 2 s
   FamilyPreference prefer = FamilyPreference::system;  ///< system: RFC 6724 alone
+  bool ipv4 = true;  ///< whether addresses of this family may be dialled at all
+  bool ipv6 = true;
+  Source source;  ///< our end of every connection
+  std::chrono::seconds family_memory{
+      600};  ///< how long it is remembered which family worked; 0: not
 };
 
 }  // namespace socks64::gateway

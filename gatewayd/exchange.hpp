@@ -44,6 +44,8 @@ struct Exchange {
 
 /// CONNECT: dial, reply, relay.
 [[nodiscard]] Task<> serve_connect(Exchange& exchange);
+/// BIND: listen, reply, wait for the peer, reply again, relay.
+[[nodiscard]] Task<> serve_bind(Exchange& exchange);
 /// RESOLVE and RESOLVE_PTR (docs/extensions.md).
 [[nodiscard]] Task<> serve_look_up(Exchange& exchange);
 

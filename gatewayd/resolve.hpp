@@ -1,5 +1,5 @@
-// Stage 6: names to addresses, through c-ares on a thread of its own, so that no dead DNS server
-// can hold up a worker.
+// Stage 6: names to addresses, through c-ares on a thread of its own, or through the system on a
+// few of them (system_names.hpp), so that no dead DNS server can hold up a worker.
 //
 // One Resolver serves the whole process: its cache and its in-flight table are shared, so equal
 // queries of any worker become one query on the wire. A cached answer or a hosts-file entry is
@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "failure.hpp"
 #include "net.hpp"
 #include "resolver_config.hpp"
+#include "system_names.hpp"
 
 namespace socks64::gateway {
 
@@ -57,7 +59,8 @@ class Resolver {
     std::shared_ptr<Waiter> waiter_;
   };
 
-  explicit Resolver(const ResolverConfig& config);
+  /// `system`: whom NameSource::system asks.
+  explicit Resolver(const ResolverConfig& config, SystemLookUp system = ask_system);
   /// Cancels what is under way without waiting for any server, and joins the thread; who still
   /// waits gets shutting_down.
   ~Resolver();

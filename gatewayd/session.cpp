@@ -57,6 +57,8 @@ Task<> serve(Exchange& exchange) {
       if (exchange.services.look_up != nullptr) co_return co_await serve_look_up(exchange);
       break;
     case Command::bind:
+      if (exchange.services.bind != nullptr) co_return co_await serve_bind(exchange);
+      break;
     case Command::udp_associate:
       break;
   }

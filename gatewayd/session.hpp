@@ -24,6 +24,7 @@
 
 namespace socks64::gateway {
 
+struct BindServices;
 struct Policy;
 
 /// What a session uses and never owns; all of it outlives every session of the worker.
@@ -31,7 +32,8 @@ struct SessionServices {
   /// The current one: Worker::use() replaces it. A session keeps the one that it began with.
   std::shared_ptr<const Policy> policy;
   const Dialer& dialer;
-  const LookUp* look_up;  ///< null: RESOLVE and RESOLVE_PTR are not served
+  const LookUp* look_up;     ///< null: RESOLVE and RESOLVE_PTR are not served
+  const BindServices* bind;  ///< null: BIND is not served
   RelayPool& relay_pool;
   RelayLimits relay_limits;
   DeadlineQueue& handshake_deadlines;

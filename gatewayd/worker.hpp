@@ -54,7 +54,7 @@ class Worker {
  public:
   /// What is referred to outlives the worker.
   Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy, const Dialer& dialer,
-         const LookUp* look_up, AccessLog& access_log);
+         const LookUp* look_up, const BindServices* bind, AccessLog& access_log);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;

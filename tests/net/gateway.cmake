@@ -5,6 +5,8 @@ include(GoogleTest)
 
 add_executable(gateway_tests
   gateway/account_test.cpp
+  gateway/bind_parts_test.cpp
+  gateway/bind_test.cpp
   gateway/command_line_test.cpp
   gateway/config_test.cpp
   gateway/framing_test.cpp
