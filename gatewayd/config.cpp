@@ -243,6 +243,24 @@ void read_access_log(TableReader& table, AccessLogConfig& access_log) {
   });
 }
 
+/// The parser of TOML says '\n' where a line ends too early.
+std::string in_words(std::string_view description) {
+  struct Word {
+    std::string_view sign;
+    std::string_view name;
+  };
+  constexpr Word words[] = {
+      {"'\\n'", "the end of the line"}, {"'\\r'", "a carriage return"}, {"'\\t'", "a tab"}};
+  std::string text(description);
+  for (const Word& word : words) {
+    for (std::size_t at = text.find(word.sign); at != std::string::npos;
+         at = text.find(word.sign)) {
+      text.replace(at, word.sign.size(), word.name);
+    }
+  }
+  return text;
+}
+
 void read_root(TableReader& root, Config& config) {
   std::vector<ListenerConfig> listeners;
   root.tables("listener", [&](TableReader& table) { read_listener(table, listeners); });
@@ -290,7 +308,7 @@ ConfigResult parse_config(std::string_view text, std::string_view file) {
     TableReader reader(root, "", problems);
     read_root(reader, result.config);
   } catch (const toml::parse_error& error) {
-    problems.add(error.source(), "", error.description());
+    problems.add(error.source(), "", in_words(error.description()));
   }
   result.problems = problems.take();
   return result;

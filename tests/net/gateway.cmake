@@ -30,7 +30,7 @@ set_source_files_properties(gateway/survival_test.cpp PROPERTIES
 target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
-  GATEWAYD_VERSION="${PROJECT_VERSION}")
+  GATEWAYD_VERSION="${PROJECT_VERSION}" GATEWAYD_DEFAULT_CONFIG="${CMAKE_INSTALL_FULL_SYSCONFDIR}/socks64/gatewayd.toml")
 target_link_libraries(gateway_tests PRIVATE gateway_core tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
 add_dependencies(gateway_tests gatewayd)
 gtest_discover_tests(gateway_tests PROPERTIES TIMEOUT 120 DISCOVERY_TIMEOUT 60)

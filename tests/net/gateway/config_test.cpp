@@ -285,10 +285,23 @@ TEST(Config, TextThatIsNotTomlIsNamedToo) {
   EXPECT_EQ(result.problems[0].substr(0, 4), "f:2:") << result.problems[0];
 }
 
+TEST(Config, ALineThatEndsTooEarlyIsToldInWords) {
+  EXPECT_EQ(all(parse_config("threads\n", "f").problems),
+            "f:1:8: Error while parsing key-value pair: expected '=', saw the end of the line\n");
+  EXPECT_EQ(all(parse_config("threads = 1\r \n", "f").problems),
+            "f:1:13: Error while parsing key-value pair: expected the end of the line after a "
+            "carriage return, saw ' '\n");
+}
+
 TEST(Config, HostileKeysStayOnTheirLine) {
-  const ConfigResult result = parse_config("\"a\\nb\" = 1", "f");
-  ASSERT_EQ(result.problems.size(), 1U);
-  EXPECT_EQ(result.problems[0].find('\n'), std::string::npos) << result.problems[0];
+  // Unknown, defined twice, not TOML, not UTF-8.
+  for (const char* text : {"\"a\\nb\" = 1", "\"a\\nb\" = 1\n\"a\\nb\" = 2", "\xc3\xa9 = \xc3\xa9",
+                           "threads = \x1b[31m", "\"\xe2\x80\xae\" = 1", "threads = \"\xff\""}) {
+    const ConfigResult result = parse_config(text, "f");
+    ASSERT_EQ(result.problems.size(), 1U) << text;
+    for (const char c : result.problems[0])
+      EXPECT_TRUE(c >= 0x20 && c < 0x7f) << result.problems[0];
+  }
 }
 
 TEST(Config, FilesThatCannotBeRead) {
@@ -307,6 +320,15 @@ TEST(Config, DurationsReadBack) {
   }
   for (const char* wrong : {"", "s", "10", "-1s", "1.5s", "1d", "1s ", "99999999999999999999s"}) {
     EXPECT_LT(parse_duration(wrong).count(), 0) << wrong;
+  }
+}
+
+TEST(Config, AMissingPortIsCalledThat) {
+  for (const char* address : {"127.0.0.1", "::1", "[::1]"}) {
+    ListenAddress parsed;
+    std::string problem;
+    EXPECT_FALSE(parse_listen_address(address, parsed, problem));
+    EXPECT_EQ(problem, "the port is missing") << address;
   }
 }
 
