@@ -62,6 +62,7 @@ void read_listener(TableReader& table, std::vector<ListenerConfig>& listeners) {
     if (good && !listener.address.is_unix()) return "only a UNIX socket has permissions";
     return read_mode(text, listener.mode);
   });
+  table.flag("socks4", [&](bool value) { listener.socks4 = value; });
   if (good) listeners.push_back(std::move(listener));
 }
 
@@ -260,33 +261,6 @@ std::vector<ListenerConfig> Config::default_listeners() {
   IpAddress::V6Bytes loopback{};
   loopback[15] = 1;
   return {{Endpoint{IpAddress::v4(0x7f000001), port}}, {Endpoint{IpAddress::v6(loopback), port}}};
-}
-
-bool parse_listen_address(std::string_view text, ListenAddress& out, std::string& problem) {
-  constexpr std::string_view unix_prefix = "unix:";
-  if (text.starts_with(unix_prefix)) {
-    const std::string_view path = text.substr(unix_prefix.size());
-    problem = socket_path_problem(path);
-    if (!problem.empty()) return false;
-    out = {};
-    out.path = path;
-    return true;
-  }
-  const Result<Endpoint> endpoint = Endpoint::parse(text);
-  if (!endpoint) {
-    problem = describe(endpoint.error());
-    return false;
-  }
-  if (endpoint->address.is_v4_mapped()) {
-    problem = "an IPv4-mapped address; list the IPv4 address itself";
-    return false;
-  }
-  if (endpoint->address.is_multicast()) {
-    problem = "a multicast address";
-    return false;
-  }
-  out = *endpoint;
-  return true;
 }
 
 ConfigResult parse_config(std::string_view text, std::string_view file) {

@@ -7,6 +7,7 @@ add_library(gateway_core STATIC
   config.cpp
   config_reader.cpp
   deadline.cpp
+  escape.cpp
   exchange.cpp
   expected_peer.cpp
   farewell.cpp
@@ -15,6 +16,7 @@ add_library(gateway_core STATIC
   keep_alive.cpp
   limits.cpp
   line_writer.cpp
+  listen_address.cpp
   listener.cpp
   log.cpp
   peer_wait.cpp

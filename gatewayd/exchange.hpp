@@ -24,6 +24,7 @@ struct Exchange {
   Requester requester;
   Request request;
   std::vector<std::uint8_t> early;  ///< what the client sent behind its request
+  bool socks4 = false;              ///< the client speaks SOCKS4, so its replies do
 
   [[nodiscard]] OpenRecord& record() const noexcept { return control.record(); }
 

@@ -7,12 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include <asio/cancellation_signal.hpp>
 
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "config.hpp"
 #include "deadline.hpp"
 #include "dial.hpp"
 #include "limits.hpp"
@@ -37,6 +39,8 @@ struct SessionServices {
   DeadlineQueue& handshake_deadlines;
   DeadlineQueue& farewell_deadlines;
   AccessLog& access_log;
+  /// As at the start: SessionControl::listener() is an index into these.
+  std::span<const ListenerConfig> listeners;
 };
 
 /// A session seen from outside: who it is, and how to end it. Touched on its worker's thread only.

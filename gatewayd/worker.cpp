@@ -76,7 +76,8 @@ Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                 config.relay_limits,
                 handshake_deadlines_,
                 farewell_deadlines_,
-                access_log} {}
+                access_log,
+                config.listeners} {}
 
 Worker::~Worker() {
   stop();

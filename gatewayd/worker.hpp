@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -46,6 +47,7 @@ struct Accepted {
 struct WorkerConfig {
   std::chrono::milliseconds handshake_timeout;
   RelayLimits relay_limits;
+  std::span<const ListenerConfig> listeners;  ///< outlive the worker
 };
 
 class Worker {

@@ -20,6 +20,7 @@ add_executable(gateway_tests
   gateway/scarce_memory.cpp
   gateway/session_test.cpp
   gateway/sockets.cpp
+  gateway/socks4_test.cpp
   gateway/survival_test.cpp
   gateway/unix_test.cpp)
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp

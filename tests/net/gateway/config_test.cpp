@@ -35,6 +35,7 @@ TEST(Config, EveryKeyIsRead) {
 threads = 3
 [[listener]]
 address = "[::]:1080"
+socks4 = true
 [[listener]]
 address = "0.0.0.0:0"
 [timeouts]
@@ -96,7 +97,9 @@ format = "json"
   EXPECT_TRUE(config.bind.exact_port);
   ASSERT_EQ(config.listeners.size(), 2U);
   EXPECT_EQ(config.listeners[0].address.text(), "[::]:1080");
+  EXPECT_TRUE(config.listeners[0].socks4);
   EXPECT_EQ(config.listeners[1].address.text(), "0.0.0.0:0");
+  EXPECT_FALSE(config.listeners[1].socks4);
   EXPECT_EQ(config.timeouts.handshake, 250ms);
   EXPECT_EQ(config.dial.connect_timeout, 7s);
   EXPECT_EQ(config.timeouts.idle, 2min);
@@ -197,6 +200,8 @@ TEST(Config, WrongValuesAreNamed) {
        "\"[2001:db8::53]:5353\""},
       {"[resolver]\nmin_ttl = 9\nmax_ttl = 3",
        "f:1:1: resolver: min_ttl (9s) is longer than max_ttl (3s)"},
+      {"[[listener]]\naddress = \"[::1]:1\"\nsocks4 = \"yes\"",
+       "f:3:10: listener.socks4: \"yes\" is wrong, expected true or false"},
       {"[commands]\nresolve = 1", "f:2:11: commands.resolve: 1 is wrong, expected true or false"},
       {"listener = []", "f:1:12: listener: empty, expected at least one [[listener]]"},
       {"[[listener]]\naddress = \"[ff02::1]:1080\"",
