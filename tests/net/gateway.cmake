@@ -6,7 +6,9 @@ include(GoogleTest)
 add_executable(gateway_tests
   gateway/account_test.cpp
   gateway/command_line_test.cpp
+  dial/dns_server.cpp
   gateway/config_test.cpp
+  gateway/datagrams.cpp
   gateway/framing_test.cpp
   gateway/life_cycle_test.cpp
   gateway/limits_test.cpp
@@ -19,6 +21,9 @@ add_executable(gateway_tests
   gateway/session_test.cpp
   gateway/sockets.cpp
   gateway/survival_test.cpp
+  gateway/udp_datagram_test.cpp
+  gateway/udp_names_test.cpp
+  gateway/udp_test.cpp
   gateway/unix_test.cpp)
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
 # As for the sources of the daemon that have coroutines.
