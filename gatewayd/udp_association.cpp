@@ -353,7 +353,7 @@ bool Association::permitted(const Target& target, const Endpoint& address) const
 }
 
 void Association::close_sockets() noexcept {
-  names_.clear();
+  counts_.drop(UdpDrop::name, names_.clear());
   for (Side* const side : {&client_, &ipv4_, &ipv6_}) {
     asio::error_code ignored;
     side->socket.close(ignored);

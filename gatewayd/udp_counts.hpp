@@ -15,8 +15,9 @@ enum class UdpDrop : std::uint8_t {
   malformed,    ///< no header of RFC 1928 section 7
   fragment,     ///< FRAG is not 0
   destination,  ///< port 0, or an address that is not one host's: unspecified, multicast, broadcast
-  denied,       ///< by a rule
-  name,         ///< its name has no address that could be used
+  denied,       ///< by a rule; also when it, or the like of `destination`, takes all of a name's
+                ///< addresses
+  name,         ///< its name has no address, or none was known in time
   waiting,      ///< too much waits for names already
   rate,         ///< over limits.udp_datagrams_per_second
   unsolicited,  ///< from an address that the client has sent nothing to

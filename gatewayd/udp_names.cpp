@@ -181,16 +181,14 @@ void UdpNames::settle(Entry& entry, std::optional<IpAddress> address, Failure fa
   on_settled_(std::move(settled));
 }
 
-void UdpNames::forget_waiting(Entry& entry) noexcept {
-  waiting_octets_ -= std::exchange(entry.octets, 0);
-  entry.waiting.clear();
-}
-
-void UdpNames::clear() noexcept {
-  for (Entry& entry : entries_) {
-    forget_waiting(entry);
+std::size_t UdpNames::clear() noexcept {
+  std::size_t forgotten = 0;
+  for (const Entry& entry : entries_) {
+    forgotten += entry.waiting.size();
+    waiting_octets_ -= entry.octets;
   }
   entries_.clear();
+  return forgotten;
 }
 
 }  // namespace socks64::gateway

@@ -77,8 +77,8 @@ class UdpNames {
   State begin(const NamedEndpoint& target, Clock::time_point now);
   /// Keeps a datagram for a name that is being looked up; false when too much waits already.
   [[nodiscard]] bool keep(const NamedEndpoint& target, Bytes payload);
-  /// Nothing is settled any more.
-  void clear() noexcept;
+  /// Nothing is settled any more. How many datagrams waited.
+  std::size_t clear() noexcept;
 
  private:
   class Question;
@@ -97,7 +97,6 @@ class UdpNames {
   [[nodiscard]] Entry* entry_of(const DomainName& name);
   [[nodiscard]] bool make_room();
   void settle(Entry& entry, std::optional<IpAddress> address, Failure failure);
-  void forget_waiting(Entry& entry) noexcept;
 
   Executor executor_;
   Resolver& resolver_;

@@ -8,7 +8,9 @@ add_executable(gateway_tests
   gateway/bind_parts_test.cpp
   gateway/bind_test.cpp
   gateway/command_line_test.cpp
+  dial/dns_server.cpp
   gateway/config_test.cpp
+  gateway/datagrams.cpp
   gateway/framing_test.cpp
   gateway/life_cycle_test.cpp
   gateway/limits_test.cpp
@@ -26,6 +28,9 @@ add_executable(gateway_tests
   dial/dns_server.cpp gateway/dialling_test.cpp gateway/framing_test.cpp
   gateway/life_cycle_test.cpp gateway/look_up_test.cpp gateway/limits_test.cpp gateway/line_writer_test.cpp gateway/ports_test.cpp
   gateway/process.cpp gateway/reply_test.cpp gateway/scarce_memory.cpp gateway/session_test.cpp gateway/sockets.cpp gateway/survival_test.cpp
+  gateway/udp_datagram_test.cpp
+  gateway/udp_names_test.cpp
+  gateway/udp_test.cpp
   gateway/unix_test.cpp)
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
 # As for the sources of the daemon that have coroutines.

@@ -66,15 +66,22 @@ bind_address = ["2001:db8::1", "192.0.2.1"]
 interface = "eth0"
 [limits]
 sessions = 9
+udp_associations = 10
+udp_datagrams_per_second = 11
 [commands]
 bind = false
 resolve = false
+udp = false
 [bind]
 address = ["192.0.2.1", "2001:db8::1"]
 advertise = ["198.51.100.1"]
 ports = "40000-40999"
 timeout = "2m"
 peer_port = "exact"
+[udp]
+idle = "4m"
+ports = "50000-50999"
+advertise = ["203.0.113.7", "2001:db8::7"]
 [log]
 level = "debug"
 target = "/tmp/log"
@@ -95,6 +102,15 @@ format = "json"
   EXPECT_EQ(config.bind.ports.last, 40999);
   EXPECT_EQ(config.bind.timeout, 2min);
   EXPECT_TRUE(config.bind.exact_port);
+  EXPECT_FALSE(config.commands.udp);
+  EXPECT_EQ(config.udp.idle, 4min);
+  EXPECT_EQ(config.udp.ports.first, 50'000);
+  EXPECT_EQ(config.udp.ports.last, 50'999);
+  ASSERT_TRUE(config.udp.advertise.v4 && config.udp.advertise.v6);
+  EXPECT_EQ(config.udp.advertise.v4->text().view(), "203.0.113.7");
+  EXPECT_EQ(config.udp.advertise.v6->text().view(), "2001:db8::7");
+  EXPECT_EQ(config.limits.udp.associations, 10U);
+  EXPECT_EQ(config.limits.udp.datagrams_per_second, 11U);
   ASSERT_EQ(config.listeners.size(), 2U);
   EXPECT_EQ(config.listeners[0].address.text(), "[::]:1080");
   EXPECT_TRUE(config.listeners[0].socks4);
@@ -166,7 +182,8 @@ TEST(Config, WrongValuesAreNamed) {
       {"[timeouts]\nhandshakes = 1",
        "f:2:1: timeouts.handshakes: unknown key, did you mean \"handshake\"?"},
       {"[limits]\nxyzzy_quux = 1",
-       "f:2:1: limits.xyzzy_quux: unknown key, expected one of: sessions"},
+       "f:2:1: limits.xyzzy_quux: unknown key, expected one of: sessions, udp_associations, "
+       "udp_datagrams_per_second"},
       {"[bind]\naddress = [\"192.0.2.1\", \"192.0.2.2\"]",
        "f:2:25: bind.address: \"192.0.2.2\" is wrong: a second IPv4 address; expected an address "
        "such as \"192.0.2.1\" or \"2001:db8::1\", one of each family"},
@@ -177,6 +194,21 @@ TEST(Config, WrongValuesAreNamed) {
       {"[bind]\npeer_port = 20",
        "f:2:13: bind.peer_port: 20 is wrong, expected \"any\" or \"exact\""},
       {"[bind]\nadvertize = []", "f:2:1: bind.advertize: unknown key, did you mean \"advertise\"?"},
+      {"[udp]\nports = \"5-4\"",
+       "f:2:9: udp.ports: \"5-4\" is wrong: the last port is below the first; expected a range of ports such "
+       "as \"50000-50999\", or \"\" for any"},
+      {"[udp]\nports = \"0-4\"",
+       "f:2:9: udp.ports: \"0-4\" is wrong: port 0; expected a range of ports such as "
+       "\"50000-50999\", or \"\" for any"},
+      {"[udp]\nports = \"1-65536\"",
+       "f:2:9: udp.ports: \"1-65536\" is wrong: not ports from 1 to 65535; expected a range of ports such as "
+       "\"50000-50999\", or \"\" for any"},
+      {"[udp]\nadvertise = [\"192.0.2.1\", \"192.0.2.2\"]",
+       "f:2:27: udp.advertise: \"192.0.2.2\" is wrong: a second address of its family; expected "
+       "an address such as \"203.0.113.7\" or \"2001:db8::7\""},
+      {"[udp]\nadvertise = [\"0.0.0.0\"]",
+       "f:2:14: udp.advertise: \"0.0.0.0\" is wrong: no peer can connect to the unspecified address; expected an address "
+       "such as \"203.0.113.7\" or \"2001:db8::7\""},
       {"[[listener]]\naddress = \"localhost:1080\"",
        "f:2:11: listener.address: \"localhost:1080\" is wrong: not an IP address; expected an "
        "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
@@ -392,6 +424,12 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   EXPECT_EQ(shown.config.listeners[0].address, defaults.listeners[0].address);
   EXPECT_EQ(shown.config.listeners[1].address, defaults.listeners[1].address);
   EXPECT_EQ(shown.config.commands.resolve, defaults.commands.resolve);
+  EXPECT_EQ(shown.config.commands.udp, defaults.commands.udp);
+  EXPECT_EQ(shown.config.udp.idle, defaults.udp.idle);
+  EXPECT_EQ(shown.config.udp.ports.first, defaults.udp.ports.first);
+  EXPECT_EQ(shown.config.udp.advertise.v4, defaults.udp.advertise.v4);
+  EXPECT_EQ(shown.config.limits.udp.associations, defaults.limits.udp.associations);
+  EXPECT_EQ(shown.config.limits.udp.datagrams_per_second, defaults.limits.udp.datagrams_per_second);
   EXPECT_EQ(shown.config.threads, defaults.threads);
   EXPECT_EQ(shown.config.timeouts.handshake, defaults.timeouts.handshake);
   EXPECT_EQ(shown.config.timeouts.idle, defaults.timeouts.idle);
