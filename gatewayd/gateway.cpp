@@ -70,25 +70,26 @@ void hold_signals() noexcept {
   mask_signals(SIG_BLOCK);
 }
 
-Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log,
-                 std::function<void()> reopen_logs)
+Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload on_reload)
     : config_(config),
       log_(log),
-      reopen_logs_(std::move(reopen_logs)),
+      on_reload_(std::move(on_reload)),
+      policy_(make_policy(config)),
       threads_(config.threads != 0 ? config.threads : processors()),
       resolver_(config.resolver),
       dialer_(resolver_, config.dial),
       look_up_(resolver_, config.dial),
-      permit_([](const Endpoint&) { return true; }),
+      bind_{resolver_, config.dial, config.bind},
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
   const WorkerConfig worker_config{config.timeouts.handshake,
-                                   {config.timeouts.idle, config.timeouts.half_close}};
+                                   {config.timeouts.idle, config.timeouts.half_close},
+                                   config.listeners};
   for (unsigned i = 0; i < threads_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(worker_config, dialer_,
-                                                config.commands.resolve ? &look_up_ : nullptr,
-                                                permit_, access_log));
+    workers_.push_back(std::make_unique<Worker>(
+        worker_config, policy_, dialer_, config.commands.resolve ? &look_up_ : nullptr,
+        config.commands.bind ? &bind_ : nullptr, access_log));
   }
 }
 
@@ -96,7 +97,8 @@ Gateway::~Gateway() = default;
 
 std::vector<std::string> Gateway::open() {
   std::vector<std::string> problems;
-  for (const ListenerConfig& wanted : config_.listeners) {
+  for (std::size_t index = 0; index < config_.listeners.size(); ++index) {
+    const ListenerConfig& wanted = config_.listeners[index];
     ListeningSocket opened = open_listener(wanted.address, wanted.mode);
     if (!opened.socket) {
       problems.push_back(std::move(opened.error));
@@ -104,8 +106,8 @@ std::vector<std::string> Gateway::open() {
     }
     listeners_.push_back(std::make_unique<Listener>(
         context_.get_executor(), std::move(opened), limit_, log_,
-        [this](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
-          deliver(std::move(socket), client, std::move(ticket));
+        [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
+          deliver(std::move(socket), client, index, std::move(ticket));
         }));
   }
   return problems;
@@ -138,7 +140,8 @@ bool Gateway::run() {
   return clean_;
 }
 
-void Gateway::deliver(Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
+void Gateway::deliver(Descriptor socket, const Client& client, std::size_t listener,
+                      SessionLimit::Ticket ticket) {
   // The worker with the fewest sessions; among equals, each in its turn.
   Worker* chosen = nullptr;
   std::size_t least = 0;
@@ -151,7 +154,28 @@ void Gateway::deliver(Descriptor socket, const Client& client, SessionLimit::Tic
     }
   }
   next_worker_ = (next_worker_ + 1) % workers_.size();
-  chosen->take({std::move(socket), client, ++last_id_, std::move(ticket)});
+  chosen->take({std::move(socket), client, listener, ++last_id_, std::move(ticket)});
+}
+
+/// Rules, users and what else the policy holds are replaced as a whole or not at all; sessions that
+/// run go on with what they began with.
+void Gateway::reload() {
+  on_reload_.reopen_logs();
+  log_.info("log files reopened");
+  std::vector<std::string> problems;
+  const std::optional<Config> config = on_reload_.read_config(problems);
+  for (const std::string& problem : problems) {
+    log_.error("{}", problem);
+  }
+  if (!config) {
+    log_.error("the configuration is bad: the old one stays");
+    return;
+  }
+  policy_ = make_policy(*config);
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->use(policy_);
+  }
+  log_.info("configuration reloaded");
 }
 
 void Gateway::await_signal() {
@@ -161,8 +185,7 @@ void Gateway::await_signal() {
     }
     await_signal();  // first: whatever becomes of this signal, the next one is heard
     if (signal == SIGHUP) {
-      reopen_logs_();
-      log_.info("log files reopened");
+      reload();
     } else if (!draining_) {
       drain();
     } else {

@@ -16,10 +16,12 @@
 #include "account.hpp"
 #include "config.hpp"
 #include "dial.hpp"
+#include "expected_peer.hpp"
 #include "limits.hpp"
 #include "listener.hpp"
 #include "log.hpp"
 #include "look_up.hpp"
+#include "policy.hpp"
 #include "resolve.hpp"
 #include "worker.hpp"
 
@@ -32,8 +34,16 @@ void hold_signals() noexcept;
 
 class Gateway {
  public:
-  /// What is referred to outlives the gateway. `reopen_logs` is called on SIGHUP.
-  Gateway(const Config& config, Log& log, AccessLog& access_log, std::function<void()> reopen_logs);
+  /// What the owner does on SIGHUP.
+  struct OnReload {
+    std::function<void()> reopen_logs;
+    /// The configuration as it is now. Nothing, with the problems in `problems`, when it is bad:
+    /// the old one stays.
+    std::function<std::optional<Config>(std::vector<std::string>& problems)> read_config;
+  };
+
+  /// What is referred to outlives the gateway.
+  Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload on_reload);
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
@@ -50,7 +60,9 @@ class Gateway {
   [[nodiscard]] bool run();
 
  private:
-  void deliver(Descriptor socket, const Client& client, SessionLimit::Ticket ticket);
+  void deliver(Descriptor socket, const Client& client, std::size_t listener,
+               SessionLimit::Ticket ticket);
+  void reload();
   void await_signal();
   void drain();
   void cancel_sessions();
@@ -58,12 +70,13 @@ class Gateway {
 
   const Config& config_;
   Log& log_;
-  std::function<void()> reopen_logs_;
+  OnReload on_reload_;
+  std::shared_ptr<const Policy> policy_;
   unsigned threads_;
   Resolver resolver_;
   Dialer dialer_;
   LookUp look_up_;
-  AddressFilter permit_;
+  BindServices bind_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

@@ -91,23 +91,20 @@ void describe_options(CLI::App& app, Options& options) {
   app.set_version_flag("-V,--version", "gatewayd " SOCKS64_VERSION);
   app.footer(
       "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second one ends them at "
-      "once.\nSIGHUP: reopen the log files.\nExit status: 0 after a signal or a good "
+      "once.\nSIGHUP: read the configuration again, reopen the log files.\nExit status: 0 after a "
+      "signal or a good "
       "--check-config, 1 when the configuration is bad or the start failed, 2 for wrong options.");
 }
 
-std::optional<Config> configure(const Options& options) {
+std::optional<Config> configure(const Options& options, std::vector<std::string>& problems) {
   ConfigResult loaded;
   if (!options.config.empty()) {
     loaded = load_config(options.config);
   } else if (::access(default_config, F_OK) == 0) {
     loaded = load_config(default_config);
   }
-  if (!loaded.problems.empty()) {
-    for (const std::string& problem : loaded.problems) {
-      fmt::print(stderr, "{}\n", problem);
-    }
-    return std::nullopt;
-  }
+  problems = std::move(loaded.problems);
+  if (!problems.empty()) return std::nullopt;
   Config config = std::move(loaded.config);
   if (!options.listen.empty()) {
     config.listeners.clear();
@@ -163,7 +160,7 @@ bool start_writer(LineWriter& writer) {
   return error == 0;
 }
 
-int run_gateway(const Config& config) {
+int run_gateway(const Config& config, const Options& options) {
   hold_signals();
   LineWriter log_writer(config.log.target);
   std::unique_ptr<LineWriter> own_access_writer;
@@ -189,10 +186,15 @@ int run_gateway(const Config& config) {
 
   bool clean = false;
   {
-    Gateway gateway(config, log, access_log, [&log_writer, &own_access_writer] {
+    Gateway::OnReload on_reload;
+    on_reload.reopen_logs = [&log_writer, &own_access_writer] {
       log_writer.reopen();
       if (own_access_writer) own_access_writer->reopen();
-    });
+    };
+    on_reload.read_config = [&options](std::vector<std::string>& problems) {
+      return configure(options, problems);
+    };
+    Gateway gateway(config, log, access_log, std::move(on_reload));
     const std::vector<std::string> problems = gateway.open();
     if (!problems.empty()) {
       for (const std::string& problem : problems) {
@@ -227,13 +229,17 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? EXIT_SUCCESS : exit_usage;
   }
   try {
-    const std::optional<Config> config = configure(options);
+    std::vector<std::string> problems;
+    const std::optional<Config> config = configure(options, problems);
+    for (const std::string& problem : problems) {
+      fmt::print(stderr, "{}\n", problem);
+    }
     if (!config) return exit_failure;
     if (options.check_config) {
       fmt::print("ok\n");
       return EXIT_SUCCESS;
     }
-    return run_gateway(*config);
+    return run_gateway(*config, options);
   } catch (const std::exception& error) {
     say(error.what());
     return exit_failure;

@@ -6,6 +6,8 @@
 
 #include <asio/post.hpp>
 
+#include "policy.hpp"
+
 namespace socks64::gateway {
 namespace {
 
@@ -44,7 +46,7 @@ class Worker::Member {
   Member(Worker& worker, Accepted& accepted, Load load)
       : worker_(worker),
         load_(std::move(load)),
-        control_(accepted.id, accepted.client, std::move(accepted.ticket),
+        control_(accepted.id, accepted.client, accepted.listener, std::move(accepted.ticket),
                  worker.services_.access_log) {
     worker_.sessions_.add(control_);
   }
@@ -60,19 +62,22 @@ class Worker::Member {
   SessionControl control_;
 };
 
-Worker::Worker(const WorkerConfig& config, const Dialer& dialer, const LookUp* look_up,
-               const AddressFilter& permit, AccessLog& access_log)
+Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
+               const Dialer& dialer, const LookUp* look_up, const BindServices* bind,
+               AccessLog& access_log)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
-      services_{dialer,
+      services_{std::move(policy),
+                dialer,
                 look_up,
-                permit,
+                bind,
                 relay_pool_,
                 config.relay_limits,
                 handshake_deadlines_,
                 farewell_deadlines_,
-                access_log} {}
+                access_log,
+                config.listeners} {}
 
 Worker::~Worker() {
   stop();
@@ -139,6 +144,11 @@ void Worker::begin(Accepted accepted, Load load) {
 void Worker::write_stillborn(std::uint64_t id, const Client& client) noexcept {
   OpenRecord record(services_.access_log);
   record.open(id, client);
+}
+
+void Worker::use(std::shared_ptr<const Policy> policy) {
+  asio::post(context_,
+             [this, policy = std::move(policy)]() mutable { services_.policy.swap(policy); });
 }
 
 void Worker::cancel_sessions() {

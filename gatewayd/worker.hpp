@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -37,6 +39,7 @@ class SessionList {
 struct Accepted {
   Descriptor socket;
   Client client;
+  std::size_t listener;  ///< index into Config::listeners
   std::uint64_t id;
   SessionLimit::Ticket ticket;
 };
@@ -44,13 +47,14 @@ struct Accepted {
 struct WorkerConfig {
   std::chrono::milliseconds handshake_timeout;
   RelayLimits relay_limits;
+  std::span<const ListenerConfig> listeners;  ///< outlive the worker
 };
 
 class Worker {
  public:
   /// What is referred to outlives the worker.
-  Worker(const WorkerConfig& config, const Dialer& dialer, const LookUp* look_up,
-         const AddressFilter& permit, AccessLog& access_log);
+  Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy, const Dialer& dialer,
+         const LookUp* look_up, const BindServices* bind, AccessLog& access_log);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;
@@ -63,6 +67,8 @@ class Worker {
   void take(Accepted accepted);
   /// Sessions here, those under way included. Any thread.
   [[nodiscard]] std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
+  /// From now on sessions begin with this policy. Any thread.
+  void use(std::shared_ptr<const Policy> policy);
   /// Cancels every session, and those that arrive later. Any thread.
   void cancel_sessions();
   /// Leaves the event loop at once. Only when load() is 0: a suspended session refers to parts of
