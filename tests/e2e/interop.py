@@ -259,9 +259,9 @@ def sections():
     yield "SOCKS5", "", None, rows_of_clients("plain", PLAIN)
     yield "SOCKS4 and SOCKS4a", "A listener with `socks4 = true`.", None, rows_of_clients("socks4", SOCKS4)
     yield ("Username and password", "A gateway that demands them (RFC 1929).", None, rows_of_clients("password", PASSWORD))
-    yield "UDP", "Datagrams to a service that sends them back.", None, rows_of_clients("inbound", UDP)
+    yield "UDP", "Datagrams to a service that sends them back.", None, rows_of_clients("udp", UDP)
     yield ("BIND", "A peer on the destination connects to the address that the client was told; or FTP's active mode.", None,
-           rows_of_clients("inbound", BIND + ACTIVE_FTP))
+           rows_of_clients("bind", BIND) + rows_of_clients("ftp", ACTIVE_FTP))
     for server in variants():
         title = f"socksify at {server.title}" + (", with username and password" if server.password else "")
         yield title, "", server.version(), rows_of_server(server)

@@ -75,8 +75,7 @@ const client = new SocksClient({ proxy: { host: gateway, port: Number(port), typ
 client.on('bound', ({ remoteHost }) => console.log(`${remoteHost.host} ${remoteHost.port}`));
 client.on('established', ({ socket }) => {
   socket.on('data', data => process.stdout.write(data));
-  socket.on('end', () => { socket.end('thanks', () => process.exit(0)); });
-  socket.resume();
+  socket.on('end', () => socket.end('thanks'));
 });
 client.on('error', error => { console.error(error); process.exit(1); });
 client.connect();
