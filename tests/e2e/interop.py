@@ -158,7 +158,7 @@ PASSWORD = (
     Program("PySocks, username and password", programs.pysocks, *PYSOCKS, module=PYSOCKS_FILE),
     Program("Node.js, socks, userId and password", programs.node, *NODE, module=NODE_FILE),
     Program("Perl, IO::Socket::Socks, userpass", programs.perl, *PERL, module=PERL_FILE),
-    Program("Java, java.net.socks.username", programs.java, *JAVA),
+    Program("Java, -DsocksProxyHost and an Authenticator", programs.java, *JAVA),
     Program("proxychains4 curl, user and password", programs.proxychains(programs.CURL), *PROXYCHAINS),
     Program("Dante's socksify curl, SOCKS_USERNAME", programs.dante(programs.CURL), *DANTE, cannot=DANTE_CANNOT),
     Program("redsocks, login and password", programs.redsocks, *REDSOCKS, forms=(ADDRESS,), cannot=REDSOCKS_CANNOT),
