@@ -33,6 +33,7 @@ enum class SessionEnd : std::uint8_t {
   // It did not.
   answered,           ///< RESOLVE or RESOLVE_PTR, with success
   request_failed,     ///< a failing reply was sent; `reason` names the failure
+  auth_failed,        ///< name and password, or the lack of them; `reason` says which
   bad_handshake,      ///< what the client sent is not SOCKS5, or broke off; `reason` says which
   no_handshake,       ///< the client closed or reset without a single octet
   handshake_timeout,  ///< the request was not complete in time
@@ -47,6 +48,7 @@ struct AccessRecord {
   std::chrono::system_clock::time_point time;  ///< of the accept
   std::uint64_t id = 0;                        ///< unique in the life of the process
   Client client;
+  std::string user;  ///< empty: not authenticated
   std::optional<Command> command;
   std::optional<Target> target;     ///< as the client asked for it
   std::optional<Endpoint> address;  ///< where that led; of RESOLVE the answer, with port 0
@@ -63,9 +65,10 @@ struct AccessRecord {
 
 enum class AccessFormat : std::uint8_t { text, json };
 
-/// One line without its newline: `<time> access id=... client=... command=... target=...
-/// address=... crossing=... attempts=... up=... down=... resolve_ms=... connect_ms=... total_ms=...
-/// reply=... end=... reason=...`. A field without a value is "-"; names are escaped (log.hpp).
+/// One line without its newline: `<time> access id=... client=... user=... command=...
+/// target=... address=... crossing=... attempts=... up=... down=... resolve_ms=... connect_ms=...
+/// total_ms=... reply=... end=... reason=...`. A field without a value is "-"; names are escaped
+/// (log.hpp).
 void format_text(fmt::memory_buffer& out, const AccessRecord& record);
 /// The same fields as one JSON object; a field without a value is null.
 void format_json(fmt::memory_buffer& out, const AccessRecord& record);

@@ -13,6 +13,7 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "auth_policy.hpp"
 #include "dial.hpp"
 #include "listener.hpp"
 #include "log.hpp"
@@ -23,6 +24,7 @@ namespace socks64::gateway {
 struct ListenerConfig {
   ListenAddress address;
   mode_t mode = default_socket_mode;  ///< of a UNIX socket
+  ListenerAuth auth{};
 };
 
 struct TimeoutConfig {
@@ -55,6 +57,7 @@ struct Config {
   /// Never empty.
   std::vector<ListenerConfig> listeners = default_listeners();
   unsigned threads = 0;  ///< 0: one for each processor
+  AuthConfig auth;
   TimeoutConfig timeouts;
   ResolverConfig resolver;
   DialConfig dial;
@@ -62,6 +65,7 @@ struct Config {
   CommandConfig commands;
   LogConfig log;
   AccessLogConfig access_log;
+  std::vector<std::string> warnings;  ///< for the log; nothing to stop for
 
   /// 127.0.0.1:1080 and [::1]:1080
   [[nodiscard]] static std::vector<ListenerConfig> default_listeners();
@@ -76,6 +80,7 @@ struct ConfigResult {
 /// `file` is only named in the problems. All problems are found, not only the first, except that a
 /// text that is not TOML gives one.
 [[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
+/// Reads the users file, too, whose problems are among the others: "file:line: ...".
 [[nodiscard]] ConfigResult load_config(const std::string& path);
 
 /// "[::1]:1080", "127.0.0.1:1080" or "unix:/absolute/path"; false, with what is wrong in `problem`,

@@ -1,6 +1,9 @@
 # Configuration, listeners, sessions, and the daemon itself.
 add_library(gateway_core STATIC
   account.cpp
+  auth_policy.cpp
+  auth_result.cpp
+  authenticate.cpp
   authorise.cpp
   client.cpp
   config.cpp
@@ -15,19 +18,22 @@ add_library(gateway_core STATIC
   line_writer.cpp
   listener.cpp
   log.cpp
+  password_pool.cpp
   reply.cpp
   reset_watch.cpp
   serve_connect.cpp
   serve_look_up.cpp
   session.cpp
+  siphash.cpp
   unix_socket.cpp
+  users.cpp
   worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
-  PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus socks64_warnings)
+  PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus PkgConfig::CRYPT socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
-set_source_files_properties(exchange.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp session.cpp
+set_source_files_properties(authenticate.cpp exchange.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp session.cpp
   PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 

@@ -20,6 +20,7 @@
 #include "listener.hpp"
 #include "log.hpp"
 #include "look_up.hpp"
+#include "password_pool.hpp"
 #include "policy.hpp"
 #include "resolve.hpp"
 #include "worker.hpp"
@@ -75,6 +76,7 @@ class Gateway {
   Resolver resolver_;
   Dialer dialer_;
   LookUp look_up_;
+  PasswordPool passwords_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

@@ -107,6 +107,14 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
   if (!problems.empty()) return std::nullopt;
   Config config = std::move(loaded.config);
   if (!options.listen.empty()) {
+    for (const ListenerConfig& listener : config.listeners) {
+      if (listener.auth.methods.empty() && listener.auth.clients.empty()) continue;
+      problems.push_back(fmt::format(
+          "--listen would drop what the file says about authentication at {}, expected methods in "
+          "[auth] alone, or no --listen",
+          listener.address.text()));
+    }
+    if (!problems.empty()) return std::nullopt;
     config.listeners.clear();
     for (const std::string& text : options.listen) {
       ListenerConfig listener;
@@ -236,6 +244,9 @@ int main(int argc, char** argv) {
     }
     if (!config) return exit_failure;
     if (options.check_config) {
+      for (const std::string& warning : config->warnings) {
+        say(warning);
+      }
       fmt::print("ok\n");
       return EXIT_SUCCESS;
     }

@@ -5,14 +5,27 @@
 
 #include <memory>
 
+#include "auth_policy.hpp"
 #include "config.hpp"
 
 namespace socks64::gateway {
 
-struct Policy {};
+struct Policy {
+  AuthPolicy auth;
+};
 
-[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& /*config*/) {
-  return std::make_shared<const Policy>();
+[[nodiscard]] inline AuthPolicy make_auth_policy(const Config& config) {
+  AuthPolicy auth{config.auth.users, config.auth.cache_time, config.auth.methods, {}};
+  for (const ListenerConfig& listener : config.listeners) {
+    auth.listeners.push_back(listener.auth);
+  }
+  return auth;
+}
+
+[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config) {
+  auto policy = std::make_shared<Policy>();
+  policy->auth = make_auth_policy(config);
+  return policy;
 }
 
 }  // namespace socks64::gateway

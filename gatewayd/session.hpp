@@ -13,6 +13,7 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "authenticate.hpp"
 #include "deadline.hpp"
 #include "dial.hpp"
 #include "limits.hpp"
@@ -35,6 +36,7 @@ struct SessionServices {
   DeadlineQueue& handshake_deadlines;
   DeadlineQueue& farewell_deadlines;
   AccessLog& access_log;
+  AuthServices auth;
 };
 
 /// A session seen from outside: who it is, and how to end it. Touched on its worker's thread only.

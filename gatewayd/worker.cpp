@@ -63,7 +63,8 @@ class Worker::Member {
 };
 
 Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
-               const Dialer& dialer, const LookUp* look_up, AccessLog& access_log)
+               const Dialer& dialer, const LookUp* look_up, AccessLog& access_log,
+               const AuthServices& auth)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
@@ -74,7 +75,8 @@ Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                 config.relay_limits,
                 handshake_deadlines_,
                 farewell_deadlines_,
-                access_log} {}
+                access_log,
+                auth} {}
 
 Worker::~Worker() {
   stop();
