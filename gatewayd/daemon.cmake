@@ -27,6 +27,7 @@ add_library(gateway_core STATIC
   siphash.cpp
   unix_socket.cpp
   users.cpp
+  users_file.cpp
   worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core
@@ -37,10 +38,10 @@ set_source_files_properties(authenticate.cpp exchange.cpp farewell.cpp handshake
   PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 
-add_executable(gatewayd main.cpp)
+add_executable(gatewayd ask_password.cpp main.cpp passwd.cpp)
 target_compile_definitions(gatewayd PRIVATE
   SOCKS64_VERSION="${PROJECT_VERSION}" SOCKS64_SYSCONFDIR="${CMAKE_INSTALL_FULL_SYSCONFDIR}")
-target_link_libraries(gatewayd PRIVATE gateway_core CLI11::CLI11 socks64_warnings)
+target_link_libraries(gatewayd PRIVATE gateway_core CLI11::CLI11 PkgConfig::CRYPT socks64_warnings)
 
 install(TARGETS gatewayd RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/conf/gatewayd.toml DESTINATION ${CMAKE_INSTALL_SYSCONFDIR}/socks64)

@@ -22,6 +22,7 @@
 #include "line_writer.hpp"
 #include "log.hpp"
 #include "net.hpp"
+#include "passwd.hpp"
 
 namespace {
 
@@ -90,6 +91,8 @@ void describe_options(CLI::App& app, Options& options) {
       ->type_name("TARGET");
   app.set_version_flag("-V,--version", "gatewayd " SOCKS64_VERSION);
   app.footer(
+      "gatewayd passwd USER: make, change or delete (-D) a user's entry in the users file; see\n"
+      "gatewayd passwd --help.\n"
       "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second one ends them at "
       "once.\nSIGHUP: read the configuration again, reopen the log files.\nExit status: 0 after a "
       "signal or a good "
@@ -228,6 +231,14 @@ int run_gateway(const Config& config, const Options& options) {
 
 int main(int argc, char** argv) {
   guard_standard_descriptors();
+  if (argc > 1 && std::strcmp(argv[1], "passwd") == 0) {
+    try {
+      return passwd_command(argc - 1, argv + 1);
+    } catch (const std::exception& error) {
+      say(error.what());
+      return exit_failure;
+    }
+  }
   Options options;
   CLI::App app;
   describe_options(app, options);
