@@ -35,6 +35,7 @@ enum class SessionEnd : std::uint8_t {
   // It did not.
   answered,           ///< RESOLVE or RESOLVE_PTR, with success
   request_failed,     ///< a failing reply was sent; `reason` names the failure
+  auth_failed,        ///< name and password, or the lack of them; `reason` says which
   bad_handshake,      ///< what the client sent is not SOCKS5, or broke off; `reason` says which
   no_handshake,       ///< the client closed or reset without a single octet
   handshake_timeout,  ///< the request was not complete in time
@@ -50,6 +51,7 @@ struct AccessRecord {
   std::chrono::system_clock::time_point time;  ///< of the accept
   std::uint64_t id = 0;                        ///< unique in the life of the process
   Client client;
+  std::string user;  ///< empty: not authenticated
   std::optional<Command> command;
   std::optional<Target> target;     ///< as the client asked for it
   std::optional<Endpoint> address;  ///< where that led; of BIND the peer, of RESOLVE the answer,
@@ -68,7 +70,7 @@ struct AccessRecord {
 
 enum class AccessFormat : std::uint8_t { text, json };
 
-/// One line without its newline: `<time> access id=... client=... command=... target=...
+/// One line without its newline: `<time> access id=... client=... user=... command=... target=...
 /// address=... crossing=... attempts=... up=... down=... resolve_ms=... connect_ms=... total_ms=...
 /// reply=... end=... reason=...`, and of an association also `datagrams_up=... datagrams_down=...
 /// dropped=cause:count,...`. A field without a value is "-"; names are escaped (log.hpp).

@@ -16,6 +16,7 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "auth_policy.hpp"
 #include "bind.hpp"
 #include "dial_config.hpp"
 #include "listen_address.hpp"
@@ -29,6 +30,7 @@ struct ListenerConfig {
   ListenAddress address;
   mode_t mode = default_socket_mode;  ///< of a UNIX socket
   bool socks4 = false;                ///< SOCKS4 and SOCKS4a too, for clients without a password
+  ListenerAuth auth{};
 };
 
 struct TimeoutConfig {
@@ -64,6 +66,7 @@ struct Config {
   /// Never empty.
   std::vector<ListenerConfig> listeners = default_listeners();
   unsigned threads = 0;  ///< 0: one for each processor
+  AuthConfig auth;
   TimeoutConfig timeouts;
   ResolverConfig resolver;
   DialConfig dial;
@@ -73,6 +76,7 @@ struct Config {
   UdpConfig udp;
   LogConfig log;
   AccessLogConfig access_log;
+  std::vector<std::string> warnings;  ///< for the log; nothing to stop for
 
   /// 127.0.0.1:1080 and [::1]:1080
   [[nodiscard]] static std::vector<ListenerConfig> default_listeners();
@@ -87,6 +91,7 @@ struct ConfigResult {
 /// `file` is only named in the problems. All problems are found, not only the first, except that a
 /// text that is not TOML gives one.
 [[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
+/// Reads the users file, too, whose problems are among the others: "file:line: ...".
 [[nodiscard]] ConfigResult load_config(const std::string& path);
 
 }  // namespace socks64::gateway

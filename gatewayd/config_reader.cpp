@@ -248,6 +248,11 @@ void TableReader::parsed_list(std::string_view key, std::string_view expected,
   }
 }
 
+bool TableReader::has_empty_list(std::string_view key) const {
+  const toml::array* array = table_[key].as_array();
+  return array != nullptr && array->empty();
+}
+
 void TableReader::table(std::string_view key, const std::function<void(TableReader&)>& read) {
   const toml::node* node = find(key);
   if (node == nullptr) return;

@@ -74,6 +74,7 @@ class TableReader {
   void tables(std::string_view key, const std::function<void(TableReader&)>& read);
 
   [[nodiscard]] bool has(std::string_view key) const { return table_.contains(key); }
+  [[nodiscard]] bool has_empty_list(std::string_view key) const;
   /// A problem of the table as a whole.
   void complain(std::string_view problem);
   /// Complains about every key that was not asked for.

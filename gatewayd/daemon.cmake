@@ -1,6 +1,9 @@
 # Configuration, listeners, sessions, and the daemon itself.
 add_library(gateway_core STATIC
   account.cpp
+  auth_policy.cpp
+  auth_result.cpp
+  authenticate.cpp
   authorise.cpp
   bind.cpp
   client.cpp
@@ -21,6 +24,7 @@ add_library(gateway_core STATIC
   log.cpp
   own_end.cpp
   peer_wait.cpp
+  password_pool.cpp
   reply.cpp
   reset_watch.cpp
   serve_bind.cpp
@@ -35,22 +39,26 @@ add_library(gateway_core STATIC
   udp_names.cpp
   udp_peers.cpp
   udp_socket.cpp
+  siphash.cpp
   unix_socket.cpp
+  users.cpp
+  users_file.cpp
   worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
-  PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus socks64_warnings)
+  PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus PkgConfig::CRYPT socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
 set_source_files_properties(exchange.cpp expected_peer.cpp farewell.cpp handshake.cpp listener.cpp peer_wait.cpp serve_bind.cpp
   serve_connect.cpp serve_look_up.cpp serve_udp.cpp session.cpp udp_association.cpp
+set_source_files_properties(authenticate.cpp exchange.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp session.cpp
   PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 
-add_executable(gatewayd main.cpp)
+add_executable(gatewayd ask_password.cpp main.cpp passwd.cpp)
 target_compile_definitions(gatewayd PRIVATE
   SOCKS64_VERSION="${PROJECT_VERSION}" SOCKS64_SYSCONFDIR="${CMAKE_INSTALL_FULL_SYSCONFDIR}")
-target_link_libraries(gatewayd PRIVATE gateway_core CLI11::CLI11 socks64_warnings)
+target_link_libraries(gatewayd PRIVATE gateway_core CLI11::CLI11 PkgConfig::CRYPT socks64_warnings)
 
 install(TARGETS gatewayd RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/conf/gatewayd.toml DESTINATION ${CMAKE_INSTALL_SYSCONFDIR}/socks64)

@@ -54,6 +54,7 @@ void DeadlineQueue::expire() {
     entry.expired_ = true;
     asio::error_code ignored;
     entry.socket_.cancel(ignored);
+    if (entry.timer_ != nullptr) entry.timer_->cancel();
   }
   if (first_ != nullptr) {
     arm(first_->when_);

@@ -31,10 +31,23 @@ class DeadlineQueue {
 
     DeadlineQueue& queue_;
     Socket& socket_;
+    Timer* timer_ = nullptr;
     Clock::time_point when_;
     Entry* previous_ = nullptr;
     Entry* next_ = nullptr;
     bool expired_ = false;
+  };
+
+  /// As long as it exists, the end of an entry's time cancels waits for `timer`, too.
+  class Alarm {
+   public:
+    Alarm(Entry& entry, Timer& timer) noexcept : entry_(entry) { entry_.timer_ = &timer; }
+    ~Alarm() { entry_.timer_ = nullptr; }
+    Alarm(const Alarm&) = delete;
+    Alarm& operator=(const Alarm&) = delete;
+
+   private:
+    Entry& entry_;
   };
 
   /// `executor` is the worker's: entries are made and destroyed on its thread only.

@@ -63,6 +63,36 @@ std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
   return wanted == 0 ? allowed : std::min(wanted, allowed);
 }
 
+/// A hash keeps a processor, and yescrypt 16 MiB: few at once, two at least (PasswordPool::Config).
+PasswordPool::Config password_config(unsigned threads) {
+  PasswordPool::Config config;
+  config.threads = std::clamp(threads, 2U, 4U);
+  return config;
+}
+
+/// What a reload says of listeners, in the order of those that run. One that runs and is listed no
+/// more would be left without an answer to who may use it: a problem.
+std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& running,
+                                        std::vector<ListenerConfig> wanted,
+                                        std::vector<std::string>& problems) {
+  std::vector<ListenerConfig> ordered;
+  for (const ListenerConfig& listener : running) {
+    const auto same = std::find_if(
+        wanted.begin(), wanted.end(),
+        [&listener](const ListenerConfig& other) { return other.address == listener.address; });
+    if (same == wanted.end()) {
+      problems.push_back(
+          fmt::format("listener {} runs and is not in the configuration any more: listeners change "
+                      "with a restart",
+                      listener.address.text()));
+    } else {
+      ordered.push_back(std::move(*same));
+      wanted.erase(same);  // port 0 may be there several times
+    }
+  }
+  return ordered;
+}
+
 void mask_signals(int how) noexcept {
   sigset_t set;
   ::sigemptyset(&set);
@@ -94,6 +124,7 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
            config.dial.prefer,
            AssociationLimit(associations_for_descriptors(std::numeric_limits<std::size_t>::max(),
                                                          raise_descriptor_limit()))},
+      passwords_(password_config(threads_)),
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
@@ -101,10 +132,13 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
                                    {config.timeouts.idle, config.timeouts.half_close},
                                    config.listeners};
   for (unsigned i = 0; i < threads_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(worker_config, policy_, dialer_,
-                                                config.commands.resolve ? &look_up_ : nullptr,
-                                                config.commands.bind ? &bind_ : nullptr,
-                                                config.commands.udp ? &udp_ : nullptr, access_log));
+    workers_.push_back(std::make_unique<Worker>(
+        worker_config, policy_, dialer_, config.commands.resolve ? &look_up_ : nullptr,
+        config.commands.bind ? &bind_ : nullptr, config.commands.udp ? &udp_ : nullptr, access_log,
+        AuthServices{passwords_, log_}));
+  }
+  for (const std::string& warning : config.warnings) {
+    log_.warning("{}", warning);
   }
 }
 
@@ -178,13 +212,20 @@ void Gateway::reload() {
   on_reload_.reopen_logs();
   log_.info("log files reopened");
   std::vector<std::string> problems;
-  const std::optional<Config> config = on_reload_.read_config(problems);
+  std::optional<Config> config = on_reload_.read_config(problems);
+  if (config) {
+    config->listeners = in_order_of(config_.listeners, std::move(config->listeners), problems);
+    if (!problems.empty()) config.reset();
+  }
   for (const std::string& problem : problems) {
     log_.error("{}", problem);
   }
   if (!config) {
     log_.error("the configuration is bad: the old one stays");
     return;
+  }
+  for (const std::string& warning : config->warnings) {
+    log_.warning("{}", warning);
   }
   policy_ = make_policy(*config);
   for (const std::unique_ptr<Worker>& worker : workers_) {

@@ -21,6 +21,7 @@
 #include "listener.hpp"
 #include "log.hpp"
 #include "look_up.hpp"
+#include "password_pool.hpp"
 #include "policy.hpp"
 #include "resolve.hpp"
 #include "udp_association.hpp"
@@ -79,6 +80,7 @@ class Gateway {
   LookUp look_up_;
   BindServices bind_;
   UdpService udp_;
+  PasswordPool passwords_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

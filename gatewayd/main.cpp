@@ -22,6 +22,7 @@
 #include "line_writer.hpp"
 #include "log.hpp"
 #include "net.hpp"
+#include "passwd.hpp"
 
 namespace {
 
@@ -95,6 +96,8 @@ void describe_options(CLI::App& app, Options& options) {
   });
   app.set_version_flag("-V,--version", "gatewayd " SOCKS64_VERSION);
   app.footer(
+      "gatewayd passwd USER: make, change or delete (-D) a user's entry in the users file; see\n"
+      "gatewayd passwd --help.\n"
       "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second one ends them at "
       "once.\nSIGHUP: read the configuration again, reopen the log files.\nExit status: 0 after a "
       "signal or a good "
@@ -115,6 +118,14 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
   if (!problems.empty()) return std::nullopt;
   Config config = std::move(loaded.config);
   if (!options.listen.empty()) {
+    for (const ListenerConfig& listener : config.listeners) {
+      if (listener.auth.methods.empty() && listener.auth.clients.empty()) continue;
+      problems.push_back(fmt::format(
+          "--listen would drop what the file says about authentication at {}, expected methods in "
+          "[auth] alone, or no --listen",
+          listener.address.text()));
+    }
+    if (!problems.empty()) return std::nullopt;
     config.listeners.clear();
     for (const std::string& text : options.listen) {
       ListenerConfig listener;
@@ -228,6 +239,14 @@ int run_gateway(const Config& config, const Options& options) {
 
 int main(int argc, char** argv) {
   guard_standard_descriptors();
+  if (argc > 1 && std::strcmp(argv[1], "passwd") == 0) {
+    try {
+      return passwd_command(argc - 1, argv + 1);
+    } catch (const std::exception& error) {
+      say(error.what());
+      return exit_failure;
+    }
+  }
   Options options;
   CLI::App app;
   describe_options(app, options);
@@ -244,6 +263,9 @@ int main(int argc, char** argv) {
     }
     if (!config) return exit_failure;
     if (options.check_config) {
+      for (const std::string& warning : config->warnings) {
+        say(warning);
+      }
       const std::string file = config_file(options);
       if (file.empty()) {
         fmt::print("no configuration file ({} does not exist): the defaults are ok\n",

@@ -5,16 +5,29 @@
 
 #include <memory>
 
+#include "auth_policy.hpp"
 #include "config.hpp"
 
 namespace socks64::gateway {
 
 struct Policy {
+  AuthPolicy auth;
   UdpLimits udp;
 };
 
+[[nodiscard]] inline AuthPolicy make_auth_policy(const Config& config) {
+  AuthPolicy auth{config.auth.users, config.auth.cache_time, config.auth.methods, {}};
+  for (const ListenerConfig& listener : config.listeners) {
+    auth.listeners.push_back(listener.auth);
+  }
+  return auth;
+}
+
 [[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config) {
-  return std::make_shared<const Policy>(Policy{config.limits.udp});
+  auto policy = std::make_shared<Policy>();
+  policy->auth = make_auth_policy(config);
+  policy->udp = config.limits.udp;
+  return policy;
 }
 
 }  // namespace socks64::gateway

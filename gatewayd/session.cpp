@@ -16,6 +16,8 @@ SessionEnd end_of(const HandshakeResult& asked) noexcept {
   switch (asked.end) {
     case HandshakeEnd::request:
       break;
+    case HandshakeEnd::auth_failed:
+      return SessionEnd::auth_failed;
     case HandshakeEnd::refused:
       return SessionEnd::bad_handshake;
     case HandshakeEnd::closed:
@@ -31,6 +33,8 @@ SessionEnd end_of(const HandshakeResult& asked) noexcept {
 
 std::string_view reason_of(const HandshakeResult& asked) noexcept {
   switch (asked.end) {
+    case HandshakeEnd::auth_failed:
+      return describe(asked.auth);
     case HandshakeEnd::refused:
       return describe(asked.error);
     case HandshakeEnd::closed:
@@ -81,9 +85,13 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
   record->end = SessionEnd::internal;
 
   // Stages 3 and 4: what does the client want, and who is it?
-  const ListenerConfig& listener = services.listeners[control.listener()];
-  const ServerHandshake::Options options{.socks4 = listener.socks4};
-  HandshakeResult asked = co_await handshake(client, services.handshake_deadlines, options);
+  const std::shared_ptr<const Policy> policy = services.policy;
+  const Client from = record->client;
+  const ServerHandshake::Options options{.socks4 = services.listeners[control.listener()].socks4};
+  const Reception reception{from,         policy->auth.methods_for(control.listener(), from),
+                            policy->auth, services.auth,
+                            options,      services.handshake_deadlines};
+  HandshakeResult asked = co_await handshake(client, reception);
   if (asked.end != HandshakeEnd::request) {
     record->end = end_of(asked);
     record->reason = reason_of(asked);
@@ -94,6 +102,7 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
     }
     co_return;
   }
+  record->user = asked.user;
   record->command = asked.request.command;
   record->target = asked.request.target;
 
@@ -103,8 +112,8 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
   Exchange exchange{client,
                     control,
                     services,
-                    services.policy,
-                    {record->client, control.listener(), {}},
+                    policy,
+                    {record->client, control.listener(), std::move(asked.user)},
                     std::move(asked.request),
                     std::move(asked.early),
                     asked.socks4};

@@ -14,6 +14,7 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "authenticate.hpp"
 #include "config.hpp"
 #include "deadline.hpp"
 #include "dial.hpp"
@@ -45,6 +46,7 @@ struct SessionServices {
   AccessLog& access_log;
   /// As at the start: SessionControl::listener() is an index into these.
   std::span<const ListenerConfig> listeners;
+  AuthServices auth;
 };
 
 /// A session seen from outside: who it is, and how to end it. Touched on its worker's thread only.

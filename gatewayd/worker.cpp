@@ -64,7 +64,7 @@ class Worker::Member {
 
 Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                const Dialer& dialer, const LookUp* look_up, const BindServices* bind,
-               UdpService* udp, AccessLog& access_log)
+               UdpService* udp, AccessLog& access_log, const AuthServices& auth)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
@@ -79,7 +79,8 @@ Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                 handshake_deadlines_,
                 farewell_deadlines_,
                 access_log,
-                config.listeners} {}
+                config.listeners,
+                auth} {}
 
 Worker::~Worker() {
   stop();

@@ -55,7 +55,8 @@ class Worker {
  public:
   /// What is referred to outlives the worker.
   Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy, const Dialer& dialer,
-         const LookUp* look_up, const BindServices* bind, UdpService* udp, AccessLog& access_log);
+         const LookUp* look_up, const BindServices* bind, UdpService* udp, AccessLog& access_log,
+         const AuthServices& auth);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;

@@ -16,6 +16,7 @@ add_executable(gateway_tests
   gateway/limits_test.cpp
   gateway/line_writer_test.cpp
   gateway/look_up_test.cpp
+  gateway/password_pool_test.cpp
   gateway/ports_test.cpp
   gateway/process.cpp
   gateway/reply_test.cpp
@@ -32,6 +33,8 @@ add_executable(gateway_tests
   gateway/udp_names_test.cpp
   gateway/udp_test.cpp
   gateway/unix_test.cpp)
+  gateway/unix_test.cpp
+  gateway/users_test.cpp)
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
 # As for the sources of the daemon that have coroutines.
 set_source_files_properties(gateway/survival_test.cpp PROPERTIES
