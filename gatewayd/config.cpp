@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstring>
 #include <fcntl.h>
+#include <type_traits>
 #include <unistd.h>
 #include <utility>
 
@@ -147,6 +148,24 @@ void read_access_log(TableReader& table, AccessLogConfig& access_log) {
   });
 }
 
+void read_limits(TableReader& table, LimitConfig& limits) {
+  const auto number = [&table](std::string_view key, std::int64_t least, std::int64_t most,
+                               auto& out) {
+    table.integer(key, least, most, [&out](std::int64_t value) {
+      out = static_cast<std::remove_reference_t<decltype(out)>>(value);
+    });
+  };
+  number("sessions", 0, 100'000'000, limits.sessions);
+  number("sessions_per_client", 0, 100'000'000, limits.client.sessions);
+  number("rate_per_client", 0, 1'000'000, limits.client.rate);
+  number("client_prefix_v4", 1, 32, limits.client.prefix_v4);
+  number("client_prefix_v6", 1, 128, limits.client.prefix_v6);
+  number("sessions_per_user", 0, 100'000'000, limits.user.sessions);
+  number("rate_per_user", 0, 1'000'000, limits.user.rate);
+  table.size("bandwidth_per_user", limits.user.bandwidth, std::uint64_t{1} << 10U,
+             std::uint64_t{1} << 40U);
+}
+
 void read_root(TableReader& root, Config& config) {
   std::vector<ListenerConfig> listeners;
   root.tables("listener", [&](TableReader& table) { read_listener(table, listeners); });
@@ -158,11 +177,7 @@ void read_root(TableReader& root, Config& config) {
   root.table("timeouts", [&](TableReader& table) { read_timeouts(table, config); });
   root.table("resolver", [&](TableReader& table) { read_resolver(table, config.resolver); });
   root.table("dial", [&](TableReader& table) { read_dial(table, config.dial); });
-  root.table("limits", [&](TableReader& table) {
-    table.integer("sessions", 0, 100'000'000, [&](std::int64_t value) {
-      config.limits.sessions = static_cast<std::size_t>(value);
-    });
-  });
+  root.table("limits", [&](TableReader& table) { read_limits(table, config.limits); });
   root.table("commands", [&](TableReader& table) {
     table.flag("resolve", [&](bool value) { config.commands.resolve = value; });
   });

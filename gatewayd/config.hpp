@@ -13,10 +13,12 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "client_limits.hpp"
 #include "dial.hpp"
 #include "listener.hpp"
 #include "log.hpp"
 #include "resolve.hpp"
+#include "user_limits.hpp"
 
 namespace socks64::gateway {
 
@@ -34,6 +36,8 @@ struct TimeoutConfig {
 
 struct LimitConfig {
   std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
+  ClientLimits client;
+  UserLimits user;
 };
 
 /// What is served besides CONNECT.

@@ -3,6 +3,7 @@ add_library(gateway_core STATIC
   account.cpp
   authorise.cpp
   client.cpp
+  client_limits.cpp
   config.cpp
   config_reader.cpp
   deadline.cpp
@@ -21,6 +22,7 @@ add_library(gateway_core STATIC
   serve_look_up.cpp
   session.cpp
   unix_socket.cpp
+  user_limits.cpp
   worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core

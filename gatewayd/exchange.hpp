@@ -24,6 +24,7 @@ struct Exchange {
   Requester requester;
   Request request;
   std::vector<std::uint8_t> early;  ///< what the client sent behind its request
+  UserTable::Ticket ticket{};       ///< of the user, once admitted
 
   [[nodiscard]] OpenRecord& record() const noexcept { return control.record(); }
 

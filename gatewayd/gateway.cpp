@@ -79,6 +79,7 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       resolver_(config.resolver),
       dialer_(resolver_, config.dial),
       look_up_(resolver_, config.dial),
+      clients_(config.limits.client),
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
@@ -87,8 +88,13 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
   for (unsigned i = 0; i < threads_; ++i) {
     workers_.push_back(std::make_unique<Worker>(worker_config, policy_, dialer_,
                                                 config.commands.resolve ? &look_up_ : nullptr,
-                                                access_log));
+                                                users_, access_log));
   }
+  limit_.when_full([this] {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      worker->hurry_handshakes();
+    }
+  });
 }
 
 Gateway::~Gateway() = default;
@@ -103,7 +109,7 @@ std::vector<std::string> Gateway::open() {
       continue;
     }
     listeners_.push_back(std::make_unique<Listener>(
-        context_.get_executor(), std::move(opened), limit_, log_,
+        context_.get_executor(), std::move(opened), limit_, clients_, log_,
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
@@ -170,6 +176,8 @@ void Gateway::reload() {
     return;
   }
   policy_ = make_policy(*config);
+  limit_.set_limit(session_limit(*config, threads_, log_));
+  clients_.set_limits(config->limits.client);
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->use(policy_);
   }

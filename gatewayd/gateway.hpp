@@ -14,6 +14,7 @@
 #include <asio/signal_set.hpp>
 
 #include "account.hpp"
+#include "client_limits.hpp"
 #include "config.hpp"
 #include "dial.hpp"
 #include "limits.hpp"
@@ -22,6 +23,7 @@
 #include "look_up.hpp"
 #include "policy.hpp"
 #include "resolve.hpp"
+#include "user_limits.hpp"
 #include "worker.hpp"
 
 namespace socks64::gateway {
@@ -75,6 +77,8 @@ class Gateway {
   Resolver resolver_;
   Dialer dialer_;
   LookUp look_up_;
+  ClientTable clients_;  ///< these three outlive every session
+  UserTable users_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

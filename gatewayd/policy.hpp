@@ -9,10 +9,12 @@
 
 namespace socks64::gateway {
 
-struct Policy {};
+struct Policy {
+  LimitConfig limits;
+};
 
-[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& /*config*/) {
-  return std::make_shared<const Policy>();
+[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config) {
+  return std::make_shared<const Policy>(Policy{config.limits});
 }
 
 }  // namespace socks64::gateway

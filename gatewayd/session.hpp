@@ -19,6 +19,7 @@
 #include "look_up.hpp"
 #include "net.hpp"
 #include "relay.hpp"
+#include "user_limits.hpp"
 
 namespace socks64::gateway {
 
@@ -30,6 +31,7 @@ struct SessionServices {
   std::shared_ptr<const Policy> policy;
   const Dialer& dialer;
   const LookUp* look_up;  ///< null: RESOLVE and RESOLVE_PTR are not served
+  UserTable& users;
   RelayPool& relay_pool;
   RelayLimits relay_limits;
   DeadlineQueue& handshake_deadlines;

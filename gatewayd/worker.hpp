@@ -52,7 +52,7 @@ class Worker {
  public:
   /// What is referred to outlives the worker.
   Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy, const Dialer& dialer,
-         const LookUp* look_up, AccessLog& access_log);
+         const LookUp* look_up, UserTable& users, AccessLog& access_log);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;
@@ -67,6 +67,9 @@ class Worker {
   [[nodiscard]] std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
   /// From now on sessions begin with this policy. Any thread.
   void use(std::shared_ptr<const Policy> policy);
+  /// Somebody waits for a session to end: the handshakes that have taken longest are ended, a few
+  /// at a time. Any thread.
+  void hurry_handshakes();
   /// Cancels every session, and those that arrive later. Any thread.
   void cancel_sessions();
   /// Leaves the event loop at once. Only when load() is 0: a suspended session refers to parts of
