@@ -17,6 +17,7 @@
 #include "client_limits.hpp"
 #include "config.hpp"
 #include "dial.hpp"
+#include "expected_peer.hpp"
 #include "limits.hpp"
 #include "listener.hpp"
 #include "log.hpp"
@@ -77,7 +78,8 @@ class Gateway {
   Resolver resolver_;
   Dialer dialer_;
   LookUp look_up_;
-  ClientTable clients_;  ///< these three outlive every session
+  BindServices bind_;
+  ClientTable clients_;  ///< sessions count in these three
   UserTable users_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()

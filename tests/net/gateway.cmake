@@ -6,6 +6,8 @@ include(GoogleTest)
 add_executable(gateway_tests
   gateway/account_test.cpp
   gateway/client_limits_test.cpp
+  gateway/bind_parts_test.cpp
+  gateway/bind_test.cpp
   gateway/command_line_test.cpp
   gateway/config_test.cpp
   gateway/framing_test.cpp
@@ -19,6 +21,7 @@ add_executable(gateway_tests
   gateway/scarce_memory.cpp
   gateway/session_test.cpp
   gateway/sockets.cpp
+  gateway/socks4_test.cpp
   gateway/survival_test.cpp
   gateway/unix_test.cpp
   gateway/user_limits_test.cpp)

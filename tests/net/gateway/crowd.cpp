@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <sstream>
@@ -46,7 +47,7 @@ Descriptor begin_connect(std::string_view from, const Endpoint& to) {
   socklen_t size = to_sockaddr(endpoint(from, 0), name);
   // The port with the connect: otherwise it would be taken for all destinations.
   const int on = 1;
-  ::setsockopt(socket.get(), IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &on, sizeof on);
+  ::setsockopt(socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
   (void)::bind(socket.get(), reinterpret_cast<const sockaddr*>(&name), size);
   size = to_sockaddr(to, name);
   (void)::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), size);

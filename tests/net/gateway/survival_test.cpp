@@ -52,7 +52,7 @@ TEST(Handshake, CancellationBetweenReadAndCompletionIsNotLost) {
   std::optional<HandshakeEnd> end;
   const auto served = [&]() -> Task<> {
     co_await asio::this_coro::throw_if_cancelled(false);
-    const HandshakeResult result = co_await handshake(connection.gateway_side, deadlines);
+    const HandshakeResult result = co_await handshake(connection.gateway_side, deadlines, {});
     end = result.end;
     context.stop();
   };
@@ -89,11 +89,11 @@ TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   Log log(writer, LogLevel::info);
   asio::io_context context(1);
   SessionLimit limit(1);  // a ticket that is not given back shows at once
-  ClientTable clients({});
+  ClientTable known({});
   ListeningSocket opened = open_listener(endpoint("127.0.0.1", 0));
   int failures = 3;
   std::vector<Descriptor> delivered;
-  Listener listener(context.get_executor(), std::move(opened), limit, clients, log,
+  Listener listener(context.get_executor(), std::move(opened), limit, known, log,
                     [&](Descriptor socket, const Client&, SessionLimit::Ticket) {
                       if (failures-- > 0) throw std::bad_alloc();
                       delivered.push_back(std::move(socket));
