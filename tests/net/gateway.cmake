@@ -37,6 +37,7 @@ target_link_libraries(gateway_tests PRIVATE gateway_core tomlplusplus::tomlplusp
 add_dependencies(gateway_tests gatewayd)
 # Many clients at once. SOCKS64_TEST_HEAVY=1 in the environment: the whole numbers, a few minutes.
 add_executable(hostile_tests
+  gateway/back_pressure_test.cpp
   gateway/crowd.cpp
   gateway/hostile_test.cpp
   gateway/process.cpp
