@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <optional>
+#include <type_traits>
 #include <unistd.h>
 #include <utility>
 
@@ -306,6 +307,25 @@ std::string in_words(std::string_view description) {
   return text;
 }
 
+void read_limits(TableReader& table, LimitConfig& limits) {
+  const auto number = [&table](std::string_view key, std::int64_t least, std::int64_t most,
+                               auto& out) {
+    table.integer(key, least, most, [&out](std::int64_t value) {
+      out = static_cast<std::remove_reference_t<decltype(out)>>(value);
+    });
+  };
+  number("sessions", 0, 100'000'000, limits.sessions);
+  number("sessions_per_client", 0, 100'000'000, limits.client.sessions);
+  number("rate_per_client", 0, 1'000'000, limits.client.rate);
+  number("client_prefix_v4", 1, 32, limits.client.prefix_v4);
+  number("client_prefix_v6", 1, 128, limits.client.prefix_v6);
+  number("sessions_per_user", 0, 100'000'000, limits.user.sessions);
+  number("rate_per_user", 0, 1'000'000, limits.user.rate);
+  table.size("bandwidth_per_user", limits.user.bandwidth, std::uint64_t{1} << 10U,
+             std::uint64_t{1} << 40U);
+  read_udp_limits(table, limits.udp);
+}
+
 void read_root(TableReader& root, Config& config) {
   root.table("auth", [&](TableReader& table) { read_auth(table, config.auth); });
   std::vector<ListenerConfig> listeners;
@@ -329,12 +349,7 @@ void read_root(TableReader& root, Config& config) {
   root.table("timeouts", [&](TableReader& table) { read_timeouts(table, config); });
   root.table("resolver", [&](TableReader& table) { read_resolver(table, config.resolver); });
   root.table("dial", [&](TableReader& table) { read_dial(table, config.dial); });
-  root.table("limits", [&](TableReader& table) {
-    table.integer("sessions", 0, 100'000'000, [&](std::int64_t value) {
-      config.limits.sessions = static_cast<std::size_t>(value);
-    });
-    read_udp_limits(table, config.limits.udp);
-  });
+  root.table("limits", [&](TableReader& table) { read_limits(table, config.limits); });
   root.table("commands", [&](TableReader& table) {
     table.flag("bind", [&](bool value) { config.commands.bind = value; });
     table.flag("resolve", [&](bool value) { config.commands.resolve = value; });

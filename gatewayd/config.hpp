@@ -18,11 +18,13 @@
 #include "account.hpp"
 #include "auth_policy.hpp"
 #include "bind.hpp"
+#include "client_limits.hpp"
 #include "dial_config.hpp"
 #include "listen_address.hpp"
 #include "log.hpp"
 #include "resolver_config.hpp"
 #include "udp_config.hpp"
+#include "user_limits.hpp"
 
 namespace socks64::gateway {
 
@@ -42,6 +44,8 @@ struct TimeoutConfig {
 
 struct LimitConfig {
   std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
+  ClientLimits client;
+  UserLimits user;
   UdpLimits udp;
 };
 

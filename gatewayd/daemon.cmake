@@ -7,6 +7,7 @@ add_library(gateway_core STATIC
   authorise.cpp
   bind.cpp
   client.cpp
+  client_limits.cpp
   config.cpp
   config_reader.cpp
   deadline.cpp
@@ -43,6 +44,7 @@ add_library(gateway_core STATIC
   unix_socket.cpp
   users.cpp
   users_file.cpp
+  user_limits.cpp
   worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core

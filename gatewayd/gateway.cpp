@@ -125,21 +125,31 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
            AssociationLimit(associations_for_descriptors(std::numeric_limits<std::size_t>::max(),
                                                          raise_descriptor_limit()))},
       passwords_(password_config(threads_)),
+      clients_(config.limits.client),
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
   const WorkerConfig worker_config{config.timeouts.handshake,
-                                   {config.timeouts.idle, config.timeouts.half_close},
-                                   config.listeners};
+                                   {config.timeouts.idle, config.timeouts.half_close}};
+  const SharedServices shared{dialer_,
+                              config.commands.resolve ? &look_up_ : nullptr,
+                              config.commands.bind ? &bind_ : nullptr,
+                              config.commands.udp ? &udp_ : nullptr,
+                              users_,
+                              access_log,
+                              {passwords_, log_},
+                              config.listeners};
   for (unsigned i = 0; i < threads_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(
-        worker_config, policy_, dialer_, config.commands.resolve ? &look_up_ : nullptr,
-        config.commands.bind ? &bind_ : nullptr, config.commands.udp ? &udp_ : nullptr, access_log,
-        AuthServices{passwords_, log_}));
+    workers_.push_back(std::make_unique<Worker>(worker_config, policy_, shared));
   }
   for (const std::string& warning : config.warnings) {
     log_.warning("{}", warning);
   }
+  limit_.when_full([this] {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      worker->hurry_handshakes();
+    }
+  });
 }
 
 Gateway::~Gateway() = default;
@@ -154,7 +164,7 @@ std::vector<std::string> Gateway::open() {
       continue;
     }
     listeners_.push_back(std::make_unique<Listener>(
-        context_.get_executor(), std::move(opened), limit_, log_,
+        context_.get_executor(), std::move(opened), limit_, clients_, log_,
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
@@ -228,6 +238,8 @@ void Gateway::reload() {
     log_.warning("{}", warning);
   }
   policy_ = make_policy(*config);
+  limit_.set_limit(session_limit(*config, threads_, log_));
+  clients_.set_limits(config->limits.client);
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->use(policy_);
   }

@@ -14,6 +14,7 @@
 #include <asio/signal_set.hpp>
 
 #include "account.hpp"
+#include "client_limits.hpp"
 #include "config.hpp"
 #include "dial.hpp"
 #include "expected_peer.hpp"
@@ -25,6 +26,7 @@
 #include "policy.hpp"
 #include "resolve.hpp"
 #include "udp_association.hpp"
+#include "user_limits.hpp"
 #include "worker.hpp"
 
 namespace socks64::gateway {
@@ -81,6 +83,8 @@ class Gateway {
   BindServices bind_;
   UdpService udp_;
   PasswordPool passwords_;
+  ClientTable clients_;  ///< sessions count in these three
+  UserTable users_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

@@ -12,7 +12,7 @@ namespace socks64::gateway {
 
 struct Policy {
   AuthPolicy auth;
-  UdpLimits udp;
+  LimitConfig limits;
 };
 
 [[nodiscard]] inline AuthPolicy make_auth_policy(const Config& config) {
@@ -26,7 +26,7 @@ struct Policy {
 [[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config) {
   auto policy = std::make_shared<Policy>();
   policy->auth = make_auth_policy(config);
-  policy->udp = config.limits.udp;
+  policy->limits = config.limits;
   return policy;
 }
 

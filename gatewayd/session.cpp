@@ -8,6 +8,7 @@
 #include "exchange.hpp"
 #include "farewell.hpp"
 #include "handshake.hpp"
+#include "policy.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -46,8 +47,15 @@ std::string_view reason_of(const HandshakeResult& asked) noexcept {
   }
 }
 
-/// Stage 5, then the verb of the command.
+/// Stage 2 once more, for who it is; stage 5; then the verb of the command.
 Task<> serve(Exchange& exchange) {
+  UserTable::Admission admission = exchange.services.users.admit(
+      exchange.requester.user, exchange.policy->limits.user, Clock::now());
+  if (!admission.refused.empty()) {
+    co_return co_await refuse(exchange, ReplyCode::not_allowed, admission.refused);
+  }
+  exchange.ticket = std::move(admission.ticket);
+
   // DST of UDP ASSOCIATE is where the client's own datagrams come from, no target: what is judged
   // is each datagram.
   if (exchange.request.command == Command::udp_associate && exchange.services.udp != nullptr) {
