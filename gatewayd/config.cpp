@@ -12,7 +12,9 @@
 #include <toml++/toml.h>
 
 #include "config_reader.hpp"
+#include "config_rules.hpp"
 #include "descriptor.hpp"
+#include "open_relay.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -153,6 +155,10 @@ void read_root(TableReader& root, Config& config) {
   if (!listeners.empty()) {
     config.listeners = std::move(listeners);
   }
+  std::vector<std::string> names;
+  for (const ListenerConfig& listener : config.listeners)
+    names.push_back(listener.address.text());
+  config.rules = read_rules(root, names);
   root.integer("threads", 0, 1024,
                [&](std::int64_t value) { config.threads = static_cast<unsigned>(value); });
   root.table("timeouts", [&](TableReader& table) { read_timeouts(table, config); });
@@ -206,6 +212,15 @@ bool parse_listen_address(std::string_view text, ListenAddress& out, std::string
   }
   out = *endpoint;
   return true;
+}
+
+std::vector<std::string> open_relays(const Config& config) {
+  std::vector<ExposedListener> listeners;
+  for (const ListenerConfig& listener : config.listeners) {
+    if (listener.address.is_unix()) continue;
+    listeners.push_back({listener.address.text(), listener.address.endpoint.address});
+  }
+  return open_relays(listeners, config.rules);
 }
 
 ConfigResult parse_config(std::string_view text, std::string_view file) {

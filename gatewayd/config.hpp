@@ -17,6 +17,7 @@
 #include "listener.hpp"
 #include "log.hpp"
 #include "resolve.hpp"
+#include "rules.hpp"
 
 namespace socks64::gateway {
 
@@ -60,6 +61,7 @@ struct Config {
   DialConfig dial;
   LimitConfig limits;
   CommandConfig commands;
+  std::vector<Rule> rules;  ///< sealed; empty: none
   LogConfig log;
   AccessLogConfig access_log;
 
@@ -77,6 +79,9 @@ struct ConfigResult {
 /// text that is not TOML gives one.
 [[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
 [[nodiscard]] ConfigResult load_config(const std::string& path);
+
+/// open_relay.hpp, for what this configuration listens on.
+[[nodiscard]] std::vector<std::string> open_relays(const Config& config);
 
 /// "[::1]:1080", "127.0.0.1:1080" or "unix:/absolute/path"; false, with what is wrong in `problem`,
 /// for anything else.

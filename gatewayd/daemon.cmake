@@ -5,8 +5,11 @@ add_library(gateway_core STATIC
   client.cpp
   config.cpp
   config_reader.cpp
+  config_rules.cpp
   deadline.cpp
+  disguise.cpp
   exchange.cpp
+  explain_rule.cpp
   farewell.cpp
   gateway.cpp
   handshake.cpp
@@ -15,8 +18,13 @@ add_library(gateway_core STATIC
   line_writer.cpp
   listener.cpp
   log.cpp
+  open_relay.cpp
+  protection.cpp
   reply.cpp
   reset_watch.cpp
+  rule_options.cpp
+  rule_sets.cpp
+  rules.cpp
   serve_connect.cpp
   serve_look_up.cpp
   session.cpp
@@ -27,7 +35,7 @@ target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
   PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
-set_source_files_properties(exchange.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp session.cpp
+set_source_files_properties(exchange.cpp explain_rule.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp session.cpp
   PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 

@@ -55,6 +55,35 @@ std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
   return wanted == 0 ? allowed : std::min(wanted, allowed);
 }
 
+/// Sessions know their listener by its index, so the order is what it was at the start. Which there
+/// are is not for a reload to change, but how they are used is.
+void keep_listeners(const std::vector<ListenerConfig>& running, std::vector<ListenerConfig>& wanted,
+                    Log& log) {
+  std::vector<ListenerConfig> kept;
+  for (const ListenerConfig& listener : running) {
+    const auto found = std::find_if(wanted.begin(), wanted.end(), [&](const ListenerConfig& other) {
+      return other.address == listener.address;
+    });
+    if (found == wanted.end()) {
+      log.warning(
+          "the listener {} is no longer in the configuration: it goes on as it was until "
+          "the next start",
+          listener.address.text());
+      kept.push_back(listener);
+    } else {
+      kept.push_back(*found);
+    }
+  }
+  for (const ListenerConfig& listener : wanted) {
+    if (std::none_of(running.begin(), running.end(), [&](const ListenerConfig& other) {
+          return other.address == listener.address;
+        })) {
+      log.warning("the listener {} is new: it opens at the next start", listener.address.text());
+    }
+  }
+  wanted = std::move(kept);
+}
+
 void mask_signals(int how) noexcept {
   sigset_t set;
   ::sigemptyset(&set);
@@ -107,8 +136,17 @@ std::vector<std::string> Gateway::open() {
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
+    if (!wanted.address.is_unix()) own_.push_back(listeners_.back()->local());
   }
+  use_policy(config_);
   return problems;
+}
+
+void Gateway::use_policy(const Config& config) {
+  policy_ = make_policy(config, own_);
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->use(policy_);
+  }
 }
 
 bool Gateway::run() {
@@ -161,7 +199,7 @@ void Gateway::reload() {
   on_reload_.reopen_logs();
   log_.info("log files reopened");
   std::vector<std::string> problems;
-  const std::optional<Config> config = on_reload_.read_config(problems);
+  std::optional<Config> config = on_reload_.read_config(problems);
   for (const std::string& problem : problems) {
     log_.error("{}", problem);
   }
@@ -169,10 +207,8 @@ void Gateway::reload() {
     log_.error("the configuration is bad: the old one stays");
     return;
   }
-  policy_ = make_policy(*config);
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->use(policy_);
-  }
+  keep_listeners(config_.listeners, config->listeners, log_);
+  use_policy(*config);
   log_.info("configuration reloaded");
 }
 

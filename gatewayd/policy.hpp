@@ -4,15 +4,31 @@
 #define SOCKS64_GATEWAYD_POLICY_HPP
 
 #include <memory>
+#include <string>
+#include <vector>
+
+#include "socks64/address.hpp"
 
 #include "config.hpp"
+#include "rules.hpp"
 
 namespace socks64::gateway {
 
-struct Policy {};
+struct Policy {
+  std::vector<Rule> rules;             ///< empty: everybody may do everything (but protection.hpp)
+  std::vector<std::string> listeners;  ///< as rules call them, by index into Config::listeners
+  std::vector<Endpoint> own;           ///< where the gateway listens, with the ports that it got
+};
 
-[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& /*config*/) {
-  return std::make_shared<const Policy>();
+/// `own`: the TCP listeners as they were bound.
+[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config,
+                                                               std::vector<Endpoint> own = {}) {
+  auto policy = std::make_shared<Policy>();
+  policy->rules = config.rules;
+  for (const ListenerConfig& listener : config.listeners)
+    policy->listeners.push_back(listener.address.text());
+  policy->own = std::move(own);
+  return policy;
 }
 
 }  // namespace socks64::gateway

@@ -44,8 +44,11 @@ std::string_view reason_of(const HandshakeResult& asked) noexcept {
 
 /// Stage 5, then the verb of the command.
 Task<> serve(Exchange& exchange) {
+  // DST.ADDR of a UDP ASSOCIATE is no destination, but where the client will send from (RFC 1928
+  // section 7); each datagram is judged for itself.
+  const bool has_destination = exchange.request.command != Command::udp_associate;
   const Verdict verdict = judge(*exchange.policy, exchange.requester, exchange.request.command,
-                                exchange.request.target);
+                                has_destination ? exchange.request.target : Target());
   if (!verdict.allowed) {
     co_return co_await refuse(exchange, ReplyCode::not_allowed, verdict.reason);
   }
@@ -98,6 +101,7 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
                     {record->client, control.listener(), {}},
                     std::move(asked.request),
                     std::move(asked.early)};
+  record->reason_owner = exchange.policy;
   co_await serve(exchange);
 }
 
