@@ -66,7 +66,7 @@ std::optional<Port> parse_bound(std::string_view text) {
   return port && *port != 0 ? std::optional<Port>(*port) : std::nullopt;
 }
 
-std::string add_port(std::vector<PortRange>& ports, std::string_view text) {
+std::string add_port(std::vector<PortSpan>& ports, std::string_view text) {
   const std::size_t dash = text.find('-');
   const std::optional<Port> low = parse_bound(text.substr(0, dash));
   const std::optional<Port> high =

@@ -32,7 +32,7 @@ Certainty judge_ports(const Rule& rule, const RuleQuery& query) noexcept {
   if (is_look_up(query.command)) return certain(rule.action == RuleAction::allow);
   if (!query.port) return Certainty::maybe;
   const Port port = *query.port;
-  return certain(std::any_of(rule.ports.begin(), rule.ports.end(), [port](const PortRange& range) {
+  return certain(std::any_of(rule.ports.begin(), rule.ports.end(), [port](const PortSpan& range) {
     return range.low <= port && port <= range.high;
   }));
 }

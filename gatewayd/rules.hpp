@@ -41,7 +41,7 @@ enum class Criterion : std::uint8_t {
 /// The key of the configuration: "listeners", ...
 [[nodiscard]] std::string_view describe(Criterion criterion) noexcept;
 
-struct PortRange {
+struct PortSpan {
   Port low = 0;
   Port high = 0;
 };
@@ -88,7 +88,7 @@ struct Rule {
   std::optional<TextSet> listeners;  ///< as ListenAddress::text() has them
   std::optional<Choices> commands;
   std::optional<DestinationSet> to;
-  std::vector<PortRange> ports;  ///< empty: any
+  std::vector<PortSpan> ports;  ///< empty: any
   std::optional<Choices> crossing;
   // What an allowed request is given.
   std::optional<Choices> families;  ///< 0: IPv4, 1: IPv6; only addresses of these are used
