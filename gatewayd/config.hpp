@@ -1,5 +1,8 @@
 // The configuration: one TOML file, read whole, checked whole, immutable from then on. Every key is
 // documented with its default in conf/gatewayd.toml.
+//
+// Nothing here or in what is included may need Asio: the fuzzers and clang-tidy read the
+// configuration too.
 #ifndef SOCKS64_GATEWAYD_CONFIG_HPP
 #define SOCKS64_GATEWAYD_CONFIG_HPP
 
@@ -13,10 +16,11 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
-#include "dial.hpp"
-#include "listener.hpp"
+#include "bind.hpp"
+#include "dial_config.hpp"
+#include "listen_address.hpp"
 #include "log.hpp"
-#include "resolve.hpp"
+#include "resolver_config.hpp"
 #include "rules.hpp"
 
 namespace socks64::gateway {
@@ -24,6 +28,7 @@ namespace socks64::gateway {
 struct ListenerConfig {
   ListenAddress address;
   mode_t mode = default_socket_mode;  ///< of a UNIX socket
+  bool socks4 = false;                ///< SOCKS4 and SOCKS4a too, for clients without a password
 };
 
 struct TimeoutConfig {
@@ -39,6 +44,7 @@ struct LimitConfig {
 
 /// What is served besides CONNECT.
 struct CommandConfig {
+  bool bind = true;
   bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
 };
 
@@ -61,6 +67,7 @@ struct Config {
   DialConfig dial;
   LimitConfig limits;
   CommandConfig commands;
+  BindConfig bind;
   std::vector<Rule> rules;  ///< sealed; empty: none
   LogConfig log;
   AccessLogConfig access_log;
@@ -82,11 +89,6 @@ struct ConfigResult {
 
 /// open_relay.hpp, for what this configuration listens on.
 [[nodiscard]] std::vector<std::string> open_relays(const Config& config);
-
-/// "[::1]:1080", "127.0.0.1:1080" or "unix:/absolute/path"; false, with what is wrong in `problem`,
-/// for anything else.
-[[nodiscard]] bool parse_listen_address(std::string_view text, ListenAddress& out,
-                                        std::string& problem);
 
 }  // namespace socks64::gateway
 

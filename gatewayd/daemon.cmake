@@ -2,13 +2,16 @@
 add_library(gateway_core STATIC
   account.cpp
   authorise.cpp
+  bind.cpp
   client.cpp
   config.cpp
   config_reader.cpp
   config_rules.cpp
   deadline.cpp
   disguise.cpp
+  escape.cpp
   exchange.cpp
+  expected_peer.cpp
   explain_rule.cpp
   farewell.cpp
   gateway.cpp
@@ -16,15 +19,18 @@ add_library(gateway_core STATIC
   keep_alive.cpp
   limits.cpp
   line_writer.cpp
+  listen_address.cpp
   listener.cpp
   log.cpp
   open_relay.cpp
+  peer_wait.cpp
   protection.cpp
   reply.cpp
   reset_watch.cpp
   rule_options.cpp
   rule_sets.cpp
   rules.cpp
+  serve_bind.cpp
   serve_connect.cpp
   serve_look_up.cpp
   session.cpp
@@ -35,7 +41,7 @@ target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
   PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
-set_source_files_properties(exchange.cpp explain_rule.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp session.cpp
+set_source_files_properties(exchange.cpp explain_rule.cpp expected_peer.cpp farewell.cpp handshake.cpp listener.cpp peer_wait.cpp serve_bind.cpp serve_connect.cpp serve_look_up.cpp session.cpp
   PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 

@@ -22,7 +22,7 @@ constexpr int allowed = 0;
 constexpr int denied = 1;
 constexpr int unclear = 2;
 
-struct Question {
+struct RequestInWords {
   Requester requester;
   std::string listener;
   bool has_client = false;
@@ -32,7 +32,7 @@ struct Question {
   bool resolve = false;
 };
 
-std::string read_client(std::string_view text, Question& question) {
+std::string read_client(std::string_view text, RequestInWords& question) {
   question.has_client = true;
   if (text == "unix") {
     question.requester.client = Client(Client::Process{});
@@ -48,7 +48,7 @@ std::string read_client(std::string_view text, Question& question) {
   return {};
 }
 
-std::string read_command(std::string_view text, Question& question) {
+std::string read_command(std::string_view text, RequestInWords& question) {
   const std::vector<std::string_view> words{"connect", "bind", "udp", "resolve"};
   constexpr std::array commands{Command::connect, Command::bind, Command::udp_associate,
                                 Command::resolve};
@@ -58,7 +58,7 @@ std::string read_command(std::string_view text, Question& question) {
   return {};
 }
 
-std::string read_target(std::string_view text, Question& question) {
+std::string read_target(std::string_view text, RequestInWords& question) {
   if (const Result<Endpoint> endpoint = Endpoint::parse(text)) {
     question.target = *endpoint;
     return {};
@@ -83,7 +83,7 @@ std::string read_target(std::string_view text, Question& question) {
   return {};
 }
 
-std::string read_word(std::string_view key, std::string_view value, Question& question) {
+std::string read_word(std::string_view key, std::string_view value, RequestInWords& question) {
   if (key == "client") return read_client(value, question);
   if (key == "command") return read_command(value, question);
   if (key == "target") return read_target(value, question);
@@ -113,7 +113,7 @@ std::string read_word(std::string_view key, std::string_view value, Question& qu
 }
 
 /// What is wrong with the request, or nothing.
-std::string read_question(std::string_view text, const Config& config, Question& question) {
+std::string read_question(std::string_view text, const Config& config, RequestInWords& question) {
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(' '), text.size());
     const std::string_view word = text.substr(0, end);
@@ -215,7 +215,7 @@ int tell(const Verdict& verdict) {
 }  // namespace
 
 int explain_rule(std::string_view request, const Config& config) {
-  Question question;
+  RequestInWords question;
   const std::string problem = read_question(request, config, question);
   if (!problem.empty()) {
     fmt::print(stderr, "gatewayd: --explain-rule: {}\n", problem);

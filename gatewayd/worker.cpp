@@ -63,18 +63,21 @@ class Worker::Member {
 };
 
 Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
-               const Dialer& dialer, const LookUp* look_up, AccessLog& access_log)
+               const Dialer& dialer, const LookUp* look_up, const BindServices* bind,
+               AccessLog& access_log)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
       services_{std::move(policy),
                 dialer,
                 look_up,
+                bind,
                 relay_pool_,
                 config.relay_limits,
                 handshake_deadlines_,
                 farewell_deadlines_,
-                access_log} {}
+                access_log,
+                config.listeners} {}
 
 Worker::~Worker() {
   stop();

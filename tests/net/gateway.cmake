@@ -5,6 +5,8 @@ include(GoogleTest)
 
 add_executable(gateway_tests
   gateway/account_test.cpp
+  gateway/bind_parts_test.cpp
+  gateway/bind_test.cpp
   gateway/command_line_test.cpp
   gateway/config_test.cpp
   gateway/framing_test.cpp
@@ -18,6 +20,7 @@ add_executable(gateway_tests
   gateway/scarce_memory.cpp
   gateway/session_test.cpp
   gateway/sockets.cpp
+  gateway/socks4_test.cpp
   gateway/survival_test.cpp
   gateway/unix_test.cpp)
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
