@@ -52,9 +52,9 @@ struct AccessRecord {
   std::optional<Target> target;     ///< as the client asked for it
   std::optional<Endpoint> address;  ///< where that led; of BIND the peer, of RESOLVE the answer,
                                     ///< with port 0
-  unsigned attempts = 0;  ///< connects started; of BIND, connections that came in
-  std::uint64_t octets_up = 0;    ///< client to destination
-  std::uint64_t octets_down = 0;  ///< destination to client
+  unsigned attempts = 0;            ///< connects started; of BIND, connections that came in
+  std::uint64_t octets_up = 0;      ///< client to destination
+  std::uint64_t octets_down = 0;    ///< destination to client
   std::chrono::microseconds resolve_time{0};
   std::chrono::microseconds connect_time{0};
   std::chrono::microseconds total_time{0};
