@@ -11,14 +11,14 @@ namespace socks64::gateway::test {
 namespace {
 
 using namespace std::chrono_literals;
-using Clock = UserTable::Clock;
+using Clock = UserCounts::Clock;
 
 TEST(UserLimits, NobodyIsNotLimited) {
-  UserTable table;
+  UserCounts table;
   const UserLimits limits{1, 1, 1024};
-  std::vector<UserTable::Ticket> tickets;
+  std::vector<UserCounts::Ticket> tickets;
   for (int i = 0; i < 10; ++i) {
-    UserTable::Admission admission = table.admit("", limits, Clock::now());
+    UserCounts::Admission admission = table.admit("", limits, Clock::now());
     EXPECT_EQ(admission.refused, "");
     EXPECT_EQ(admission.ticket.bandwidth().up, nullptr);
     tickets.push_back(std::move(admission.ticket));
@@ -27,7 +27,7 @@ TEST(UserLimits, NobodyIsNotLimited) {
 }
 
 TEST(UserLimits, SessionsAreCountedForEach) {
-  UserTable table;
+  UserCounts table;
   const UserLimits limits{2, 0, 0};
   const Clock::time_point now = Clock::now();
   auto first = table.admit("alice", limits, now);
@@ -41,7 +41,7 @@ TEST(UserLimits, SessionsAreCountedForEach) {
 }
 
 TEST(UserLimits, RateHasABurstAndRecovers) {
-  UserTable table;
+  UserCounts table;
   const UserLimits limits{0, 5, 0};
   const Clock::time_point now = Clock::now();
   for (int i = 0; i < 10; ++i)
@@ -52,7 +52,7 @@ TEST(UserLimits, RateHasABurstAndRecovers) {
 }
 
 TEST(UserLimits, BandwidthIsOneForAllSessions) {
-  UserTable table;
+  UserCounts table;
   const Clock::time_point now = Clock::now();
   auto first = table.admit("alice", {0, 0, 4096}, now);
   auto second = table.admit("alice", {0, 0, 4096}, now);
@@ -68,7 +68,7 @@ TEST(UserLimits, BandwidthIsOneForAllSessions) {
 }
 
 TEST(UserLimits, WhoIsAwayIsForgotten) {
-  UserTable table;
+  UserCounts table;
   const UserLimits limits{0, 100, 0};
   const Clock::time_point now = Clock::now();
   auto stays = table.admit("stays", limits, now);
@@ -79,7 +79,7 @@ TEST(UserLimits, WhoIsAwayIsForgotten) {
 }
 
 TEST(UserLimits, AreKeptByAllWorkersTogether) {
-  UserTable table;
+  UserCounts table;
   const UserLimits limits{3, 0, 0};
   std::vector<std::thread> threads;
   std::atomic<int> at_once{0};
