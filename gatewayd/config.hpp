@@ -16,14 +16,9 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
-<<<<<<< HEAD
+#include "bind.hpp"
 #include "dial_config.hpp"
 #include "listen_address.hpp"
-=======
-#include "bind.hpp"
-#include "dial.hpp"
-#include "listener.hpp"
->>>>>>> bind
 #include "log.hpp"
 #include "resolver_config.hpp"
 
