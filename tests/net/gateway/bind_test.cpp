@@ -99,6 +99,7 @@ class Bind : public ::testing::Test {
   TemporaryDirectory directory_;
   std::string hosts_ = directory_.write("hosts",
                                         "127.0.0.1 v4.test\n::1 v6.test\n"
+                                        "::1 both.test\n127.0.0.1 both.test\n"
                                         "127.0.0.3 several.test\n127.0.0.1 several.test\n");
 };
 
@@ -520,6 +521,23 @@ TEST_F(Bind, ConfiguredAndAdvertisedAddresses) {
   EXPECT_EQ(first.bound.address.text().view(), "192.0.2.1");
   Stream peer = connect_from(endpoint("127.0.0.1", 0), endpoint("127.0.0.7", first.bound.port));
   EXPECT_EQ(receive_reply(client).bound, peer.local());
+}
+
+// SOCKS4 has no reply for an IPv6 address: its client waits where one of IPv4 can connect.
+TEST_F(Bind, Socks4ClientIsToldAnIpv4Address) {
+  GatewayProcess gateway(GatewayProcess::Options{
+      "[[listener]]\naddress = \"127.0.0.1:0\"\nsocks4 = true\n" + config(), {}});
+  Stream client = Stream::connect(gateway.listener());
+  // 4a: VN 4, CD 2, port 21, 0.0.0.1, no USERID, the name.
+  client.send(std::string("\x04\x02\x00\x15\x00\x00\x00\x01\x00", 9) + "both.test" + '\0');
+  const std::string first = client.receive(8);
+  ASSERT_EQ(first.substr(0, 2), std::string("\x00\x5a", 2));
+  ASSERT_EQ(first.substr(4), std::string("\x7f\x00\x00\x01", 4));
+  const auto port = static_cast<Port>(static_cast<unsigned char>(first[2]) << 8U |
+                                      static_cast<unsigned char>(first[3]));
+  Stream peer = Stream::connect(endpoint("127.0.0.1", port));
+  EXPECT_EQ(client.receive(8).substr(4), std::string("\x7f\x00\x00\x01", 4));
+  expect_carries(client, peer);
 }
 
 // What holds for a dial holds for a peer that is awaited.
