@@ -5,7 +5,9 @@ include(GoogleTest)
 
 add_executable(gateway_tests
   gateway/account_test.cpp
+  gateway/bind_fixture.cpp
   gateway/bind_parts_test.cpp
+  gateway/bind_peer_test.cpp
   gateway/bind_test.cpp
   gateway/command_line_test.cpp
   gateway/config_test.cpp
