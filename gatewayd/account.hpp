@@ -38,7 +38,8 @@ enum class SessionEnd : std::uint8_t {
   bad_handshake,      ///< what the client sent is not SOCKS5, or broke off; `reason` says which
   no_handshake,       ///< the client closed or reset without a single octet
   handshake_timeout,  ///< the request was not complete in time
-  client_gone,        ///< the client reset the connection while its target was being dialled
+  client_gone,        ///< the client reset the connection while its target was being dialled, or
+                      ///< ended it while its peer was awaited (BIND)
   // Either.
   shutdown,  ///< cancelled by the gateway's own end
   internal,  ///< a defect; the log says more
@@ -51,10 +52,11 @@ struct AccessRecord {
   Client client;
   std::optional<Command> command;
   std::optional<Target> target;     ///< as the client asked for it
-  std::optional<Endpoint> address;  ///< where that led; of RESOLVE the answer, with port 0
-  unsigned attempts = 0;
-  std::uint64_t octets_up = 0;    ///< client to destination
-  std::uint64_t octets_down = 0;  ///< destination to client
+  std::optional<Endpoint> address;  ///< where that led; of BIND the peer, of RESOLVE the answer,
+                                    ///< with port 0
+  unsigned attempts = 0;            ///< connects started; of BIND, connections that came in
+  std::uint64_t octets_up = 0;      ///< client to destination
+  std::uint64_t octets_down = 0;    ///< destination to client
   std::chrono::microseconds resolve_time{0};
   std::chrono::microseconds connect_time{0};
   std::chrono::microseconds total_time{0};

@@ -1,5 +1,8 @@
 // The configuration: one TOML file, read whole, checked whole, immutable from then on. Every key is
 // documented with its default in conf/gatewayd.toml.
+//
+// Nothing here or in what is included may need Asio: the fuzzers and clang-tidy read the
+// configuration too.
 #ifndef SOCKS64_GATEWAYD_CONFIG_HPP
 #define SOCKS64_GATEWAYD_CONFIG_HPP
 
@@ -13,10 +16,11 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
-#include "dial.hpp"
-#include "listener.hpp"
+#include "bind.hpp"
+#include "dial_config.hpp"
+#include "listen_address.hpp"
 #include "log.hpp"
-#include "resolve.hpp"
+#include "resolver_config.hpp"
 #include "udp_config.hpp"
 
 namespace socks64::gateway {
@@ -24,6 +28,7 @@ namespace socks64::gateway {
 struct ListenerConfig {
   ListenAddress address;
   mode_t mode = default_socket_mode;  ///< of a UNIX socket
+  bool socks4 = false;                ///< SOCKS4 and SOCKS4a too, for clients without a password
 };
 
 struct TimeoutConfig {
@@ -40,6 +45,7 @@ struct LimitConfig {
 
 /// What is served besides CONNECT.
 struct CommandConfig {
+  bool bind = true;
   bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
   bool udp = true;      ///< UDP ASSOCIATE
 };
@@ -63,6 +69,7 @@ struct Config {
   DialConfig dial;
   LimitConfig limits;
   CommandConfig commands;
+  BindConfig bind;
   UdpConfig udp;
   LogConfig log;
   AccessLogConfig access_log;
@@ -81,11 +88,6 @@ struct ConfigResult {
 /// text that is not TOML gives one.
 [[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
 [[nodiscard]] ConfigResult load_config(const std::string& path);
-
-/// "[::1]:1080", "127.0.0.1:1080" or "unix:/absolute/path"; false, with what is wrong in `problem`,
-/// for anything else.
-[[nodiscard]] bool parse_listen_address(std::string_view text, ListenAddress& out,
-                                        std::string& problem);
 
 }  // namespace socks64::gateway
 

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "log.hpp"
+#include "escape.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -60,8 +60,8 @@ void ProblemList::add(const toml::source_region& where, std::string_view key,
   const auto line = static_cast<std::uint64_t>(where.begin.line);
   const auto column = static_cast<std::uint64_t>(where.begin.column);
   problems_.push_back({line, column,
-                       fmt::format("{}:{}:{}: {}{}{}", file_, line, column, key,
-                                   key.empty() ? "" : ": ", problem)});
+                       fmt::format("{}:{}:{}: {}{}{}", file_, line, column, printable(key),
+                                   key.empty() ? "" : ": ", printable(problem))});
 }
 
 std::vector<std::string> ProblemList::take() {

@@ -2,21 +2,28 @@
 add_library(gateway_core STATIC
   account.cpp
   authorise.cpp
+  bind.cpp
   client.cpp
   config.cpp
   config_reader.cpp
   deadline.cpp
+  escape.cpp
   exchange.cpp
+  expected_peer.cpp
   farewell.cpp
   gateway.cpp
   handshake.cpp
   keep_alive.cpp
   limits.cpp
   line_writer.cpp
+  listen_address.cpp
   listener.cpp
   log.cpp
+  own_end.cpp
+  peer_wait.cpp
   reply.cpp
   reset_watch.cpp
+  serve_bind.cpp
   serve_connect.cpp
   serve_look_up.cpp
   serve_udp.cpp
@@ -35,8 +42,8 @@ target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
   PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
-set_source_files_properties(exchange.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp serve_udp.cpp session.cpp
-  udp_association.cpp
+set_source_files_properties(exchange.cpp expected_peer.cpp farewell.cpp handshake.cpp listener.cpp peer_wait.cpp serve_bind.cpp
+  serve_connect.cpp serve_look_up.cpp serve_udp.cpp session.cpp udp_association.cpp
   PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 

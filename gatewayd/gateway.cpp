@@ -87,6 +87,7 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       resolver_(config.resolver),
       dialer_(resolver_, config.dial),
       look_up_(resolver_, config.dial),
+      bind_{resolver_, config.dial, config.bind},
       udp_{config.udp,
            resolver_,
            {config.dial.connect_timeout, config.dial.resolution_delay, config.dial.attempt_delay},
@@ -97,10 +98,12 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
   const WorkerConfig worker_config{config.timeouts.handshake,
-                                   {config.timeouts.idle, config.timeouts.half_close}};
+                                   {config.timeouts.idle, config.timeouts.half_close},
+                                   config.listeners};
   for (unsigned i = 0; i < threads_; ++i) {
     workers_.push_back(std::make_unique<Worker>(worker_config, policy_, dialer_,
                                                 config.commands.resolve ? &look_up_ : nullptr,
+                                                config.commands.bind ? &bind_ : nullptr,
                                                 config.commands.udp ? &udp_ : nullptr, access_log));
   }
 }

@@ -16,6 +16,7 @@
 #include "account.hpp"
 #include "config.hpp"
 #include "dial.hpp"
+#include "expected_peer.hpp"
 #include "limits.hpp"
 #include "listener.hpp"
 #include "log.hpp"
@@ -76,6 +77,7 @@ class Gateway {
   Resolver resolver_;
   Dialer dialer_;
   LookUp look_up_;
+  BindServices bind_;
   UdpService udp_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()

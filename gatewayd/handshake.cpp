@@ -25,6 +25,13 @@ std::optional<ReplyCode> reply_for(Errc error) noexcept {
   }
 }
 
+/// The same in SOCKS4, where every refusal is a reply, and 91.
+std::optional<ReplyCode> socks4_reply_for(Errc error) noexcept {
+  if (error == Errc::no_acceptable_method) return ReplyCode::not_allowed;
+  if (error == Errc::bad_credentials) return ReplyCode::general_failure;
+  return reply_for(error);
+}
+
 }  // namespace
 
 bool send_now(Socket& client, Bytes message) noexcept {
@@ -40,10 +47,11 @@ bool send_now(Socket& client, Bytes message) noexcept {
   return true;
 }
 
-Task<HandshakeResult> handshake(Socket& client, DeadlineQueue& deadlines) {
+Task<HandshakeResult> handshake(Socket& client, DeadlineQueue& deadlines,
+                                ServerHandshake::Options options) {
   constexpr std::array accepted{Method::none};
   HandshakeResult result;
-  ServerHandshake machine{accepted};
+  ServerHandshake machine{accepted, options};
   std::array<std::uint8_t, 1024> buffer;
   const DeadlineQueue::Entry deadline(deadlines, client);
 
@@ -66,6 +74,7 @@ Task<HandshakeResult> handshake(Socket& client, DeadlineQueue& deadlines) {
     result.spoke = true;
     const Bytes received{buffer.data(), count};
     const std::size_t taken = machine.receive(received);
+    result.socks4 = machine.is_socks4();
 
     if (!machine.output().empty()) {
       if (!send_now(client, machine.output())) {
@@ -74,7 +83,8 @@ Task<HandshakeResult> handshake(Socket& client, DeadlineQueue& deadlines) {
       }
       machine.sent(machine.output().size());
       if (machine.state() == ServerHandshake::State::failed) {
-        result.reply = reply_for(machine.error());
+        result.reply =
+            machine.is_socks4() ? socks4_reply_for(machine.error()) : reply_for(machine.error());
         result.answered = true;
       }
     }

@@ -16,7 +16,7 @@ namespace socks64::gateway {
 
 enum class HandshakeEnd : std::uint8_t {
   request,    ///< `request` is set: it is the session's turn to reply
-  refused,    ///< not a SOCKS5 request that we take; the protocol's answer, if it has one, is sent
+  refused,    ///< not a request that we take; the protocol's answer, if it has one, is sent
   closed,     ///< EOF before the request was complete
   reset,      ///< RST, or any other error of the connection
   timed_out,  ///< the deadline passed
@@ -29,13 +29,15 @@ struct HandshakeResult {
   bool spoke = false;              ///< the client sent at least one octet
   bool answered = false;           ///< with `refused`: a last message was sent and should arrive
   std::optional<ReplyCode> reply;  ///< with `refused`: the REP in that message, if it was a reply
+  bool socks4 = false;  ///< the client speaks SOCKS4, and `reply` is what its reply stands for
   Request request;
   std::vector<std::uint8_t> early;  ///< what came behind the request, in the same read
 };
 
 /// Reads in pieces of at most 1 KiB and not at all after the request: what a client sends early
 /// beyond that stays in the kernel until the relay takes it, and its window closes by itself.
-[[nodiscard]] Task<HandshakeResult> handshake(Socket& client, DeadlineQueue& deadlines);
+[[nodiscard]] Task<HandshakeResult> handshake(Socket& client, DeadlineQueue& deadlines,
+                                              ServerHandshake::Options options);
 
 /// Writes a handshake message without waiting; false when the connection is broken. A handshake
 /// sends less than 300 octets in all, on a connection whose send buffer is empty: if they do not

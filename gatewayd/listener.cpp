@@ -59,10 +59,6 @@ ListeningSocket open_at_path(const ListenAddress& address, mode_t mode) {
 
 }  // namespace
 
-std::string ListenAddress::text() const {
-  return is_unix() ? "unix:" + escaped(path) : std::string(endpoint.text().view());
-}
-
 ListeningSocket open_listener(const ListenAddress& address, mode_t mode) {
   if (address.is_unix()) return open_at_path(address, mode);
   const Endpoint& wanted = address.endpoint;

@@ -22,31 +22,13 @@
 #include "client.hpp"
 #include "descriptor.hpp"
 #include "limits.hpp"
+#include "listen_address.hpp"
 #include "net.hpp"
 #include "unix_socket.hpp"
 
 namespace socks64::gateway {
 
 class Log;
-
-/// Where clients connect: an endpoint, or the path of a UNIX socket.
-struct ListenAddress {
-  Endpoint endpoint;
-  std::string path;  ///< not empty: a UNIX socket
-
-  ListenAddress() = default;
-  // NOLINTNEXTLINE(google-explicit-constructor): an endpoint is an address to listen on
-  ListenAddress(const Endpoint& at) : endpoint(at) {}
-
-  [[nodiscard]] bool is_unix() const noexcept { return !path.empty(); }
-  /// "127.0.0.1:1080", "[::1]:1080" or "unix:/run/socks64/gateway.sock".
-  [[nodiscard]] std::string text() const;
-  friend bool operator==(const ListenAddress&, const ListenAddress&) = default;
-};
-
-/// Of a UNIX socket's file: whoever may write to it may connect. Our own user and group, as TCP
-/// listeners are on loopback: more has to be asked for.
-inline constexpr mode_t default_socket_mode = 0660;
 
 struct ListeningSocket {
   Descriptor socket;

@@ -70,8 +70,9 @@ void describe_options(CLI::App& app, Options& options) {
   app.add_option("-c,--config", options.config,
                  fmt::format("Configuration file (default: {}, if it exists)", default_config))
       ->type_name("FILE");
-  app.add_flag("--check-config", options.check_config,
-               "Read the configuration, print \"ok\" or every error in it, and exit with 0 or 1");
+  app.add_flag(
+      "--check-config", options.check_config,
+      "Read the configuration, print \"FILE: ok\" or every error in it, and exit with 0 or 1");
   app.add_option("-l,--listen", options.listen,
                  "Serve this address instead of the file's listeners; may be given several times; "
                  "port 0 takes any free one and logs it; a UNIX socket is served to this user and "
@@ -88,6 +89,10 @@ void describe_options(CLI::App& app, Options& options) {
   app.add_option("--access-log", options.access_log,
                  "Where access records go: \"stderr\", \"none\" or a file")
       ->type_name("TARGET");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("gatewayd: {} (gatewayd --help shows the options)\n",
+                       printable(error.what()));
+  });
   app.set_version_flag("-V,--version", "gatewayd " SOCKS64_VERSION);
   app.footer(
       "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second one ends them at "
@@ -96,13 +101,16 @@ void describe_options(CLI::App& app, Options& options) {
       "--check-config, 1 when the configuration is bad or the start failed, 2 for wrong options.");
 }
 
+/// The file that is read; empty when there is none.
+std::string config_file(const Options& options) {
+  if (!options.config.empty()) return options.config;
+  return ::access(default_config, F_OK) == 0 ? default_config : "";
+}
+
 std::optional<Config> configure(const Options& options, std::vector<std::string>& problems) {
   ConfigResult loaded;
-  if (!options.config.empty()) {
-    loaded = load_config(options.config);
-  } else if (::access(default_config, F_OK) == 0) {
-    loaded = load_config(default_config);
-  }
+  const std::string file = config_file(options);
+  if (!file.empty()) loaded = load_config(file);
   problems = std::move(loaded.problems);
   if (!problems.empty()) return std::nullopt;
   Config config = std::move(loaded.config);
@@ -236,7 +244,13 @@ int main(int argc, char** argv) {
     }
     if (!config) return exit_failure;
     if (options.check_config) {
-      fmt::print("ok\n");
+      const std::string file = config_file(options);
+      if (file.empty()) {
+        fmt::print("no configuration file ({} does not exist): the defaults are ok\n",
+                   default_config);
+      } else {
+        fmt::print("{}: ok\n", file);
+      }
       return EXIT_SUCCESS;
     }
     return run_gateway(*config, options);

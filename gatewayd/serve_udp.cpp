@@ -41,8 +41,7 @@ std::optional<IpAddress> local_address(Socket& client) noexcept {
 
 /// BND: where the client is to send its datagrams, which behind a NAT is not the address we see.
 Endpoint bound_address(const UdpConfig& config, const Endpoint& local) noexcept {
-  const std::optional<IpAddress>& advertised =
-      local.address.is_v4() ? config.advertise_v4 : config.advertise_v6;
+  const std::optional<IpAddress>& advertised = config.advertise.of(local.address.family());
   return {advertised.value_or(local.address), local.port};
 }
 

@@ -62,6 +62,8 @@ Task<> serve(Exchange& exchange) {
       if (exchange.services.look_up != nullptr) co_return co_await serve_look_up(exchange);
       break;
     case Command::bind:
+      if (exchange.services.bind != nullptr) co_return co_await serve_bind(exchange);
+      break;
     case Command::udp_associate:
       break;
   }
@@ -79,7 +81,9 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
   record->end = SessionEnd::internal;
 
   // Stages 3 and 4: what does the client want, and who is it?
-  HandshakeResult asked = co_await handshake(client, services.handshake_deadlines);
+  const ListenerConfig& listener = services.listeners[control.listener()];
+  const ServerHandshake::Options options{.socks4 = listener.socks4};
+  HandshakeResult asked = co_await handshake(client, services.handshake_deadlines, options);
   if (asked.end != HandshakeEnd::request) {
     record->end = end_of(asked);
     record->reason = reason_of(asked);
@@ -102,7 +106,8 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
                     services.policy,
                     {record->client, control.listener(), {}},
                     std::move(asked.request),
-                    std::move(asked.early)};
+                    std::move(asked.early),
+                    asked.socks4};
   co_await serve(exchange);
 }
 

@@ -7,12 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include <asio/cancellation_signal.hpp>
 
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "config.hpp"
 #include "deadline.hpp"
 #include "dial.hpp"
 #include "limits.hpp"
@@ -22,6 +24,7 @@
 
 namespace socks64::gateway {
 
+struct BindServices;
 struct Policy;
 struct UdpPool;
 struct UdpService;
@@ -31,14 +34,17 @@ struct SessionServices {
   /// The current one: Worker::use() replaces it. A session keeps the one that it began with.
   std::shared_ptr<const Policy> policy;
   const Dialer& dialer;
-  const LookUp* look_up;  ///< null: RESOLVE and RESOLVE_PTR are not served
-  UdpService* udp;        ///< null: UDP ASSOCIATE is not served
+  const LookUp* look_up;     ///< null: RESOLVE and RESOLVE_PTR are not served
+  const BindServices* bind;  ///< null: BIND is not served
+  UdpService* udp;           ///< null: UDP ASSOCIATE is not served
   UdpPool& udp_pool;
   RelayPool& relay_pool;
   RelayLimits relay_limits;
   DeadlineQueue& handshake_deadlines;
   DeadlineQueue& farewell_deadlines;
   AccessLog& access_log;
+  /// As at the start: SessionControl::listener() is an index into these.
+  std::span<const ListenerConfig> listeners;
 };
 
 /// A session seen from outside: who it is, and how to end it. Touched on its worker's thread only.

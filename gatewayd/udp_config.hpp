@@ -5,19 +5,17 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
 #include "socks64/address.hpp"
 
-#include "udp_socket.hpp"
+#include "own_end.hpp"
 
 namespace socks64::gateway {
 
 struct UdpConfig {
-  std::chrono::seconds idle{7'200};       ///< 0: for ever
-  PortRange ports;                        ///< of the client's side
-  std::optional<IpAddress> advertise_v4;  ///< for BND.ADDR, in place of the address that we see
-  std::optional<IpAddress> advertise_v6;
+  std::chrono::seconds idle{7'200};  ///< 0: for ever
+  PortRange ports;                   ///< of the client's side
+  AddressPair advertise;             ///< for BND.ADDR, in place of the address that we see
 };
 
 /// Of limits; a reload replaces them.

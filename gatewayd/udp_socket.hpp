@@ -5,16 +5,9 @@
 #include "socks64/address.hpp"
 
 #include "descriptor.hpp"
+#include "own_end.hpp"
 
 namespace socks64::gateway {
-
-/// The ports from `first` to `last`; 0 and 0: any that the kernel likes.
-struct PortRange {
-  Port first = 0;
-  Port last = 0;
-
-  [[nodiscard]] bool any() const noexcept { return first == 0; }
-};
 
 struct UdpSocket {
   Descriptor socket;

@@ -63,20 +63,23 @@ class Worker::Member {
 };
 
 Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
-               const Dialer& dialer, const LookUp* look_up, UdpService* udp, AccessLog& access_log)
+               const Dialer& dialer, const LookUp* look_up, const BindServices* bind,
+               UdpService* udp, AccessLog& access_log)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
       services_{std::move(policy),
                 dialer,
                 look_up,
+                bind,
                 udp,
                 udp_pool_,
                 relay_pool_,
                 config.relay_limits,
                 handshake_deadlines_,
                 farewell_deadlines_,
-                access_log} {}
+                access_log,
+                config.listeners} {}
 
 Worker::~Worker() {
   stop();

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -47,13 +48,14 @@ struct Accepted {
 struct WorkerConfig {
   std::chrono::milliseconds handshake_timeout;
   RelayLimits relay_limits;
+  std::span<const ListenerConfig> listeners;  ///< outlive the worker
 };
 
 class Worker {
  public:
   /// What is referred to outlives the worker.
   Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy, const Dialer& dialer,
-         const LookUp* look_up, UdpService* udp, AccessLog& access_log);
+         const LookUp* look_up, const BindServices* bind, UdpService* udp, AccessLog& access_log);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;

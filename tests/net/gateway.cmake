@@ -5,6 +5,8 @@ include(GoogleTest)
 
 add_executable(gateway_tests
   gateway/account_test.cpp
+  gateway/bind_parts_test.cpp
+  gateway/bind_test.cpp
   gateway/command_line_test.cpp
   dial/dns_server.cpp
   gateway/config_test.cpp
@@ -20,7 +22,12 @@ add_executable(gateway_tests
   gateway/scarce_memory.cpp
   gateway/session_test.cpp
   gateway/sockets.cpp
+  gateway/socks4_test.cpp
   gateway/survival_test.cpp
+  gateway/account_test.cpp gateway/config_test.cpp gateway/command_line_test.cpp
+  dial/dns_server.cpp gateway/dialling_test.cpp gateway/framing_test.cpp
+  gateway/life_cycle_test.cpp gateway/look_up_test.cpp gateway/limits_test.cpp gateway/line_writer_test.cpp gateway/ports_test.cpp
+  gateway/process.cpp gateway/reply_test.cpp gateway/scarce_memory.cpp gateway/session_test.cpp gateway/sockets.cpp gateway/survival_test.cpp
   gateway/udp_datagram_test.cpp
   gateway/udp_names_test.cpp
   gateway/udp_test.cpp
@@ -32,7 +39,7 @@ set_source_files_properties(gateway/survival_test.cpp PROPERTIES
 target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
-  GATEWAYD_VERSION="${PROJECT_VERSION}")
+  GATEWAYD_VERSION="${PROJECT_VERSION}" GATEWAYD_DEFAULT_CONFIG="${CMAKE_INSTALL_FULL_SYSCONFDIR}/socks64/gatewayd.toml")
 target_link_libraries(gateway_tests PRIVATE gateway_core tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
 add_dependencies(gateway_tests gatewayd)
 gtest_discover_tests(gateway_tests PROPERTIES TIMEOUT 120 DISCOVERY_TIMEOUT 60)

@@ -47,6 +47,7 @@ class GatewayProcess {
  public:
   struct Options {
     std::string config;  ///< the text of the configuration file
+    /// Without any --listen, the listeners are those of `config`.
     std::vector<std::string> arguments{"--listen", "127.0.0.1:0"};
     unsigned descriptors = 0;  ///< RLIMIT_NOFILE; 0: as it is
   };

@@ -52,7 +52,7 @@ TEST(Handshake, CancellationBetweenReadAndCompletionIsNotLost) {
   std::optional<HandshakeEnd> end;
   const auto served = [&]() -> Task<> {
     co_await asio::this_coro::throw_if_cancelled(false);
-    const HandshakeResult result = co_await handshake(connection.gateway_side, deadlines);
+    const HandshakeResult result = co_await handshake(connection.gateway_side, deadlines, {});
     end = result.end;
     context.stop();
   };
