@@ -195,19 +195,22 @@ TEST(Config, WrongValuesAreNamed) {
        "f:2:13: bind.peer_port: 20 is wrong, expected \"any\" or \"exact\""},
       {"[bind]\nadvertize = []", "f:2:1: bind.advertize: unknown key, did you mean \"advertise\"?"},
       {"[udp]\nports = \"5-4\"",
-       "f:2:9: udp.ports: \"5-4\" is wrong: the last port is below the first; expected a range of ports such "
+       "f:2:9: udp.ports: \"5-4\" is wrong: the last port is below the first; expected a range of "
+       "ports such "
        "as \"50000-50999\", or \"\" for any"},
       {"[udp]\nports = \"0-4\"",
        "f:2:9: udp.ports: \"0-4\" is wrong: port 0; expected a range of ports such as "
        "\"50000-50999\", or \"\" for any"},
       {"[udp]\nports = \"1-65536\"",
-       "f:2:9: udp.ports: \"1-65536\" is wrong: not ports from 1 to 65535; expected a range of ports such as "
+       "f:2:9: udp.ports: \"1-65536\" is wrong: not ports from 1 to 65535; expected a range of "
+       "ports such as "
        "\"50000-50999\", or \"\" for any"},
       {"[udp]\nadvertise = [\"192.0.2.1\", \"192.0.2.2\"]",
-       "f:2:27: udp.advertise: \"192.0.2.2\" is wrong: a second address of its family; expected "
+       "f:2:27: udp.advertise: \"192.0.2.2\" is wrong: a second IPv4 address; expected "
        "an address such as \"203.0.113.7\" or \"2001:db8::7\""},
       {"[udp]\nadvertise = [\"0.0.0.0\"]",
-       "f:2:14: udp.advertise: \"0.0.0.0\" is wrong: no peer can connect to the unspecified address; expected an address "
+       "f:2:14: udp.advertise: \"0.0.0.0\" is wrong: no peer can connect to the unspecified "
+       "address; expected an address "
        "such as \"203.0.113.7\" or \"2001:db8::7\""},
       {"[[listener]]\naddress = \"localhost:1080\"",
        "f:2:11: listener.address: \"localhost:1080\" is wrong: not an IP address; expected an "
