@@ -127,6 +127,8 @@ std::string_view describe(SessionEnd end) noexcept {
       return "answered";
     case SessionEnd::request_failed:
       return "request-failed";
+    case SessionEnd::auth_failed:
+      return "auth-failed";
     case SessionEnd::bad_handshake:
       return "bad-handshake";
     case SessionEnd::no_handshake:
@@ -158,6 +160,11 @@ void format_text(fmt::memory_buffer& out, const AccessRecord& record) {
   append_time(out, record.time);
   fmt::format_to(Out(out), " access id={}", record.id);
   text_field(out, "client", record.client.text());
+  if (record.user == "-") {  // somebody's name, not the lack of one
+    append(out, " user=\"-\"");
+  } else {
+    text_field(out, "user", record.user);
+  }
   text_field(out, "command", command_name(record.command));
   text_field(out, "target", record.target ? text(*record.target) : TargetText{});
   text_field(out, "address", record.address ? record.address->text() : Endpoint::Text{});
@@ -185,6 +192,7 @@ void format_json(fmt::memory_buffer& out, const AccessRecord& record) {
   append_time(out, record.time);
   fmt::format_to(Out(out), "\",\"id\":{}", record.id);
   json_field(out, "client", record.client.text());
+  json_field(out, "user", record.user);
   json_field(out, "command", command_name(record.command));
   json_field(out, "target", record.target ? text(*record.target) : TargetText{});
   json_field(out, "address", record.address ? record.address->text() : Endpoint::Text{});

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ enum class SessionEnd : std::uint8_t {
   // It did not.
   answered,           ///< RESOLVE or RESOLVE_PTR, with success
   request_failed,     ///< a failing reply was sent; `reason` names the failure
+  auth_failed,        ///< name and password, or the lack of them; `reason` says which
   bad_handshake,      ///< what the client sent is not SOCKS5, or broke off; `reason` says which
   no_handshake,       ///< the client closed or reset without a single octet
   handshake_timeout,  ///< the request was not complete in time
@@ -50,6 +52,7 @@ struct AccessRecord {
   std::chrono::system_clock::time_point time;  ///< of the accept
   std::uint64_t id = 0;                        ///< unique in the life of the process
   Client client;
+  std::string user;  ///< empty: not authenticated
   std::optional<Command> command;
   std::optional<Target> target;     ///< as the client asked for it
   std::optional<Endpoint> address;  ///< where that led; of BIND the peer, of RESOLVE the answer,
@@ -63,12 +66,14 @@ struct AccessRecord {
   std::optional<UdpCounts> datagrams;  ///< of an association, and of nothing else
   std::optional<ReplyCode> reply;      ///< the REP that was sent, if any
   SessionEnd end = SessionEnd::internal;
-  std::string_view reason;  ///< a literal; empty when `end` says it all
+  std::string_view reason;  ///< empty when `end` says it all; a literal, or lives as long as
+  std::shared_ptr<const void>
+      reason_owner;  ///< this: a reload must not free what is yet to be written
 };
 
 enum class AccessFormat : std::uint8_t { text, json };
 
-/// One line without its newline: `<time> access id=... client=... command=... target=...
+/// One line without its newline: `<time> access id=... client=... user=... command=... target=...
 /// address=... crossing=... attempts=... up=... down=... resolve_ms=... connect_ms=... total_ms=...
 /// reply=... end=... reason=...`, and of an association also `datagrams_up=... datagrams_down=...
 /// dropped=cause:count,...`. A field without a value is "-"; names are escaped (log.hpp).

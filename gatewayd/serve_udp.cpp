@@ -55,7 +55,7 @@ Task<> serve_udp_associate(Exchange& exchange) {
     co_return co_await refuse(exchange, ReplyCode::command_not_supported, "udp-on-unix-socket");
   }
   const std::optional<AssociationLimit::Ticket> ticket =
-      service.limit.admit(exchange.policy->udp.associations);
+      service.limit.admit(exchange.policy->limits.udp.associations);
   if (!ticket) {
     co_return co_await refuse(exchange, ReplyCode::general_failure, "udp-associations-limit");
   }

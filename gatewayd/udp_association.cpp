@@ -221,7 +221,7 @@ void Association::receive(Side& side, Handle handle) {
 void Association::from_client(std::size_t index) {
   const Endpoint from = batches_.received.from(index);
   if (!source_.admits(from)) return counts_.drop(UdpDrop::foreign);
-  if (!rate_up_.admits(policy_->udp.datagrams_per_second, now_)) {
+  if (!rate_up_.admits(policy_->limits.udp.datagrams_per_second, now_)) {
     return counts_.drop(UdpDrop::rate);
   }
   const ClientDatagram datagram = judge_datagram(batches_.received.octets(index));
@@ -304,7 +304,7 @@ void Association::from_destination(std::size_t index) {
     }
     peer->judged = policy_number_;
   }
-  if (!rate_down_.admits(policy_->udp.datagrams_per_second, now_)) {
+  if (!rate_down_.admits(policy_->limits.udp.datagrams_per_second, now_)) {
     return counts_.drop(UdpDrop::rate);
   }
   const std::span<std::uint8_t> payload = batches_.received.octets(index);
