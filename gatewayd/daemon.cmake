@@ -51,11 +51,7 @@ target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
   PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus PkgConfig::CRYPT socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
-set_source_files_properties(exchange.cpp expected_peer.cpp farewell.cpp handshake.cpp listener.cpp peer_wait.cpp serve_bind.cpp
-  serve_connect.cpp serve_look_up.cpp serve_udp.cpp session.cpp udp_association.cpp
-set_source_files_properties(authenticate.cpp exchange.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp session.cpp
-  PROPERTIES
-  COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+target_compile_options(gateway_core PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 
 add_executable(gatewayd ask_password.cpp main.cpp passwd.cpp)
 target_compile_definitions(gatewayd PRIVATE

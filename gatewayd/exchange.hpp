@@ -25,7 +25,7 @@ struct Exchange {
   Request request;
   std::vector<std::uint8_t> early;  ///< what the client sent behind its request
   bool socks4 = false;              ///< the client speaks SOCKS4, so its replies do
-  UserTable::Ticket ticket{};       ///< of the user, once admitted
+  UserCounts::Ticket ticket{};      ///< of the user, once admitted
 
   [[nodiscard]] OpenRecord& record() const noexcept { return control.record(); }
 

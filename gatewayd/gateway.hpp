@@ -84,7 +84,7 @@ class Gateway {
   UdpService udp_;
   PasswordPool passwords_;
   ClientTable clients_;  ///< sessions count in these three
-  UserTable users_;
+  UserCounts users_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

@@ -49,7 +49,7 @@ std::string_view reason_of(const HandshakeResult& asked) noexcept {
 
 /// Stage 2 once more, for who it is; stage 5; then the verb of the command.
 Task<> serve(Exchange& exchange) {
-  UserTable::Admission admission = exchange.services.users.admit(
+  UserCounts::Admission admission = exchange.services.users.admit(
       exchange.requester.user, exchange.policy->limits.user, Clock::now());
   if (!admission.refused.empty()) {
     co_return co_await refuse(exchange, ReplyCode::not_allowed, admission.refused);

@@ -38,7 +38,7 @@ struct SharedServices {
   const LookUp* look_up;     ///< null: RESOLVE and RESOLVE_PTR are not served
   const BindServices* bind;  ///< null: BIND is not served
   UdpService* udp;           ///< null: UDP ASSOCIATE is not served
-  UserTable& users;
+  UserCounts& users;
   AccessLog& access_log;
   AuthServices auth;
   /// As at the start: SessionControl::listener() is an index into these.

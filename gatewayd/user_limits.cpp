@@ -4,13 +4,13 @@
 
 namespace socks64::gateway {
 
-BandwidthPair UserTable::Ticket::bandwidth() const noexcept {
+BandwidthPair UserCounts::Ticket::bandwidth() const noexcept {
   if (user_ == nullptr || user_->up.rate() == 0) return {};
   return {&user_->up, &user_->down};
 }
 
-UserTable::Admission UserTable::admit(std::string_view user, const UserLimits& limits,
-                                      Clock::time_point now) {
+UserCounts::Admission UserCounts::admit(std::string_view user, const UserLimits& limits,
+                                        Clock::time_point now) {
   Admission result;
   if (user.empty() || !limits.any()) return result;
   const std::lock_guard lock(mutex_);
@@ -30,18 +30,18 @@ UserTable::Admission UserTable::admit(std::string_view user, const UserLimits& l
   return result;
 }
 
-std::size_t UserTable::size() const {
+std::size_t UserCounts::size() const {
   const std::lock_guard lock(mutex_);
   return users_.size();
 }
 
-void UserTable::give_back(User& user) noexcept {
+void UserCounts::give_back(User& user) noexcept {
   const std::lock_guard lock(mutex_);
   --user.sessions;
 }
 
 /// Only those of whom nothing has to be remembered.
-void UserTable::forget(Clock::time_point now) {
+void UserCounts::forget(Clock::time_point now) {
   if (users_.size() < next_look_) return;
   std::erase_if(users_, [now](const auto& entry) {
     const User& user = entry.second;

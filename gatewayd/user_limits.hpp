@@ -29,7 +29,7 @@ struct UserLimits {
 };
 
 /// Any thread.
-class UserTable {
+class UserCounts {
   struct User {
     std::uint32_t sessions = 0;
     EventRate rate;
@@ -61,10 +61,10 @@ class UserTable {
     [[nodiscard]] BandwidthPair bandwidth() const noexcept;
 
    private:
-    friend class UserTable;
-    Ticket(UserTable* table, User* user) noexcept : table_(table), user_(user) {}
+    friend class UserCounts;
+    Ticket(UserCounts* table, User* user) noexcept : table_(table), user_(user) {}
 
-    UserTable* table_ = nullptr;
+    UserCounts* table_ = nullptr;
     User* user_ = nullptr;
   };
 
@@ -73,9 +73,9 @@ class UserTable {
     Ticket ticket;
   };
 
-  UserTable() = default;
-  UserTable(const UserTable&) = delete;
-  UserTable& operator=(const UserTable&) = delete;
+  UserCounts() = default;
+  UserCounts(const UserCounts&) = delete;
+  UserCounts& operator=(const UserCounts&) = delete;
 
   /// `user` empty: not authenticated, and not limited here. The table outlives every ticket. Throws
   /// std::bad_alloc.

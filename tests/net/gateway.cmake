@@ -4,14 +4,15 @@ find_package(tomlplusplus REQUIRED)
 include(GoogleTest)
 
 add_executable(gateway_tests
+  dial/dns_server.cpp
   gateway/account_test.cpp
-  gateway/client_limits_test.cpp
   gateway/bind_parts_test.cpp
   gateway/bind_test.cpp
+  gateway/client_limits_test.cpp
   gateway/command_line_test.cpp
-  dial/dns_server.cpp
   gateway/config_test.cpp
   gateway/datagrams.cpp
+  gateway/dialling_test.cpp
   gateway/framing_test.cpp
   gateway/life_cycle_test.cpp
   gateway/limits_test.cpp
@@ -26,18 +27,12 @@ add_executable(gateway_tests
   gateway/sockets.cpp
   gateway/socks4_test.cpp
   gateway/survival_test.cpp
-  gateway/account_test.cpp gateway/config_test.cpp gateway/command_line_test.cpp
-  dial/dns_server.cpp gateway/dialling_test.cpp gateway/framing_test.cpp
-  gateway/life_cycle_test.cpp gateway/look_up_test.cpp gateway/limits_test.cpp gateway/line_writer_test.cpp gateway/ports_test.cpp
-  gateway/process.cpp gateway/reply_test.cpp gateway/scarce_memory.cpp gateway/session_test.cpp gateway/sockets.cpp gateway/survival_test.cpp
   gateway/udp_datagram_test.cpp
   gateway/udp_names_test.cpp
   gateway/udp_test.cpp
-  gateway/unix_test.cpp)
   gateway/unix_test.cpp
+  gateway/user_limits_test.cpp
   gateway/users_test.cpp)
-  gateway/unix_test.cpp
-  gateway/user_limits_test.cpp)
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
 # As for the sources of the daemon that have coroutines.
 set_source_files_properties(gateway/survival_test.cpp PROPERTIES
