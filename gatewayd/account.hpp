@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -65,7 +66,9 @@ struct AccessRecord {
   std::optional<UdpCounts> datagrams;  ///< of an association, and of nothing else
   std::optional<ReplyCode> reply;      ///< the REP that was sent, if any
   SessionEnd end = SessionEnd::internal;
-  std::string_view reason;  ///< a literal; empty when `end` says it all
+  std::string_view reason;  ///< empty when `end` says it all; a literal, or lives as long as
+  std::shared_ptr<const void>
+      reason_owner;  ///< this: a reload must not free what is yet to be written
 };
 
 enum class AccessFormat : std::uint8_t { text, json };

@@ -14,7 +14,9 @@
 #include <toml++/toml.h>
 
 #include "config_reader.hpp"
+#include "config_rules.hpp"
 #include "descriptor.hpp"
+#include "open_relay.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -344,6 +346,10 @@ void read_root(TableReader& root, Config& config) {
         "auth.users_file is set and no listener asks for passwords, expected methods = "
         "[\"password\"] in [auth], or auth = [\"password\"] in a [[listener]]");
   }
+  std::vector<std::string> names;
+  for (const ListenerConfig& listener : config.listeners)
+    names.push_back(listener.address.text());
+  config.rules = read_rules(root, names);
   root.integer("threads", 0, 1024,
                [&](std::int64_t value) { config.threads = static_cast<unsigned>(value); });
   root.table("timeouts", [&](TableReader& table) { read_timeouts(table, config); });
@@ -370,6 +376,16 @@ std::vector<ListenerConfig> Config::default_listeners() {
   IpAddress::V6Bytes loopback{};
   loopback[15] = 1;
   return {{Endpoint{IpAddress::v4(0x7f000001), port}}, {Endpoint{IpAddress::v6(loopback), port}}};
+}
+
+std::vector<std::string> open_relays(const Config& config) {
+  std::vector<ExposedListener> listeners;
+  for (const ListenerConfig& listener : config.listeners) {
+    if (listener.address.is_unix()) continue;
+    listeners.push_back({listener.address.text(), listener.address.endpoint.address,
+                         admits_anybody(config.auth, listener.auth)});
+  }
+  return open_relays(listeners, config.rules);
 }
 
 ConfigResult parse_config(std::string_view text, std::string_view file) {

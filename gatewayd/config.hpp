@@ -23,6 +23,7 @@
 #include "listen_address.hpp"
 #include "log.hpp"
 #include "resolver_config.hpp"
+#include "rules.hpp"
 #include "udp_config.hpp"
 #include "user_limits.hpp"
 
@@ -78,6 +79,7 @@ struct Config {
   CommandConfig commands;
   BindConfig bind;
   UdpConfig udp;
+  std::vector<Rule> rules;  ///< sealed; empty: none
   LogConfig log;
   AccessLogConfig access_log;
   std::vector<std::string> warnings;  ///< for the log; nothing to stop for
@@ -97,6 +99,9 @@ struct ConfigResult {
 [[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
 /// Reads the users file, too, whose problems are among the others: "file:line: ...".
 [[nodiscard]] ConfigResult load_config(const std::string& path);
+
+/// open_relay.hpp, for what this configuration listens on.
+[[nodiscard]] std::vector<std::string> open_relays(const Config& config);
 
 }  // namespace socks64::gateway
 

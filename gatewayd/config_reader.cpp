@@ -307,6 +307,33 @@ bool TableReader::has_empty_list(std::string_view key) const {
   return array != nullptr && array->empty();
 }
 
+void TableReader::some(std::string_view key, std::string_view expected, bool numbers,
+                       const std::function<std::string(std::string_view)>& set) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  const toml::array* array = node->as_array();
+  if (array == nullptr) return wrong(*node, key, fmt::format("an array, each entry {}", expected));
+  if (array->empty()) {
+    return complain(*node, key,
+                    fmt::format("empty, expected at least one entry, {}; leave the key out where "
+                                "it does not matter",
+                                expected));
+  }
+  for (const toml::node& entry : *array) {
+    const auto* text = entry.as_string();
+    const auto* number = entry.as_integer();
+    if (text == nullptr && (number == nullptr || !numbers)) {
+      wrong(entry, key, expected);
+      continue;
+    }
+    const std::string problem = set(text != nullptr ? text->get() : std::to_string(number->get()));
+    if (!problem.empty()) {
+      complain(entry, key,
+               fmt::format("{} is wrong: {}; expected {}", shown(entry), problem, expected));
+    }
+  }
+}
+
 void TableReader::table(std::string_view key, const std::function<void(TableReader&)>& read) {
   const toml::node* node = find(key);
   if (node == nullptr) return;

@@ -77,6 +77,10 @@ class TableReader {
   /// The same for each entry of an array of strings.
   void parsed_list(std::string_view key, std::string_view expected,
                    const std::function<std::string(std::string_view)>& set);
+  /// The same for an array that must have an entry, if there is the key: an empty one could mean
+  /// everything or nothing. Whole numbers come as their decimal text where `numbers` says so.
+  void some(std::string_view key, std::string_view expected, bool numbers,
+            const std::function<std::string(std::string_view)>& set);
   void table(std::string_view key, const std::function<void(TableReader&)>& read);
   /// An array of tables: [[key]], at least one if there is the key.
   void tables(std::string_view key, const std::function<void(TableReader&)>& read);

@@ -10,10 +10,13 @@ add_library(gateway_core STATIC
   client_limits.cpp
   config.cpp
   config_reader.cpp
+  config_rules.cpp
   deadline.cpp
+  disguise.cpp
   escape.cpp
   exchange.cpp
   expected_peer.cpp
+  explain_rule.cpp
   farewell.cpp
   gateway.cpp
   handshake.cpp
@@ -23,16 +26,22 @@ add_library(gateway_core STATIC
   listen_address.cpp
   listener.cpp
   log.cpp
+  open_relay.cpp
   own_end.cpp
-  peer_wait.cpp
   password_pool.cpp
+  peer_wait.cpp
+  protection.cpp
   reply.cpp
   reset_watch.cpp
+  rule_options.cpp
+  rule_sets.cpp
+  rules.cpp
   serve_bind.cpp
   serve_connect.cpp
   serve_look_up.cpp
   serve_udp.cpp
   session.cpp
+  siphash.cpp
   udp_association.cpp
   udp_batch.cpp
   udp_counts.cpp
@@ -40,11 +49,10 @@ add_library(gateway_core STATIC
   udp_names.cpp
   udp_peers.cpp
   udp_socket.cpp
-  siphash.cpp
   unix_socket.cpp
+  user_limits.cpp
   users.cpp
   users_file.cpp
-  user_limits.cpp
   worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core

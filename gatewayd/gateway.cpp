@@ -70,10 +70,11 @@ PasswordPool::Config password_config(unsigned threads) {
   return config;
 }
 
-/// What a reload says of listeners, in the order of those that run. One that runs and is listed no
-/// more would be left without an answer to who may use it: a problem.
+/// What a reload says of listeners, in the order of those that run: sessions know theirs by its
+/// index. One that runs and is listed no more would be left without an answer to who may use it: a
+/// problem.
 std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& running,
-                                        std::vector<ListenerConfig> wanted,
+                                        std::vector<ListenerConfig> wanted, Log& log,
                                         std::vector<std::string>& problems) {
   std::vector<ListenerConfig> ordered;
   for (const ListenerConfig& listener : running) {
@@ -89,6 +90,9 @@ std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& runni
       ordered.push_back(std::move(*same));
       wanted.erase(same);  // port 0 may be there several times
     }
+  }
+  for (const ListenerConfig& listener : wanted) {
+    log.warning("the listener {} is new: it opens at the next start", listener.address.text());
   }
   return ordered;
 }
@@ -168,8 +172,17 @@ std::vector<std::string> Gateway::open() {
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
+    if (!wanted.address.is_unix()) own_.push_back(listeners_.back()->local());
   }
+  use_policy(config_);
   return problems;
+}
+
+void Gateway::use_policy(const Config& config) {
+  policy_ = make_policy(config, own_);
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->use(policy_);
+  }
 }
 
 bool Gateway::run() {
@@ -224,7 +237,8 @@ void Gateway::reload() {
   std::vector<std::string> problems;
   std::optional<Config> config = on_reload_.read_config(problems);
   if (config) {
-    config->listeners = in_order_of(config_.listeners, std::move(config->listeners), problems);
+    config->listeners =
+        in_order_of(config_.listeners, std::move(config->listeners), log_, problems);
     if (!problems.empty()) config.reset();
   }
   for (const std::string& problem : problems) {
@@ -237,12 +251,9 @@ void Gateway::reload() {
   for (const std::string& warning : config->warnings) {
     log_.warning("{}", warning);
   }
-  policy_ = make_policy(*config);
   limit_.set_limit(session_limit(*config, threads_, log_));
   clients_.set_limits(config->limits.client);
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->use(policy_);
-  }
+  use_policy(*config);
   log_.info("configuration reloaded");
 }
 

@@ -66,6 +66,7 @@ class Gateway {
  private:
   void deliver(Descriptor socket, const Client& client, std::size_t listener,
                SessionLimit::Ticket ticket);
+  void use_policy(const Config& config);
   void reload();
   void await_signal();
   void drain();
@@ -91,6 +92,7 @@ class Gateway {
   Timer deadline_;  ///< of the drain, then of the cancellation
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<Endpoint> own_;  ///< those of them that are on TCP, as they were bound
   std::uint64_t last_id_ = 0;
   std::size_t next_worker_ = 0;
   bool draining_ = false;

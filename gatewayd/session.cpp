@@ -56,13 +56,11 @@ Task<> serve(Exchange& exchange) {
   }
   exchange.ticket = std::move(admission.ticket);
 
-  // DST of UDP ASSOCIATE is where the client's own datagrams come from, no target: what is judged
-  // is each datagram.
-  if (exchange.request.command == Command::udp_associate && exchange.services.udp != nullptr) {
-    co_return co_await serve_udp_associate(exchange);
-  }
+  // DST.ADDR of a UDP ASSOCIATE is no destination, but where the client will send from (RFC 1928
+  // section 7); each datagram is judged for itself.
+  const bool has_destination = exchange.request.command != Command::udp_associate;
   const Verdict verdict = judge(*exchange.policy, exchange.requester, exchange.request.command,
-                                exchange.request.target);
+                                has_destination ? exchange.request.target : Target());
   if (!verdict.allowed) {
     co_return co_await refuse(exchange, ReplyCode::not_allowed, verdict.reason);
   }
@@ -77,6 +75,7 @@ Task<> serve(Exchange& exchange) {
       if (exchange.services.bind != nullptr) co_return co_await serve_bind(exchange);
       break;
     case Command::udp_associate:
+      if (exchange.services.udp != nullptr) co_return co_await serve_udp_associate(exchange);
       break;
   }
   co_await refuse(exchange, ReplyCode::command_not_supported, "command-not-supported");
@@ -125,6 +124,7 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
                     std::move(asked.request),
                     std::move(asked.early),
                     asked.socks4};
+  record->reason_owner = exchange.policy;
   co_await serve(exchange);
 }
 
