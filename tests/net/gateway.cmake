@@ -5,6 +5,7 @@ include(GoogleTest)
 
 add_executable(gateway_tests
   gateway/account_test.cpp
+  gateway/auth_test.cpp
   gateway/command_line_test.cpp
   gateway/config_test.cpp
   gateway/framing_test.cpp
@@ -12,6 +13,7 @@ add_executable(gateway_tests
   gateway/limits_test.cpp
   gateway/line_writer_test.cpp
   gateway/look_up_test.cpp
+  gateway/passwd_test.cpp
   gateway/password_pool_test.cpp
   gateway/ports_test.cpp
   gateway/process.cpp
@@ -29,6 +31,7 @@ set_source_files_properties(gateway/survival_test.cpp PROPERTIES
 target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
+  GATEWAYD_FAIL2BAN_FILTER="${PROJECT_SOURCE_DIR}/conf/fail2ban/filter.d/gatewayd.conf"
   GATEWAYD_VERSION="${PROJECT_VERSION}")
 target_link_libraries(gateway_tests PRIVATE gateway_core tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
 add_dependencies(gateway_tests gatewayd)
