@@ -9,12 +9,6 @@ bool has(const Methods& methods, Method method) noexcept {
   return std::find(methods.begin(), methods.end(), method) != methods.end();
 }
 
-bool any_has(const AuthConfig& auth, const ListenerAuth& listener, Method method) noexcept {
-  return has(listener.methods.empty() ? auth.methods : listener.methods, method) ||
-         std::any_of(listener.clients.begin(), listener.clients.end(),
-                     [method](const ClientMethods& some) { return has(some.methods, method); });
-}
-
 }  // namespace
 
 std::string add_method(std::string_view word, Methods& methods) {
@@ -46,11 +40,19 @@ std::span<const Method> AuthPolicy::methods_for(std::size_t listener,
 }
 
 bool admits_anybody(const AuthConfig& auth, const ListenerAuth& listener) noexcept {
-  return any_has(auth, listener, Method::none);
+  const auto is_everybody = [](const Prefix& block) { return block.length() == 0; };
+  return has(listener.methods.empty() ? auth.methods : listener.methods, Method::none) ||
+         std::any_of(listener.clients.begin(), listener.clients.end(),
+                     [&](const ClientMethods& some) {
+                       return has(some.methods, Method::none) &&
+                              std::any_of(some.from.begin(), some.from.end(), is_everybody);
+                     });
 }
 
 bool asks_for_passwords(const AuthConfig& auth, const ListenerAuth& listener) noexcept {
-  return any_has(auth, listener, Method::userpass);
+  return has(listener.methods.empty() ? auth.methods : listener.methods, Method::userpass) ||
+         std::any_of(listener.clients.begin(), listener.clients.end(),
+                     [](const ClientMethods& some) { return has(some.methods, Method::userpass); });
 }
 
 }  // namespace socks64::gateway

@@ -56,7 +56,8 @@ struct AuthPolicy {
                                                     const Client& client) const noexcept;
 };
 
-/// Whether a client without a name and a password may get in anywhere through this listener.
+/// Whether clients that nobody has named may use this listener without a password. Networks that
+/// [[listener.clients]] lets in without one are named, if they are not the whole of a family.
 [[nodiscard]] bool admits_anybody(const AuthConfig& auth, const ListenerAuth& listener) noexcept;
 /// Whether anybody is asked for a password there.
 [[nodiscard]] bool asks_for_passwords(const AuthConfig& auth,

@@ -32,9 +32,6 @@
 namespace socks64::gateway {
 namespace {
 
-/// More addresses of one name than this are of no use to a dialler with a deadline.
-constexpr int max_addresses = 64;
-
 Failure failure_of(int status) noexcept {
   switch (status) {
     case ARES_SUCCESS:
@@ -68,8 +65,8 @@ std::string escaped(const std::string& name) {
 }
 
 DnsReply addresses_v4(const unsigned char* message, int size) {
-  std::array<ares_addrttl, max_addresses> records{};
-  int count = max_addresses;
+  std::array<ares_addrttl, max_reply_addresses> records{};
+  int count = max_reply_addresses;
   DnsReply reply;
   reply.failure = failure_of(ares_parse_a_reply(message, size, nullptr, records.data(), &count));
   if (reply.failure != Failure::none) return reply;
@@ -84,8 +81,8 @@ DnsReply addresses_v4(const unsigned char* message, int size) {
 }
 
 DnsReply addresses_v6(const unsigned char* message, int size) {
-  std::array<ares_addr6ttl, max_addresses> records{};
-  int count = max_addresses;
+  std::array<ares_addr6ttl, max_reply_addresses> records{};
+  int count = max_reply_addresses;
   DnsReply reply;
   reply.failure = failure_of(ares_parse_aaaa_reply(message, size, nullptr, records.data(), &count));
   if (reply.failure != Failure::none) return reply;

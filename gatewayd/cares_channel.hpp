@@ -3,35 +3,20 @@
 #ifndef SOCKS64_GATEWAYD_CARES_CHANNEL_HPP
 #define SOCKS64_GATEWAYD_CARES_CHANNEL_HPP
 
-#include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
-#include <string>
 #include <unordered_map>
-#include <vector>
 
 #include <ares.h>
 #include <asio/io_context.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
 
-#include "socks64/address.hpp"
-
 #include "answer_cache.hpp"
-#include "failure.hpp"
+#include "dns_reply.hpp"
 #include "net.hpp"
 #include "resolve.hpp"
 
 namespace socks64::gateway {
-
-/// What the servers made of one question.
-struct DnsReply {
-  Failure failure = Failure::name_failed;
-  std::vector<IpAddress> addresses;
-  std::string name;  ///< the answer to ptr
-  /// How long the answer says that it holds; for name_not_found nothing if it does not say.
-  std::optional<std::chrono::seconds> ttl;
-};
 
 class CaresChannel {
  public:

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cstring>
 #include <fcntl.h>
+#include <optional>
+#include <type_traits>
 #include <unistd.h>
 #include <utility>
 
@@ -12,7 +14,9 @@
 #include <toml++/toml.h>
 
 #include "config_reader.hpp"
+#include "config_rules.hpp"
 #include "descriptor.hpp"
+#include "open_relay.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -101,6 +105,7 @@ void read_listener(TableReader& table, const AuthConfig& auth,
     if (good && !listener.address.is_unix()) return "only a UNIX socket has permissions";
     return read_mode(text, listener.mode);
   });
+  table.flag("socks4", [&](bool value) { listener.socks4 = value; });
   read_methods(table, "auth", auth, listener.auth.methods);
   table.tables("clients",
                [&](TableReader& clients) { read_client_methods(clients, auth, listener.auth); });
@@ -133,6 +138,13 @@ std::string server_problem(const Endpoint& server) {
 }
 
 void read_resolver(TableReader& table, ResolverConfig& resolver) {
+  table.choice("backend", {"dns", "system"}, [&](std::size_t index) {
+    resolver.source = index == 0 ? NameSource::dns : NameSource::system;
+  });
+  table.integer("system_threads", 1, 1024, [&](std::int64_t value) {
+    resolver.system_threads = static_cast<unsigned>(value);
+  });
+  table.duration("system_ttl", resolver.system_ttl, 0s, 24h);
   table.parsed_list("servers",
                     "an address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
                     "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"",
@@ -162,10 +174,48 @@ void read_resolver(TableReader& table, ResolverConfig& resolver) {
   table.integer("max_in_flight", 1, 1'000'000, [&](std::int64_t value) {
     resolver.max_in_flight = static_cast<std::size_t>(value);
   });
+  if (resolver.source == NameSource::system && !resolver.servers.empty()) {
+    table.complain("servers are asked by backend \"dns\" only, and this is \"system\"");
+  }
   if (resolver.min_ttl > resolver.max_ttl) {
     table.complain(fmt::format("min_ttl ({}) is longer than max_ttl ({})",
                                duration_text(resolver.min_ttl), duration_text(resolver.max_ttl)));
   }
+}
+
+void read_families(TableReader& table, DialConfig& dial) {
+  if (!table.has("families")) return;
+  dial.ipv4 = dial.ipv6 = false;
+  bool any = false;
+  table.parsed_list("families", "\"ipv4\" or \"ipv6\"", [&](std::string_view text) -> std::string {
+    any = true;
+    if (text != "ipv4" && text != "ipv6") return "no such family";
+    bool& family = text == "ipv4" ? dial.ipv4 : dial.ipv6;
+    return std::exchange(family, true) ? "listed twice" : "";
+  });
+  if (!any) table.complain("families lists none, expected \"ipv4\", \"ipv6\" or both");
+}
+
+/// What is wrong with an address as our end of a connection, or nothing.
+std::string source_problem(const IpAddress& address, const Source& source) {
+  if (address.is_unspecified()) return "the unspecified address";
+  if (address.is_multicast()) return "a multicast address";
+  if (address.is_v4_mapped()) return "an IPv4-mapped address; write the IPv4 address itself";
+  // It would need a zone, and reach nothing beyond one link.
+  if (address.is_v6() && address.is_link_local()) return "a link-local address";
+  if (source.of(address.family())) return "a second one of its family";
+  return {};
+}
+
+/// dev_valid_name() of the kernel.
+std::string interface_problem(std::string_view name) {
+  constexpr std::size_t longest = 15;  // IFNAMSIZ without the NUL
+  constexpr std::string_view never{"/:\0 \t\n\v\f\r", 9};
+  if (name.size() > longest) return "more than 15 octets";
+  if (name == "." || name == ".." || name.find_first_of(never) != std::string_view::npos) {
+    return "not a name that an interface can have";
+  }
+  return {};
 }
 
 void read_dial(TableReader& table, DialConfig& dial) {
@@ -177,6 +227,55 @@ void read_dial(TableReader& table, DialConfig& dial) {
   // RFC 8305 section 5 gives the bounds of the one, section 3 the purpose of the other.
   table.duration("attempt_delay", dial.attempt_delay, 100ms, 2s);
   table.duration("resolution_delay", dial.resolution_delay, 0ms, 2s);
+  table.duration("family_memory", dial.family_memory, 0s, 24h);
+  read_families(table, dial);
+  table.parsed_list("bind_address",
+                    "an address of this host, one of each family, such as \"192.0.2.1\" or "
+                    "\"2001:db8::1\"",
+                    [&](std::string_view text) -> std::string {
+                      const Result<IpAddress> address = IpAddress::parse(text);
+                      if (!address) return std::string(describe(address.error()));
+                      std::string problem = source_problem(*address, dial.source);
+                      if (!problem.empty()) return problem;
+                      (address->is_v4() ? dial.source.v4 : dial.source.v6) = *address;
+                      return {};
+                    });
+  table.parsed("interface", "the name of an interface such as \"eth0\", or \"\" for any",
+               [&](std::string_view text) -> std::string {
+                 std::string problem = interface_problem(text);
+                 if (problem.empty()) dial.source.interface = text;
+                 return problem;
+               });
+}
+
+void read_bind(TableReader& table, BindConfig& bind) {
+  constexpr std::string_view addresses =
+      "an address such as \"192.0.2.1\" or \"2001:db8::1\", one of each family";
+  table.parsed_list("address", addresses,
+                    [&](std::string_view text) { return add_address(text, bind.address); });
+  table.parsed_list("advertise", addresses,
+                    [&](std::string_view text) { return add_address(text, bind.advertise); });
+  table.parsed("ports", "a range such as \"40000-40999\", or one port",
+               [&](std::string_view text) { return parse_port_range(text, bind.ports); });
+  table.duration("timeout", bind.timeout, 100ms, 24h);
+  table.choice("peer_port", {"any", "exact"},
+               [&](std::size_t index) { bind.exact_port = index == 1; });
+}
+
+void read_udp(TableReader& table, UdpConfig& udp) {
+  table.duration("idle", udp.idle, 0s, a_week);
+  table.parsed("ports", "a range of ports such as \"50000-50999\", or \"\" for any",
+               [&](std::string_view text) { return parse_port_range(text, udp.ports); });
+  table.parsed_list("advertise", "an address such as \"203.0.113.7\" or \"2001:db8::7\"",
+                    [&](std::string_view text) { return add_address(text, udp.advertise); });
+}
+
+void read_udp_limits(TableReader& table, UdpLimits& limits) {
+  table.integer("udp_associations", 0, 1'000'000,
+                [&](std::int64_t value) { limits.associations = static_cast<std::size_t>(value); });
+  table.integer("udp_datagrams_per_second", 0, 1'000'000'000, [&](std::int64_t value) {
+    limits.datagrams_per_second = static_cast<std::uint64_t>(value);
+  });
 }
 
 void read_log(TableReader& table, LogConfig& log) {
@@ -190,6 +289,43 @@ void read_access_log(TableReader& table, AccessLogConfig& access_log) {
   table.choice("format", {"text", "json"}, [&](std::size_t index) {
     access_log.format = index == 0 ? AccessFormat::text : AccessFormat::json;
   });
+}
+
+/// The parser of TOML says '\n' where a line ends too early.
+std::string in_words(std::string_view description) {
+  struct Word {
+    std::string_view sign;
+    std::string_view name;
+  };
+  constexpr Word words[] = {
+      {"'\\n'", "the end of the line"}, {"'\\r'", "a carriage return"}, {"'\\t'", "a tab"}};
+  std::string text(description);
+  for (const Word& word : words) {
+    for (std::size_t at = text.find(word.sign); at != std::string::npos;
+         at = text.find(word.sign)) {
+      text.replace(at, word.sign.size(), word.name);
+    }
+  }
+  return text;
+}
+
+void read_limits(TableReader& table, LimitConfig& limits) {
+  const auto number = [&table](std::string_view key, std::int64_t least, std::int64_t most,
+                               auto& out) {
+    table.integer(key, least, most, [&out](std::int64_t value) {
+      out = static_cast<std::remove_reference_t<decltype(out)>>(value);
+    });
+  };
+  number("sessions", 0, 100'000'000, limits.sessions);
+  number("sessions_per_client", 0, 100'000'000, limits.client.sessions);
+  number("rate_per_client", 0, 1'000'000, limits.client.rate);
+  number("client_prefix_v4", 1, 32, limits.client.prefix_v4);
+  number("client_prefix_v6", 1, 128, limits.client.prefix_v6);
+  number("sessions_per_user", 0, 100'000'000, limits.user.sessions);
+  number("rate_per_user", 0, 1'000'000, limits.user.rate);
+  table.size("bandwidth_per_user", limits.user.bandwidth, std::uint64_t{1} << 10U,
+             std::uint64_t{1} << 40U);
+  read_udp_limits(table, limits.udp);
 }
 
 void read_root(TableReader& root, Config& config) {
@@ -210,19 +346,23 @@ void read_root(TableReader& root, Config& config) {
         "auth.users_file is set and no listener asks for passwords, expected methods = "
         "[\"password\"] in [auth], or auth = [\"password\"] in a [[listener]]");
   }
+  std::vector<std::string> names;
+  for (const ListenerConfig& listener : config.listeners)
+    names.push_back(listener.address.text());
+  config.rules = read_rules(root, names);
   root.integer("threads", 0, 1024,
                [&](std::int64_t value) { config.threads = static_cast<unsigned>(value); });
   root.table("timeouts", [&](TableReader& table) { read_timeouts(table, config); });
   root.table("resolver", [&](TableReader& table) { read_resolver(table, config.resolver); });
   root.table("dial", [&](TableReader& table) { read_dial(table, config.dial); });
-  root.table("limits", [&](TableReader& table) {
-    table.integer("sessions", 0, 100'000'000, [&](std::int64_t value) {
-      config.limits.sessions = static_cast<std::size_t>(value);
-    });
-  });
+  root.table("limits", [&](TableReader& table) { read_limits(table, config.limits); });
   root.table("commands", [&](TableReader& table) {
+    table.flag("bind", [&](bool value) { config.commands.bind = value; });
     table.flag("resolve", [&](bool value) { config.commands.resolve = value; });
+    table.flag("udp", [&](bool value) { config.commands.udp = value; });
   });
+  root.table("bind", [&](TableReader& table) { read_bind(table, config.bind); });
+  root.table("udp", [&](TableReader& table) { read_udp(table, config.udp); });
   root.table("log", [&](TableReader& table) { read_log(table, config.log); });
   root.table("access_log", [&](TableReader& table) { read_access_log(table, config.access_log); });
   root.finish();
@@ -238,31 +378,14 @@ std::vector<ListenerConfig> Config::default_listeners() {
   return {{Endpoint{IpAddress::v4(0x7f000001), port}}, {Endpoint{IpAddress::v6(loopback), port}}};
 }
 
-bool parse_listen_address(std::string_view text, ListenAddress& out, std::string& problem) {
-  constexpr std::string_view unix_prefix = "unix:";
-  if (text.starts_with(unix_prefix)) {
-    const std::string_view path = text.substr(unix_prefix.size());
-    problem = socket_path_problem(path);
-    if (!problem.empty()) return false;
-    out = {};
-    out.path = path;
-    return true;
+std::vector<std::string> open_relays(const Config& config) {
+  std::vector<ExposedListener> listeners;
+  for (const ListenerConfig& listener : config.listeners) {
+    if (listener.address.is_unix()) continue;
+    listeners.push_back({listener.address.text(), listener.address.endpoint.address,
+                         admits_anybody(config.auth, listener.auth)});
   }
-  const Result<Endpoint> endpoint = Endpoint::parse(text);
-  if (!endpoint) {
-    problem = describe(endpoint.error());
-    return false;
-  }
-  if (endpoint->address.is_v4_mapped()) {
-    problem = "an IPv4-mapped address; list the IPv4 address itself";
-    return false;
-  }
-  if (endpoint->address.is_multicast()) {
-    problem = "a multicast address";
-    return false;
-  }
-  out = *endpoint;
-  return true;
+  return open_relays(listeners, config.rules);
 }
 
 ConfigResult parse_config(std::string_view text, std::string_view file) {
@@ -273,7 +396,7 @@ ConfigResult parse_config(std::string_view text, std::string_view file) {
     TableReader reader(root, "", problems);
     read_root(reader, result.config);
   } catch (const toml::parse_error& error) {
-    problems.add(error.source(), "", error.description());
+    problems.add(error.source(), "", in_words(error.description()));
   }
   result.problems = problems.take();
   return result;

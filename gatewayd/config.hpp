@@ -1,5 +1,8 @@
 // The configuration: one TOML file, read whole, checked whole, immutable from then on. Every key is
 // documented with its default in conf/gatewayd.toml.
+//
+// Nothing here or in what is included may need Asio: the fuzzers and clang-tidy read the
+// configuration too.
 #ifndef SOCKS64_GATEWAYD_CONFIG_HPP
 #define SOCKS64_GATEWAYD_CONFIG_HPP
 
@@ -14,16 +17,22 @@
 
 #include "account.hpp"
 #include "auth_policy.hpp"
-#include "dial.hpp"
-#include "listener.hpp"
+#include "bind.hpp"
+#include "client_limits.hpp"
+#include "dial_config.hpp"
+#include "listen_address.hpp"
 #include "log.hpp"
-#include "resolve.hpp"
+#include "resolver_config.hpp"
+#include "rules.hpp"
+#include "udp_config.hpp"
+#include "user_limits.hpp"
 
 namespace socks64::gateway {
 
 struct ListenerConfig {
   ListenAddress address;
   mode_t mode = default_socket_mode;  ///< of a UNIX socket
+  bool socks4 = false;                ///< SOCKS4 and SOCKS4a too, for clients without a password
   ListenerAuth auth{};
 };
 
@@ -36,11 +45,16 @@ struct TimeoutConfig {
 
 struct LimitConfig {
   std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
+  ClientLimits client;
+  UserLimits user;
+  UdpLimits udp;
 };
 
 /// What is served besides CONNECT.
 struct CommandConfig {
+  bool bind = true;
   bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
+  bool udp = true;      ///< UDP ASSOCIATE
 };
 
 struct LogConfig {
@@ -63,6 +77,9 @@ struct Config {
   DialConfig dial;
   LimitConfig limits;
   CommandConfig commands;
+  BindConfig bind;
+  UdpConfig udp;
+  std::vector<Rule> rules;  ///< sealed; empty: none
   LogConfig log;
   AccessLogConfig access_log;
   std::vector<std::string> warnings;  ///< for the log; nothing to stop for
@@ -83,10 +100,8 @@ struct ConfigResult {
 /// Reads the users file, too, whose problems are among the others: "file:line: ...".
 [[nodiscard]] ConfigResult load_config(const std::string& path);
 
-/// "[::1]:1080", "127.0.0.1:1080" or "unix:/absolute/path"; false, with what is wrong in `problem`,
-/// for anything else.
-[[nodiscard]] bool parse_listen_address(std::string_view text, ListenAddress& out,
-                                        std::string& problem);
+/// open_relay.hpp, for what this configuration listens on.
+[[nodiscard]] std::vector<std::string> open_relays(const Config& config);
 
 }  // namespace socks64::gateway
 

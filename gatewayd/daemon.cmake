@@ -5,27 +5,52 @@ add_library(gateway_core STATIC
   auth_result.cpp
   authenticate.cpp
   authorise.cpp
+  bind.cpp
   client.cpp
+  client_limits.cpp
   config.cpp
   config_reader.cpp
+  config_rules.cpp
   deadline.cpp
+  disguise.cpp
+  escape.cpp
   exchange.cpp
+  expected_peer.cpp
+  explain_rule.cpp
   farewell.cpp
   gateway.cpp
   handshake.cpp
   keep_alive.cpp
   limits.cpp
   line_writer.cpp
+  listen_address.cpp
   listener.cpp
   log.cpp
+  open_relay.cpp
+  own_end.cpp
   password_pool.cpp
+  peer_wait.cpp
+  protection.cpp
   reply.cpp
   reset_watch.cpp
+  rule_options.cpp
+  rule_sets.cpp
+  rules.cpp
+  serve_bind.cpp
   serve_connect.cpp
   serve_look_up.cpp
+  serve_udp.cpp
   session.cpp
   siphash.cpp
+  udp_association.cpp
+  udp_batch.cpp
+  udp_counts.cpp
+  udp_datagram.cpp
+  udp_names.cpp
+  udp_peers.cpp
+  udp_socket.cpp
   unix_socket.cpp
+  user_limits.cpp
   users.cpp
   users_file.cpp
   worker.cpp)
@@ -34,9 +59,7 @@ target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
   PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus PkgConfig::CRYPT socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
-set_source_files_properties(authenticate.cpp exchange.cpp farewell.cpp handshake.cpp listener.cpp serve_connect.cpp serve_look_up.cpp session.cpp
-  PROPERTIES
-  COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+target_compile_options(gateway_core PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 
 add_executable(gatewayd ask_password.cpp main.cpp passwd.cpp)
 target_compile_definitions(gatewayd PRIVATE

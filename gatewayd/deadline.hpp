@@ -8,6 +8,7 @@
 #define SOCKS64_GATEWAYD_DEADLINE_HPP
 
 #include <chrono>
+#include <cstddef>
 
 #include "net.hpp"
 
@@ -52,6 +53,10 @@ class DeadlineQueue {
 
   /// `executor` is the worker's: entries are made and destroyed on its thread only.
   DeadlineQueue(const Executor& executor, std::chrono::milliseconds length);
+
+  /// Ends up to `most` entries before their time, the oldest first, if they have had `least`.
+  void hurry(std::chrono::milliseconds least, std::size_t most);
+
   DeadlineQueue(const DeadlineQueue&) = delete;
   DeadlineQueue& operator=(const DeadlineQueue&) = delete;
 
@@ -60,6 +65,7 @@ class DeadlineQueue {
   void unlink(Entry& entry) noexcept;
   void arm(Clock::time_point when);
   void expire();
+  void expire_first();
 
   std::chrono::milliseconds length_;
   Timer timer_;

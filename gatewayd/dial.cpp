@@ -11,22 +11,22 @@
 #include "dial.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <list>
 #include <memory>
 #include <netinet/in.h>
+#include <string>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include <asio/this_coro.hpp>
 
 #include "socks64/sockaddr.hpp"
 
+#include "candidates.hpp"
 #include "dns_name.hpp"
 #include "race.hpp"
 #include "route.hpp"
@@ -41,8 +41,11 @@ int domain_of(const IpAddress& address) noexcept {
 /// connect(2) says EADDRNOTAVAIL when there is no source address for this destination, and when
 /// there is one, but every local port towards the destination is taken. Only the first is about the
 /// network; the second is ours, and a client is not to give the network up for it.
-Failure failure_of_connect(std::error_code error, const Endpoint& remote) noexcept {
-  if (error.value() == EADDRNOTAVAIL && source_towards(remote)) return Failure::no_resources;
+Failure failure_of_connect(std::error_code error, const Endpoint& remote,
+                           const Source& source) noexcept {
+  if (error.value() == EADDRNOTAVAIL && source_towards(remote, source)) {
+    return Failure::no_resources;
+  }
   return failure_from_errno(error.value());
 }
 
@@ -56,7 +59,7 @@ tcp::endpoint to_asio(const Endpoint& endpoint) noexcept {
 }
 
 /// Asio's own open() makes a descriptor that a concurrent fork and exec would inherit.
-std::error_code open_socket(Socket& socket, const IpAddress& address) {
+std::error_code open_socket(Socket& socket, const IpAddress& address, const Source& source) {
   const int fd =
       ::socket(domain_of(address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd < 0) return {errno, std::system_category()};
@@ -68,6 +71,7 @@ std::error_code open_socket(Socket& socket, const IpAddress& address) {
   }
   socket.non_blocking(true, error);
   if (!error) socket.set_option(tcp::no_delay(true), error);
+  if (!error) error = bind_source(fd, address.family(), source);
   return error;
 }
 
@@ -80,10 +84,6 @@ std::optional<Endpoint> local_end_of(Socket& socket) noexcept {
   return local ? std::optional<Endpoint>(*local) : std::nullopt;
 }
 
-bool permits(const AddressFilter& permit, const Endpoint& endpoint) {
-  return !permit || permit(endpoint);
-}
-
 struct Attempt {
   Attempt(const Executor& executor, const Endpoint& to) : socket(executor), remote(to) {}
 
@@ -93,25 +93,16 @@ struct Attempt {
   bool abandoned = false;  ///< closed, and counted as failed; its callback is still to come
 };
 
-class Contest : public std::enable_shared_from_this<Contest> {
+class Contest : public Candidates, public std::enable_shared_from_this<Contest> {
  public:
-  Contest(const Executor& executor, const RaceTimes& times, FamilyPreference prefer, Port port,
-          const AddressFilter& permit)
-      : race(times, prefer, Clock::now()),
-        wake(executor),
-        executor_(executor),
-        port_(port),
-        permit_(permit) {}
+  using Candidates::Candidates;
 
-  void ask(Resolver& resolver, const DomainName& name);
-  void literal(const IpAddress& literal);
-  void candidates(Family family, Failure failure, const std::vector<IpAddress>& addresses);
   void start(const IpAddress& address);
   void abandon_oldest();
   void end() noexcept;
+  /// Whether the winner is not of the family that was tried first, and that one is to blame.
+  [[nodiscard]] bool first_family_lost() const noexcept;
 
-  Race race;
-  Timer wake;
   unsigned connects = 0;
   std::optional<Attempt> winner;
 
@@ -119,77 +110,31 @@ class Contest : public std::enable_shared_from_this<Contest> {
   using Attempts = std::list<Attempt>;
 
   void finished(Attempts::iterator attempt, std::error_code error);
+  void failed(Failure failure) noexcept;
   /// Why this connection, although established, is none; none if it is.
   [[nodiscard]] static Failure verify(Attempt& attempt) noexcept;
 
-  Executor executor_;
-  Port port_;
-  const AddressFilter& permit_;
-  std::array<Resolver::Inquiry, 2> inquiries_;
   Attempts running_;
+  std::optional<Family> first_family_;
+  bool own_fault_ = false;
   bool ended_ = false;
 };
-
-void Contest::ask(Resolver& resolver, const DomainName& name) {
-  // RFC 8305 section 3: AAAA first, A right behind it.
-  constexpr std::array families{Family::ipv6, Family::ipv4};
-  for (const Family family : families)
-    race.asked(family);
-  for (std::size_t i = 0; i < families.size(); ++i) {
-    const Family family = families[i];
-    // The inquiry is ours and does not call after end(): a plain `this` is safe.
-    const std::optional<Answer> answer = resolver.ask(
-        name, family, executor_,
-        [this, family](const Answer& given) {
-          candidates(family, given.failure, given.addresses);
-          wake.cancel();
-        },
-        inquiries_[i]);
-    if (answer) candidates(family, answer->failure, answer->addresses);
-  }
-}
-
-void Contest::candidates(Family family, Failure failure, const std::vector<IpAddress>& addresses) {
-  std::vector<Destination> destinations;
-  for (const IpAddress& address : addresses) {
-    // A name may hold ::ffff:127.0.0.1 as AAAA; it is judged as what it reaches.
-    const Endpoint endpoint{address.unmapped(), port_};
-    // RFC 8305 section 4 orders what may be used; what may not never enters.
-    if (!permits(permit_, endpoint)) {
-      failure = Failure::denied;
-      continue;
-    }
-    destinations.push_back({endpoint.address, source_towards(endpoint)});
-  }
-  race.answered(family, failure, std::move(destinations), Clock::now());
-}
-
-void Contest::literal(const IpAddress& literal) {
-  const Endpoint endpoint{literal.unmapped(), port_};
-  std::vector<Destination> only;
-  Failure failure = Failure::denied;
-  if (permits(permit_, endpoint)) {
-    failure = Failure::none;
-    only.push_back(
-        {endpoint.address, std::nullopt});  // nothing to order: no need to ask for routes
-  }
-  race.answered(endpoint.address.family(), failure, std::move(only), Clock::now());
-}
 
 void Contest::start(const IpAddress& address) {
   const Endpoint remote{address, port_};
   // Judged again at the last moment: the rules may have changed while other addresses were tried.
-  if (!permits(permit_, remote)) {
+  if (!permits(remote)) {
     race.attempt_failed(Failure::denied, Clock::now());
     return;
   }
   const auto attempt = running_.emplace(running_.end(), executor_, remote);
-  if (const std::error_code error = open_socket(attempt->socket, address)) {
-    race.attempt_failed(failure_from_errno(error.value()), Clock::now());
+  if (const std::error_code error = open_socket(attempt->socket, address, way_.source)) {
+    failed(failure_from_errno(error.value()));
     running_.erase(attempt);
     return;
   }
   ++connects;
+  if (!first_family_) first_family_ = address.family();
   attempt->socket.async_connect(to_asio(remote),
                                 [self = shared_from_this(), attempt](std::error_code error) {
                                   if (!self->ended_) self->finished(attempt, error);
@@ -203,7 +148,17 @@ void Contest::abandon_oldest() {
   oldest->abandoned = true;
   std::error_code ignored;
   oldest->socket.close(ignored);
-  race.attempt_failed(Failure::timed_out, Clock::now());
+  failed(Failure::timed_out);
+}
+
+void Contest::failed(Failure failure) noexcept {
+  // What happened here says nothing of the families out there.
+  if (failure == Failure::no_resources || failure == Failure::internal) own_fault_ = true;
+  race.attempt_failed(failure, Clock::now());
+}
+
+bool Contest::first_family_lost() const noexcept {
+  return winner && !own_fault_ && first_family_ != winner->remote.address.family();
 }
 
 Failure Contest::verify(Attempt& attempt) noexcept {
@@ -220,10 +175,10 @@ void Contest::finished(Attempts::iterator attempt, std::error_code error) {
     running_.erase(attempt);
     return;
   }
-  Failure failure = failure_of_connect(error, attempt->remote);
+  Failure failure = failure_of_connect(error, attempt->remote, way_.source);
   if (failure == Failure::none) failure = verify(*attempt);
   if (failure != Failure::none) {
-    race.attempt_failed(failure, Clock::now());
+    failed(failure);
   } else if (!winner) {
     winner.emplace(std::move(*attempt));
   }
@@ -233,8 +188,7 @@ void Contest::finished(Attempts::iterator attempt, std::error_code error) {
 
 void Contest::end() noexcept {
   ended_ = true;
-  for (Resolver::Inquiry& inquiry : inquiries_)
-    inquiry.withdraw();
+  withdraw();
   for (Attempt& attempt : running_) {
     std::error_code ignored;
     attempt.socket.close(ignored);
@@ -251,27 +205,32 @@ struct EndOfContest {
   Contest& contest_;
 };
 
-std::optional<IpAddress> literal_of(const Target& target) noexcept {
-  if (const auto* endpoint = std::get_if<Endpoint>(&target)) return endpoint->address;
-  return literal_from(std::get<NamedEndpoint>(target).name.view());
+std::optional<FamilyMemory::Key> place_of(const Target& target, const FamilyMemory& memory) {
+  const NamedEndpoint& named = std::get<NamedEndpoint>(target);
+  const std::optional<std::string> canonical = canonical_name(named.name.view());
+  return canonical ? std::optional(memory.key(*canonical, named.port)) : std::nullopt;
 }
 
 }  // namespace
 
-Task<DialResult> Dialer::dial(const Target& target, const AddressFilter& permit) const {
+Task<DialResult> Dialer::dial(const Target& target, const AddressFilter& permit,
+                              DialWishes wishes) const {
   DialResult result;
-  if (port_of(target) == 0) {
+  const Port port = port_of(target);
+  if (port == 0) {
     result.failure = Failure::bad_port;
     co_return result;
   }
   const Executor executor = co_await asio::this_coro::executor;
   const Clock::time_point began = Clock::now();
-  const RaceTimes times{config_.connect_timeout, config_.resolution_delay, config_.attempt_delay};
+  const std::optional<IpAddress> literal = literal_of(target);
+  const std::optional<FamilyMemory::Key> place = literal ? std::nullopt : place_of(target, memory_);
+  const std::optional<Family> start_with = place ? memory_.recall(*place, began) : std::nullopt;
   const auto contest =
-      std::make_shared<Contest>(executor, times, config_.prefer, port_of(target), permit);
+      std::make_shared<Contest>(executor, Way(config_, wishes), port, permit, start_with);
   const EndOfContest end(*contest);
 
-  if (const std::optional<IpAddress> literal = literal_of(target)) {
+  if (literal) {
     contest->literal(*literal);
   } else {
     contest->ask(resolver_, std::get<NamedEndpoint>(target).name);
@@ -312,6 +271,9 @@ Task<DialResult> Dialer::dial(const Target& target, const AddressFilter& permit)
   result.attempts = contest->connects;
   result.failure = gave_up.value_or(Failure::none);
   if (contest->winner) {
+    if (place && contest->first_family_lost()) {
+      memory_.learn(*place, contest->winner->remote.address.family(), done);
+    }
     result.failure = Failure::none;
     result.remote = contest->winner->remote;
     result.local = contest->winner->local;

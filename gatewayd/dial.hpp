@@ -11,23 +11,31 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <type_traits>
 
 #include "socks64/address.hpp"
 
+#include "dial_config.hpp"
 #include "failure.hpp"
+#include "family_memory.hpp"
 #include "net.hpp"
 #include "order.hpp"
 #include "resolve.hpp"
+#include "route.hpp"
 
 namespace socks64::gateway {
 
-struct DialConfig {
-  std::chrono::milliseconds connect_timeout{10'000};  ///< for the whole of resolving and connecting
-  std::chrono::milliseconds resolution_delay{
-      50};                                       ///< RFC 8305 section 3: how long A waits for AAAA
-  std::chrono::milliseconds attempt_delay{250};  ///< RFC 8305 section 5; 100 ms to 2 s
-  FamilyPreference prefer = FamilyPreference::system;  ///< system: RFC 6724 alone
+/// What one request wants otherwise than the configuration says: the part of a rule that is about
+/// dialling. It cannot bring back a family that the configuration does without.
+struct DialWishes {
+  std::optional<FamilyPreference> prefer;
+  bool ipv4 = true;
+  bool ipv6 = true;
+  std::optional<IpAddress> source_v4;  ///< an address of this host
+  std::optional<IpAddress> source_v6;
 };
+// It is a parameter of coroutines, by value and with a default.
+static_assert(std::is_trivially_destructible_v<DialWishes>);
 
 /// Judges an address before it joins the candidates and again right before it is dialled; false
 /// drops it. Literal targets are judged too. It never sees an IPv4-mapped IPv6 address: that is
@@ -47,7 +55,8 @@ struct DialResult {
 
 class Dialer {
  public:
-  Dialer(Resolver& resolver, const DialConfig& config) : resolver_(resolver), config_(config) {}
+  Dialer(Resolver& resolver, const DialConfig& config)
+      : resolver_(resolver), config_(config), memory_(config.family_memory) {}
 
   /// A name that is an IP literal ("2001:db8::1", "[2001:db8::1]", "192.0.2.1", "fe80::1%eth0") is
   /// dialled as that address (RFC 3089 section 3). Port 0 gives bad_port. When all attempts fail,
@@ -55,12 +64,17 @@ class Dialer {
   /// the caller's executor. Cancelled - be it before it began - it closes every socket and gives
   /// shutting_down.
   ///
+  /// A family that may not be used is not asked for, so a name without addresses of the other one
+  /// is name_not_found; a literal of it is denied.
+  ///
   /// `target` and `permit` must live until the coroutine ends.
-  [[nodiscard]] Task<DialResult> dial(const Target& target, const AddressFilter& permit) const;
+  [[nodiscard]] Task<DialResult> dial(const Target& target, const AddressFilter& permit,
+                                      DialWishes wishes = {}) const;
 
  private:
   Resolver& resolver_;
   DialConfig config_;
+  mutable FamilyMemory memory_;  ///< of all workers
 };
 
 }  // namespace socks64::gateway

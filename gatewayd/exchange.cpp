@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "socks64/socks4.hpp"
+
 #include "farewell.hpp"
 #include "handshake.hpp"
 #include "reply.hpp"
@@ -11,7 +13,11 @@ namespace socks64::gateway {
 bool Exchange::reply(ReplyCode code, const Target& bound) const noexcept {
   std::array<std::uint8_t, max_reply_size> octets{};
   Writer out(octets);
-  encode(out, Reply{code, bound});
+  if (socks4) {
+    encode(out, to_socks4({code, bound}));
+  } else {
+    encode(out, Reply{code, bound});
+  }
   OpenRecord& open = record();
   if (!send_now(client, Bytes(octets).first(out.size()))) {
     open->end = SessionEnd::client_gone;

@@ -48,6 +48,7 @@ Failure failure_from_errno(int error) noexcept {
     case ENETUNREACH:
     case ENETDOWN:
     case EADDRNOTAVAIL:  // no source address of that family; dial.cpp sorts out the other meaning
+    case ENODEV:         // the interface that the configuration names is not there (any more)
     case EAFNOSUPPORT:
     case EINVAL:  // a link-local address without its zone: no network to look for it on
       return Failure::network_unreachable;

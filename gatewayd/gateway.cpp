@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <exception>
+#include <limits>
 #include <sched.h>
 #include <sys/resource.h>
 #include <thread>
@@ -42,11 +43,18 @@ std::size_t raise_descriptor_limit() noexcept {
   return limit.rlim_cur;
 }
 
+std::size_t association_limit(const Config& config, std::size_t descriptors) {
+  return config.commands.udp
+             ? associations_for_descriptors(config.limits.udp.associations, descriptors)
+             : 0;
+}
+
 /// More sessions than there are descriptors for would be accepted only to fail: they had better
 /// wait in the kernel's queue.
 std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
   const std::size_t descriptors = raise_descriptor_limit();
-  const std::size_t allowed = sessions_for_descriptors(descriptors, threads);
+  const std::size_t allowed =
+      sessions_for_descriptors(descriptors, threads, association_limit(config, descriptors));
   const std::size_t wanted = config.limits.sessions;
   if (wanted > allowed) {
     log.warning("limits.sessions is {}, but {} open files allow {}: {} it is", wanted, descriptors,
@@ -62,10 +70,11 @@ PasswordPool::Config password_config(unsigned threads) {
   return config;
 }
 
-/// What a reload says of listeners, in the order of those that run. One that runs and is listed no
-/// more would be left without an answer to who may use it: a problem.
+/// What a reload says of listeners, in the order of those that run: sessions know theirs by its
+/// index. One that runs and is listed no more would be left without an answer to who may use it: a
+/// problem.
 std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& running,
-                                        std::vector<ListenerConfig> wanted,
+                                        std::vector<ListenerConfig> wanted, Log& log,
                                         std::vector<std::string>& problems) {
   std::vector<ListenerConfig> ordered;
   for (const ListenerConfig& listener : running) {
@@ -81,6 +90,9 @@ std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& runni
       ordered.push_back(std::move(*same));
       wanted.erase(same);  // port 0 may be there several times
     }
+  }
+  for (const ListenerConfig& listener : wanted) {
+    log.warning("the listener {} is new: it opens at the next start", listener.address.text());
   }
   return ordered;
 }
@@ -109,20 +121,39 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       resolver_(config.resolver),
       dialer_(resolver_, config.dial),
       look_up_(resolver_, config.dial),
+      bind_{resolver_, config.dial, config.bind},
+      udp_{config.udp,
+           resolver_,
+           {config.dial.connect_timeout, config.dial.resolution_delay, config.dial.attempt_delay},
+           config.dial.prefer,
+           AssociationLimit(associations_for_descriptors(std::numeric_limits<std::size_t>::max(),
+                                                         raise_descriptor_limit()))},
       passwords_(password_config(threads_)),
+      clients_(config.limits.client),
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
   const WorkerConfig worker_config{config.timeouts.handshake,
                                    {config.timeouts.idle, config.timeouts.half_close}};
+  const SharedServices shared{dialer_,
+                              config.commands.resolve ? &look_up_ : nullptr,
+                              config.commands.bind ? &bind_ : nullptr,
+                              config.commands.udp ? &udp_ : nullptr,
+                              users_,
+                              access_log,
+                              {passwords_, log_},
+                              config.listeners};
   for (unsigned i = 0; i < threads_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(worker_config, policy_, dialer_,
-                                                config.commands.resolve ? &look_up_ : nullptr,
-                                                access_log, AuthServices{passwords_, log_}));
+    workers_.push_back(std::make_unique<Worker>(worker_config, policy_, shared));
   }
   for (const std::string& warning : config.warnings) {
     log_.warning("{}", warning);
   }
+  limit_.when_full([this] {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      worker->hurry_handshakes();
+    }
+  });
 }
 
 Gateway::~Gateway() = default;
@@ -137,12 +168,21 @@ std::vector<std::string> Gateway::open() {
       continue;
     }
     listeners_.push_back(std::make_unique<Listener>(
-        context_.get_executor(), std::move(opened), limit_, log_,
+        context_.get_executor(), std::move(opened), limit_, clients_, log_,
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
+    if (!wanted.address.is_unix()) own_.push_back(listeners_.back()->local());
   }
+  use_policy(config_);
   return problems;
+}
+
+void Gateway::use_policy(const Config& config) {
+  policy_ = make_policy(config, own_);
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->use(policy_);
+  }
 }
 
 bool Gateway::run() {
@@ -197,7 +237,8 @@ void Gateway::reload() {
   std::vector<std::string> problems;
   std::optional<Config> config = on_reload_.read_config(problems);
   if (config) {
-    config->listeners = in_order_of(config_.listeners, std::move(config->listeners), problems);
+    config->listeners =
+        in_order_of(config_.listeners, std::move(config->listeners), log_, problems);
     if (!problems.empty()) config.reset();
   }
   for (const std::string& problem : problems) {
@@ -210,10 +251,9 @@ void Gateway::reload() {
   for (const std::string& warning : config->warnings) {
     log_.warning("{}", warning);
   }
-  policy_ = make_policy(*config);
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->use(policy_);
-  }
+  limit_.set_limit(session_limit(*config, threads_, log_));
+  clients_.set_limits(config->limits.client);
+  use_policy(*config);
   log_.info("configuration reloaded");
 }
 

@@ -30,6 +30,13 @@ std::optional<ReplyCode> reply_for(Errc error) noexcept {
   }
 }
 
+/// The same in SOCKS4, where every refusal is a reply, and 91.
+std::optional<ReplyCode> socks4_reply_for(Errc error) noexcept {
+  if (error == Errc::no_acceptable_method) return ReplyCode::not_allowed;
+  if (error == Errc::bad_credentials) return ReplyCode::general_failure;
+  return reply_for(error);
+}
+
 /// Sends what the machine has to say; false when the connection is broken.
 bool send_output(Socket& client, ServerHandshake& machine, HandshakeResult& result) noexcept {
   const Bytes output = machine.output();
@@ -37,7 +44,8 @@ bool send_output(Socket& client, ServerHandshake& machine, HandshakeResult& resu
   if (!send_now(client, output)) return false;
   machine.sent(output.size());
   if (machine.state() == ServerHandshake::State::failed) {
-    result.reply = reply_for(machine.error());
+    result.reply =
+        machine.is_socks4() ? socks4_reply_for(machine.error()) : reply_for(machine.error());
     result.answered = true;
   }
   return true;
@@ -76,7 +84,7 @@ bool send_now(Socket& client, Bytes message) noexcept {
 
 Task<HandshakeResult> handshake(Socket& client, const Reception& reception) {
   HandshakeResult result;
-  ServerHandshake machine{reception.methods};
+  ServerHandshake machine{reception.methods, reception.options};
   std::array<std::uint8_t, 1024> buffer;
   DeadlineQueue::Entry deadline(reception.deadlines, client);
   std::string user;
@@ -105,6 +113,7 @@ Task<HandshakeResult> handshake(Socket& client, const Reception& reception) {
       const std::size_t taken = machine.receive(Bytes(buffer).subspan(position, count - position));
       explicit_bzero(buffer.data() + position, taken);  // a password may have been there
       position += taken;
+      result.socks4 = machine.is_socks4();
       if (!send_output(client, machine, result)) {
         result.end = HandshakeEnd::reset;
         co_return result;

@@ -22,10 +22,10 @@ namespace socks64::gateway {
 enum class HandshakeEnd : std::uint8_t {
   request,      ///< `request` is set: it is the session's turn to reply
   auth_failed,  ///< `auth` says why; the protocol's answer is sent, the line is in the log
-  refused,    ///< not a SOCKS5 request that we take; the protocol's answer, if it has one, is sent
-  closed,     ///< EOF before the request was complete
-  reset,      ///< RST, or any other error of the connection
-  timed_out,  ///< the deadline passed
+  refused,      ///< not a request that we take; the protocol's answer, if it has one, is sent
+  closed,       ///< EOF before the request was complete
+  reset,        ///< RST, or any other error of the connection
+  timed_out,    ///< the deadline passed
   cancelled,
 };
 
@@ -37,7 +37,8 @@ struct HandshakeResult {
   bool answered =
       false;  ///< with `refused` and `auth_failed`: a last message was sent and should arrive
   std::optional<ReplyCode> reply;  ///< with `refused`: the REP in that message, if it was a reply
-  std::string user;                ///< empty: not authenticated
+  bool socks4 = false;  ///< the client speaks SOCKS4, and `reply` is what its reply stands for
+  std::string user;     ///< empty: not authenticated
   Request request;
   std::vector<std::uint8_t> early;  ///< what came behind the request, in the same read
 };
@@ -48,6 +49,7 @@ struct Reception {
   std::span<const Method> methods;  ///< AuthPolicy::methods_for() this client
   const AuthPolicy& policy;
   const AuthServices& services;
+  ServerHandshake::Options options;
   DeadlineQueue& deadlines;
 };
 

@@ -65,8 +65,8 @@ unsigned shared_prefix(const Destination& destination) noexcept {
 /// What the rules compare, computed once an address; smaller is better.
 struct Rank {
   bool unusable;       // rule 1
-  bool not_preferred;  // the operator's wish
   bool scope_differs;  // rule 2
+  bool not_preferred;  // the operator's wish
   bool label_differs;  // rule 5
   int precedence;      // rule 6, negated
   int scope;           // rule 8
@@ -94,7 +94,7 @@ Rank rank_of(const Destination& destination, FamilyPreference prefer) noexcept {
 
 bool goes_before(const Rank& a, const Rank& b) noexcept {
   const auto up_to_rule_8 = [](const Rank& r) {
-    return std::tie(r.unusable, r.not_preferred, r.scope_differs, r.label_differs, r.precedence,
+    return std::tie(r.unusable, r.scope_differs, r.not_preferred, r.label_differs, r.precedence,
                     r.scope);
   };
   if (up_to_rule_8(a) != up_to_rule_8(b)) return up_to_rule_8(a) < up_to_rule_8(b);

@@ -22,7 +22,10 @@ struct Destination {
 
 /// Destination address selection, RFC 6724 section 6, with the default policy table of section 2.1.
 /// Equal destinations keep their order, so a server's rotation is respected. `prefer` puts one
-/// family before all rules but the first (avoid unusable destinations).
+/// family before the other where neither is useless: behind rules 1 (avoid unusable destinations)
+/// and 2 (prefer matching scope), as precedence does in the examples of section 10.3, but before
+/// rule 5. A host whose IPv6 is translated from unique local addresses differs in label from every
+/// destination, and is one of those that this wish is for.
 void order_destinations(std::vector<Destination>& destinations, FamilyPreference prefer);
 
 /// RFC 8305 section 4, with a First Address Family Count of 1: the families alternate. The first

@@ -4,14 +4,23 @@
 #define SOCKS64_GATEWAYD_POLICY_HPP
 
 #include <memory>
+#include <string>
+#include <vector>
+
+#include "socks64/address.hpp"
 
 #include "auth_policy.hpp"
 #include "config.hpp"
+#include "rules.hpp"
 
 namespace socks64::gateway {
 
 struct Policy {
   AuthPolicy auth;
+  LimitConfig limits;
+  std::vector<Rule> rules;             ///< empty: everybody may do everything (but protection.hpp)
+  std::vector<std::string> listeners;  ///< as rules call them, by index into Config::listeners
+  std::vector<Endpoint> own;           ///< where the gateway listens, with the ports that it got
 };
 
 [[nodiscard]] inline AuthPolicy make_auth_policy(const Config& config) {
@@ -22,9 +31,16 @@ struct Policy {
   return auth;
 }
 
-[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config) {
+/// `own`: the TCP listeners as they were bound.
+[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config,
+                                                               std::vector<Endpoint> own = {}) {
   auto policy = std::make_shared<Policy>();
   policy->auth = make_auth_policy(config);
+  policy->limits = config.limits;
+  policy->rules = config.rules;
+  for (const ListenerConfig& listener : config.listeners)
+    policy->listeners.push_back(listener.address.text());
+  policy->own = std::move(own);
   return policy;
 }
 

@@ -41,14 +41,19 @@ int weight(Failure failure) noexcept {
   return 0;
 }
 
+Family other(Family family) noexcept {
+  return family == Family::ipv4 ? Family::ipv6 : Family::ipv4;
+}
+
 }  // namespace
 
 Failure more_telling(Failure a, Failure b) noexcept {
   return weight(b) > weight(a) ? b : a;
 }
 
-Race::Race(const RaceTimes& times, FamilyPreference prefer, Time now) noexcept
-    : times_(times), prefer_(prefer), deadline_(now + times.budget) {}
+Race::Race(const RaceTimes& times, FamilyPreference prefer, Time now,
+           std::optional<Family> start_with) noexcept
+    : times_(times), prefer_(prefer), start_with_(start_with), deadline_(now + times.budget) {}
 
 bool& Race::pending(Family family) noexcept {
   return pending_[family == Family::ipv4 ? 0 : 1];
@@ -69,7 +74,9 @@ void Race::answered(Family family, Failure failure, std::vector<Destination> des
   // RFC 8305 section 5: late answers join what has not been tried yet, as if they had been known.
   std::ranges::move(destinations, std::back_inserter(candidates_));
   order_destinations(candidates_, prefer_);
-  interleave_families(candidates_, last_family_);
+  std::optional<Family> before = last_family_;
+  if (!before && start_with_) before = other(*start_with_);
+  interleave_families(candidates_, before);
 }
 
 void Race::attempt_failed(Failure failure, Time now) noexcept {
@@ -82,7 +89,8 @@ void Race::attempt_failed(Failure failure, Time now) noexcept {
 /// the other family gives it a short head start. That an answer was negative counts as an answer.
 Race::Time Race::earliest_start() noexcept {
   if (last_family_) return next_attempt_;
-  const Family awaited = prefer_ == FamilyPreference::ipv4 ? Family::ipv4 : Family::ipv6;
+  const Family usual = prefer_ == FamilyPreference::ipv4 ? Family::ipv4 : Family::ipv6;
+  const Family awaited = start_with_.value_or(usual);
   return pending(awaited) ? *first_answer_ + times_.resolution_delay : *first_answer_;
 }
 

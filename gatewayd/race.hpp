@@ -52,7 +52,10 @@ class Race {
   static constexpr unsigned max_under_way = 6;
   static constexpr unsigned max_addresses = 16;
 
-  Race(const RaceTimes& times, FamilyPreference prefer, Time now) noexcept;
+  /// `start_with`: the family of the first attempt, if it has an address that could be reached,
+  /// whatever the order says; nothing else of the order changes.
+  Race(const RaceTimes& times, FamilyPreference prefer, Time now,
+       std::optional<Family> start_with = std::nullopt) noexcept;
 
   /// From now on next() expects an answer for this family.
   void asked(Family family) noexcept;
@@ -73,6 +76,7 @@ class Race {
 
   RaceTimes times_;
   FamilyPreference prefer_;
+  std::optional<Family> start_with_;
   Time deadline_;
   std::array<bool, 2> pending_{};
   std::vector<Destination> candidates_;  ///< not yet tried, the next first

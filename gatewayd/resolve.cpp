@@ -2,8 +2,9 @@
 //
 //  - workers ask: they look at localhost, the hosts file and the cache on their own thread, and
 //    otherwise leave a Waiter in the flight of the question;
-//  - the resolver's thread owns c-ares, talks to servers, and lands flights: the answer goes into
-//    the cache, and to each waiter's executor;
+//  - the resolver's thread owns c-ares, talks to servers (or hands over to those who ask the system
+//    and gets their answers posted), and lands flights: the answer goes into the cache, and to each
+//    waiter's executor;
 //  - a worker whose session is gone withdraws its Waiter.
 //
 // A flight whose last Waiter has left goes on: its answer is worth a place in the cache, and who
@@ -83,8 +84,11 @@ class Resolver::Impl {
  public:
   using Waiter = Inquiry::Waiter;
 
-  explicit Impl(const ResolverConfig& config)
-      : config_(config), hosts_(config.hosts_file), cache_(config.cache_entries) {
+  Impl(const ResolverConfig& config, SystemLookUp system)
+      : config_(config),
+        system_look_up_(std::move(system)),
+        hosts_(config.hosts_file),
+        cache_(config.cache_entries) {
     hosts_.read_on([this](std::function<void()> work) { asio::post(context_, std::move(work)); });
   }
 
@@ -133,6 +137,7 @@ class Resolver::Impl {
   [[nodiscard]] std::chrono::seconds lifetime_of(const DnsReply& reply) const;
 
   const ResolverConfig config_;
+  SystemLookUp system_look_up_;
   HostsFile hosts_;
 
   std::mutex mutex_;  ///< guards what follows up to the blank line
@@ -145,13 +150,19 @@ class Resolver::Impl {
 
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_ = asio::make_work_guard(context_);
-  std::unique_ptr<DnsChannels> channels_;
+  std::unique_ptr<DnsChannels> channels_;  ///< dns
+  std::unique_ptr<SystemNames> system_;    ///< system
   std::thread thread_;
 };
 
 void Resolver::Impl::start() {
-  channels_ = std::make_unique<DnsChannels>(
-      context_, config_, [this](const CaresChannel& channel) { return is_awaited(channel); });
+  if (config_.source == NameSource::system) {
+    system_ =
+        std::make_unique<SystemNames>(context_, config_.system_threads, std::move(system_look_up_));
+  } else {
+    channels_ = std::make_unique<DnsChannels>(
+        context_, config_, [this](const CaresChannel& channel) { return is_awaited(channel); });
+  }
   // Signals are for the main thread: a new thread inherits the mask of its maker.
   sigset_t all{};
   sigset_t before{};
@@ -186,7 +197,8 @@ void Resolver::Impl::stop() {
   }
   asio::post(context_, [this] {
     // On the thread they live on.
-    channels_->close();
+    if (channels_ != nullptr) channels_->close();
+    system_.reset();
     work_.reset();
     context_.stop();
   });
@@ -218,7 +230,9 @@ std::optional<Answer> Resolver::Impl::ask_name(const std::shared_ptr<Impl>& self
   if (plain.is_loopback()) return known_name("localhost");
   // Which link is meant is nothing that DNS could know.
   if (plain.zone() != 0) return failed(Failure::name_not_found);
-  return join(self, {pointer_name(plain), RecordType::ptr}, executor, std::move(on_answer), inquiry,
+  std::string asked =
+      config_.source == NameSource::system ? std::string(plain.text().view()) : pointer_name(plain);
+  return join(self, {std::move(asked), RecordType::ptr}, executor, std::move(on_answer), inquiry,
               now);
 }
 
@@ -319,6 +333,14 @@ void Resolver::Impl::deliver(Waiters waiters, const Answer& answer) {
 void Resolver::Impl::put_to_servers(const Question& question, std::uint64_t number) {
   try {
     if (!assign(question, number, nullptr)) return;
+    if (system_ != nullptr) {
+      return system_->ask(
+          question, [this, question, number] { return assign(question, number, nullptr); },
+          [this, question, number](DnsReply reply) {
+            if (reply.failure == Failure::none) reply.ttl = config_.system_ttl;
+            arrive(question, number, std::move(reply));
+          });
+    }
     CaresChannel& channel = channels_->next();  // may land flights
     if (!assign(question, number, &channel)) return;
     channel.query(question, [this, question, number](DnsReply reply) {
@@ -403,7 +425,8 @@ void Resolver::Inquiry::withdraw() noexcept {
   resolver_.reset();
 }
 
-Resolver::Resolver(const ResolverConfig& config) : impl_(std::make_shared<Impl>(config)) {
+Resolver::Resolver(const ResolverConfig& config, SystemLookUp system)
+    : impl_(std::make_shared<Impl>(config, std::move(system))) {
   impl_->start();
 }
 

@@ -1,5 +1,5 @@
-// Stage 6: names to addresses, through c-ares on a thread of its own, so that no dead DNS server
-// can hold up a worker.
+// Stage 6: names to addresses, through c-ares on a thread of its own, or through the system on a
+// few of them (system_names.hpp), so that no dead DNS server can hold up a worker.
 //
 // One Resolver serves the whole process: its cache and its in-flight table are shared, so equal
 // queries of any worker become one query on the wire. A cached answer or a hosts-file entry is
@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,24 +21,10 @@
 
 #include "failure.hpp"
 #include "net.hpp"
+#include "resolver_config.hpp"
+#include "system_names.hpp"
 
 namespace socks64::gateway {
-
-struct ResolverConfig {
-  std::vector<Endpoint> servers;                 ///< empty: those of `resolv_conf`
-  std::string resolv_conf = "/etc/resolv.conf";  ///< only read without `servers`; followed
-  Port default_port = 53;  ///< of servers that name none, or 0; resolv.conf cannot name one
-  std::string hosts_file = "/etc/hosts";          ///< empty: none; re-read when it changes
-  std::chrono::milliseconds query_timeout{2000};  ///< per server and try
-  unsigned tries = 2;
-  std::size_t cache_entries = 10'000;  ///< positive and negative; the oldest goes first
-  std::chrono::seconds min_ttl{0};
-  std::chrono::seconds max_ttl{3600};
-  std::chrono::seconds negative_ttl{
-      10};  ///< upper bound for name-not-found; failures and timeouts are not cached
-  std::size_t max_in_flight =
-      1'024;  ///< distinct questions that are awaited; more are answered with no_resources
-};
 
 /// The answer to one question. `failure` is none exactly when there is at least one address, or the
 /// name that was asked for.
@@ -72,7 +59,8 @@ class Resolver {
     std::shared_ptr<Waiter> waiter_;
   };
 
-  explicit Resolver(const ResolverConfig& config);
+  /// `system`: whom NameSource::system asks.
+  explicit Resolver(const ResolverConfig& config, SystemLookUp system = ask_system);
   /// Cancels what is under way without waiting for any server, and joins the thread; who still
   /// waits gets shutting_down.
   ~Resolver();

@@ -37,7 +37,11 @@ class LabTest(unittest.TestCase):
         cls.lab.leaks()
 
     def tearDown(self):
-        self.assertEqual(self.lab.leaks(), [], "packets went past the gateway")
+        self.assertEqual(self.unwanted(self.lab.leaks()), [], "packets went past the gateway")
+
+    def unwanted(self, leaks):
+        """Those of the capture's lines that speak against the test; all of them."""
+        return leaks
 
     def run_on(self, host, argv, env=None, expect=0, **options):
         """Runs a program; its status must be the expected one. Bytes of standard output."""
@@ -54,11 +58,12 @@ class GatewayTest(LabTest):
     """A test with a gateway that is running when it begins."""
 
     configuration = ""  # lines of TOML in addition to the lab's own
+    listener = ""       # lines for each [[listener]]
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.lab.gateway.start(cls.configuration)
+        cls.lab.gateway.start(cls.configuration, cls.listener)
         cls.addClassCleanup(cls.lab.gateway.end)
 
     def setUp(self):
@@ -85,6 +90,30 @@ class GatewayTest(LabTest):
             self.assertEqual(record.asked, "name", record)
             self.assertIn(record.crossing, allowed, record)
         return found
+
+
+class CapableTest(GatewayTest):
+    """Of a gateway that may lack what the test is about (absent): it refuses the configuration then, and each test is skipped."""
+
+    absent = ""  # what it lacks
+
+    @classmethod
+    def setUpClass(cls):
+        super(GatewayTest, cls).setUpClass()
+        cls.serves = not cls.absent or cls.lab.gateway.accepts(cls.configuration, cls.listener)
+        if cls.serves:
+            super().setUpClass()
+
+    @classmethod
+    def before_gateway(cls, make):
+        """Calls make() inside the lab, which setUpClass() makes if need be."""
+        super(GatewayTest, cls).setUpClass()
+        make()
+
+    def setUp(self):
+        if not self.serves:
+            self.skipTest(f"This gatewayd has no {self.absent}.")
+        super().setUp()
 
 
 # --- a SOCKS client of our own, for what the shim would hide ----------------------------------------------------------------

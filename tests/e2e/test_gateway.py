@@ -63,7 +63,9 @@ class Targets(GatewayTest):
 
 
 class HalfBroken(GatewayTest):
-    """G2 and G3: one of two addresses does not work."""
+    """G2 and G3: one of two addresses does not work, and each time is the first."""
+
+    configuration = '[dial]\nfamily_memory = "0s"\n'
 
     def timed(self, name, client="client4"):
         begin = time.monotonic()
@@ -105,6 +107,19 @@ class HalfBroken(GatewayTest):
         self.timed("v6dead.test")
         shown = self.run_on("gateway", ["ss", "-Htn", "state", "syn-sent"]).decode()
         self.assertEqual(shown, "")
+
+
+class FamilyMemory(GatewayTest):
+    """A family that is a black hole is waited for once."""
+
+    def test_second_time(self):
+        self.mark = self.lab.gateway.mark()
+        for _ in range(3):
+            with socks_connect(self.lab, "client4", ("name", "v6dead.test")) as connection:
+                self.assertEqual(http_get(connection, "v6dead.test"), b"This is dest46.\n")
+        records = self.records("v6dead.test:80", count=3)
+        self.assertEqual([record.attempts for record in records], ["2", "1", "1"])
+        self.assertGreaterEqual(records[0].milliseconds("connect"), ATTEMPT_DELAY * 1000 - 5)
 
 
 class Replies(GatewayTest):
@@ -209,6 +224,41 @@ class Dns(GatewayTest):
         self.assertEqual(done, [b"This is dest46.\n"] * 20)
         asked = [line.split("query[")[1].split("]")[0] for line in self.queries(name)]
         self.assertEqual(sorted(asked), ["A", "AAAA"])
+
+
+class SystemNames(Dns):
+    """The same, and all else that is asked of names, with getaddrinfo instead of c-ares."""
+
+    configuration = '[timeouts]\ndrain = "200ms"\n[resolver]\nbackend = "system"\n'
+
+    def wait_for_queries(self, names):
+        # One thread a look-up: as many as there are, for two families of a name each.
+        super().wait_for_queries(min(names, 8))
+
+    def test_names(self):
+        for client in CLIENTS:
+            for name, host in (("v4only.test", "dest4"), ("v6only.test", "dest6"), ("both.test", "dest46")):
+                with self.subTest(client=client, name=name):
+                    with socks_connect(self.lab, client, ("name", name)) as connection:
+                        self.assertEqual(http_get(connection, name), self.lab.site.front_page(host).encode())
+            for name in (topology.MISSING, topology.NO_ADDRESS):
+                with self.subTest(client=client, name=name):
+                    with self.assertRaises(Refused) as refused:
+                        socks_connect(self.lab, client, ("name", name)).close()
+                    self.assertEqual(refused.exception.reply, 4)
+
+    def test_ends_at_once_with_stuck_names(self):
+        stuck = [threading.Thread(target=self.ask_the_dead, args=(number,)) for number in range(16)]
+        for thread in stuck:
+            thread.start()
+        self.wait_for_queries(8)
+        begin = time.monotonic()
+        self.lab.gateway.terminate()
+        self.assertEqual(self.lab.gateway.wait(), 0)
+        self.assertLess(time.monotonic() - begin, 3)
+        for thread in stuck:
+            thread.join()
+        self.lab.gateway.start()
 
 
 class LifeCycle(GatewayTest):

@@ -1,4 +1,6 @@
-// RFC 6724 section 10.2, example by example, and RFC 8305 section 4.
+// RFC 6724 sections 10.2 and 10.3, example by example, and RFC 8305 section 4. The examples of
+// rules 3 and 4 (deprecated and home addresses) do not apply: the kernel has looked at that already
+// when it chose the source (order.cpp).
 #include "order.hpp"
 
 #include <algorithm>
@@ -94,6 +96,20 @@ TEST(Order, AvoidsDestinationsWithoutARoute) {
       "192.0.2.1 2001:db8::1");
 }
 
+// Section 10.3: IPv4 preferred, and what that leaves as it is.
+TEST(Order, ExamplesOfTheRfcWithAPreference) {
+  EXPECT_EQ(
+      ordered({from("2001:db8:1::1", "2001:db8:1::2"), from("198.51.100.121", "169.254.13.78")},
+              FamilyPreference::ipv4),
+      "2001:db8:1::1 198.51.100.121");
+  EXPECT_EQ(ordered({from("2001:db8:1::1", "fe80::1"), from("198.51.100.121", "198.51.100.117")},
+                    FamilyPreference::ipv4),
+            "198.51.100.121 2001:db8:1::1");
+  EXPECT_EQ(ordered({from("2001:db8:1::1", "2001:db8:1::2"), from("10.1.2.3", "10.1.2.4")},
+                    FamilyPreference::ipv4),
+            "10.1.2.3 2001:db8:1::1");
+}
+
 TEST(Order, TheOperatorsPreferenceGoesBeforeTheTable) {
   const std::vector<Destination> both{from("2001:db8::1", "2001:db8::2"),
                                       from("192.0.2.1", "192.0.2.2")};
@@ -101,6 +117,11 @@ TEST(Order, TheOperatorsPreferenceGoesBeforeTheTable) {
   EXPECT_EQ(ordered(both, FamilyPreference::ipv4), "192.0.2.1 2001:db8::1");
   const std::vector<Destination> local{from("fd00::1", "fd00::2"), from("192.0.2.1", "192.0.2.2")};
   EXPECT_EQ(ordered(local, FamilyPreference::ipv6), "fd00::1 192.0.2.1");
+  // IPv6 by translation from unique local addresses: labels differ, and that is why it is wished.
+  const std::vector<Destination> translated{from("2001:db8::1", "fd00::2"),
+                                            from("192.0.2.1", "192.0.2.2")};
+  EXPECT_EQ(ordered(translated), "192.0.2.1 2001:db8::1");
+  EXPECT_EQ(ordered(translated, FamilyPreference::ipv6), "2001:db8::1 192.0.2.1");
 }
 
 TEST(Order, KnowsTheWholePolicyTable) {

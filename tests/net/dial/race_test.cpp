@@ -2,6 +2,7 @@
 #include "race.hpp"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -18,8 +19,9 @@ const Race::Time start{};
 
 class RaceTest : public ::testing::Test {
  protected:
-  static Race race(FamilyPreference prefer = FamilyPreference::system) {
-    Race made({10s, 50ms, 250ms}, prefer, start);
+  static Race race(FamilyPreference prefer = FamilyPreference::system,
+                   std::optional<Family> start_with = std::nullopt) {
+    Race made({10s, 50ms, 250ms}, prefer, start, start_with);
     made.asked(Family::ipv6);
     made.asked(Family::ipv4);
     return made;
@@ -213,6 +215,31 @@ TEST(MoreTelling, RanksWhatIsKnownAboveSilenceAboveOurOwnLimits) {
       EXPECT_EQ(more_telling(ranked[j], ranked[i]), ranked[i]);
     }
   }
+}
+
+TEST_F(RaceTest, StartsWithTheRememberedFamilyAndKeepsTheOrderOtherwise) {
+  Race r = race(FamilyPreference::system, Family::ipv4);
+  r.answered(Family::ipv6, Failure::none, v6(2), start);
+  EXPECT_EQ(step(r, 0ms), "wait 50") << "the family that worked is waited for";
+  r.answered(Family::ipv4, Failure::none, v4(2), start + 10ms);
+  EXPECT_EQ(step(r, 10ms), "start 192.0.2.1");
+  EXPECT_EQ(step(r, 260ms), "start 2001:db8::1");
+  EXPECT_EQ(step(r, 510ms), "start 192.0.2.2");
+  EXPECT_EQ(step(r, 760ms), "start 2001:db8::2");
+}
+
+TEST_F(RaceTest, TheRememberedFamilyMayHaveNoAddressesAnyMore) {
+  Race r = race(FamilyPreference::system, Family::ipv4);
+  r.answered(Family::ipv6, Failure::none, v6(), start);
+  r.answered(Family::ipv4, Failure::name_not_found, {}, start + 10ms);
+  EXPECT_EQ(step(r, 10ms), "start 2001:db8::1");
+}
+
+TEST_F(RaceTest, ARememberedFamilyWithoutARouteGoesLast) {
+  Race r = race(FamilyPreference::system, Family::ipv4);
+  r.answered(Family::ipv6, Failure::none, v6(), start);
+  r.answered(Family::ipv4, Failure::none, {{ip("192.0.2.1"), std::nullopt}}, start);
+  EXPECT_EQ(step(r, 0ms), "start 2001:db8::1");
 }
 
 }  // namespace

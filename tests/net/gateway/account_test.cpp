@@ -84,6 +84,35 @@ TEST(AccessRecord, JsonHasEveryField) {
       R"("reason":null})");
 }
 
+TEST(AccessRecord, DatagramsOfAnAssociation) {
+  AccessRecord record = full_record();
+  record.datagrams.emplace();
+  record.datagrams->up = 5;
+  record.datagrams->down = 4;
+  EXPECT_NE(as_text(record).find(" reason=- datagrams_up=5 datagrams_down=4 dropped=-"),
+            std::string::npos)
+      << as_text(record);
+  EXPECT_NE(
+      as_json(record).find(R"("reason":null,"datagrams_up":5,"datagrams_down":4,"dropped":{}})"),
+      std::string::npos)
+      << as_json(record);
+  record.datagrams->drop(UdpDrop::foreign, 3);
+  record.datagrams->drop(UdpDrop::unreachable);
+  EXPECT_NE(as_text(record).find(" dropped=foreign:3,unreachable:1"), std::string::npos)
+      << as_text(record);
+  EXPECT_NE(as_json(record).find(R"("dropped":{"foreign":3,"unreachable":1}})"), std::string::npos)
+      << as_json(record);
+}
+
+TEST(AccessRecord, EveryCauseOfADropHasAWordOfItsOwn) {
+  std::string seen = " ";
+  for (std::size_t cause = 0; cause < udp_drop_causes; ++cause) {
+    const std::string word = " " + std::string(describe(static_cast<UdpDrop>(cause))) + " ";
+    EXPECT_EQ(seen.find(word), std::string::npos) << word;
+    seen += word;
+  }
+}
+
 TEST(AccessRecord, NamesCannotForgeLinesOrFields) {
   AccessRecord record = full_record();
   record.target = NamedEndpoint{*DomainName::from("a b\n\" end=x\\\x1b[31m\xff"), 1};

@@ -65,7 +65,7 @@ struct Host {
   Client from;
   AuthServices services{passwords, log};
   Methods methods{Method::none, Method::userpass};
-  Reception reception{from, methods, policy, services, deadlines};
+  Reception reception{from, methods, policy, services, {}, deadlines};
 };
 
 TEST(Handshake, CancellationBetweenReadAndCompletionIsNotLost) {
@@ -191,10 +191,11 @@ TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   Log log(writer, LogLevel::info);
   asio::io_context context(1);
   SessionLimit limit(1);  // a ticket that is not given back shows at once
+  ClientTable known({});
   ListeningSocket opened = open_listener(endpoint("127.0.0.1", 0));
   int failures = 3;
   std::vector<Descriptor> delivered;
-  Listener listener(context.get_executor(), std::move(opened), limit, log,
+  Listener listener(context.get_executor(), std::move(opened), limit, known, log,
                     [&](Descriptor socket, const Client&, SessionLimit::Ticket) {
                       if (failures-- > 0) throw std::bad_alloc();
                       delivered.push_back(std::move(socket));
