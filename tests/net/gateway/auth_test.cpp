@@ -251,26 +251,12 @@ int method_at(const Endpoint& listener) {
   return choice.size() == 2 ? static_cast<std::uint8_t>(choice[1]) : -1;
 }
 
-/// Starts a gateway with the listeners of its file, and reads where they are.
-struct FileListeners {
-  explicit FileListeners(const std::string& config, std::size_t count)
-      : gateway(GatewayProcess::Options{config, {}}) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::string line = gateway.wait_for_log("listening on ");
-      const std::size_t at = line.rfind(' ');
-      listeners.push_back(Endpoint::parse(line.substr(at + 1)).value_or(Endpoint{}));
-    }
-  }
-  GatewayProcess gateway;
-  std::vector<Endpoint> listeners;
-};
-
 TEST_F(Auth, MethodsPerListenerAndClientNetwork) {
   if (!has_ipv6_loopback()) {
     GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback, so its network is untested";
   }
   users(entry("alice", "secret"));
-  FileListeners by_file(fmt::format(R"(
+  GatewayProcess gateway(GatewayProcess::Options{fmt::format(R"(
 [auth]
 users_file = "{}"
 methods = ["password"]
@@ -297,12 +283,12 @@ auth = ["none"]
   from = ["::1"]
   auth = ["password", "none"]
 )",
-                                    users_file()),
-                        4);
-  EXPECT_EQ(method_at(by_file.listeners[0]), 2) << "that of [auth]";
-  EXPECT_EQ(method_at(by_file.listeners[1]), 0) << "its own";
-  EXPECT_EQ(method_at(by_file.listeners[2]), 0) << "the client's network's";
-  EXPECT_EQ(method_at(by_file.listeners[3]), 2) << "the client's network's";
+                                                             users_file()),
+                                                 {}});
+  EXPECT_EQ(method_at(gateway.listener(0)), 2) << "that of [auth]";
+  EXPECT_EQ(method_at(gateway.listener(1)), 0) << "its own";
+  EXPECT_EQ(method_at(gateway.listener(2)), 0) << "the client's network's";
+  EXPECT_EQ(method_at(gateway.listener(3)), 2) << "the client's network's";
 }
 
 TEST_F(Auth, UnixSocketsAskToo) {
@@ -373,12 +359,12 @@ TEST_F(Auth, AReloadCannotLeaveARunningListenerWithoutAnAnswer) {
   const auto with = [&](const char* address) {
     return config() + "[[listener]]\naddress = \"" + address + "\"\n";
   };
-  FileListeners by_file(with("127.0.0.1:0"), 1);
-  by_file.gateway.directory().write("gatewayd.toml", with("127.0.0.2:0"));
-  by_file.gateway.signal(SIGHUP);
-  EXPECT_NE(by_file.gateway.wait_for_log("127.0.0.1:0 runs and is not in the configuration"), "");
-  EXPECT_NE(by_file.gateway.wait_for_log("the old one stays"), "");
-  EXPECT_EQ(method_at(by_file.listeners[0]), 2);
+  GatewayProcess gateway(GatewayProcess::Options{with("127.0.0.1:0"), {}});
+  gateway.directory().write("gatewayd.toml", with("127.0.0.2:0"));
+  gateway.signal(SIGHUP);
+  EXPECT_NE(gateway.wait_for_log("127.0.0.1:0 runs and is not in the configuration"), "");
+  EXPECT_NE(gateway.wait_for_log("the old one stays"), "");
+  EXPECT_EQ(method_at(gateway.listener(0)), 2);
 }
 
 TEST_F(Auth, ABadUsersFileIsRefusedAtTheStart) {
