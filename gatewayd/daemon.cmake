@@ -72,6 +72,8 @@ configure_file(${PROJECT_SOURCE_DIR}/conf/systemd/gatewayd.service.in
                ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service DESTINATION lib/systemd/system)
 
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/conf/fail2ban DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
 set(completions ${PROJECT_SOURCE_DIR}/conf/completions)
 install(FILES ${completions}/gatewayd.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME gatewayd)
 install(FILES ${completions}/_gatewayd DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
