@@ -98,7 +98,7 @@ TEST(CommandLine, SecondGatewayOnTheSamePort) {
 }
 
 TEST(CommandLine, AddressThatIsNotOurs) {
-  const Finished finished = run_gatewayd({"--listen", "192.0.2.1:1080"});
+  const Finished finished = run_gatewayd({"--listen", "192.0.2.1:1080", "--insecure-open"});
   EXPECT_EQ(finished.status, 1);
   EXPECT_EQ(finished.err,
             "gatewayd: cannot listen on 192.0.2.1:1080: Cannot assign requested address\n");
