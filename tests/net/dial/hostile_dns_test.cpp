@@ -163,7 +163,7 @@ Task<> ask_for_many(Resolver& resolver, int& next, int last, int& good) {
 
 TEST_F(HostileDns, TenThousandNamesInBoundedMemory) {
   constexpr int names = slowdown > 1 ? 2'000 : 10'000;
-  constexpr int at_once = 200;
+  constexpr int at_once = 1500;
   constexpr std::size_t kept = 500;
   for (int i = 0; i < 2 * names; ++i) {
     dns_.script("n" + std::to_string(i) + ".test", Family::ipv4, {.addresses = {"192.0.2.1"}});
