@@ -14,13 +14,19 @@
 #include <asio/signal_set.hpp>
 
 #include "account.hpp"
+#include "client_limits.hpp"
 #include "config.hpp"
 #include "dial.hpp"
+#include "expected_peer.hpp"
 #include "limits.hpp"
 #include "listener.hpp"
 #include "log.hpp"
 #include "look_up.hpp"
+#include "password_pool.hpp"
+#include "policy.hpp"
 #include "resolve.hpp"
+#include "udp_association.hpp"
+#include "user_limits.hpp"
 #include "worker.hpp"
 
 namespace socks64::gateway {
@@ -32,8 +38,16 @@ void hold_signals() noexcept;
 
 class Gateway {
  public:
-  /// What is referred to outlives the gateway. `reopen_logs` is called on SIGHUP.
-  Gateway(const Config& config, Log& log, AccessLog& access_log, std::function<void()> reopen_logs);
+  /// What the owner does on SIGHUP.
+  struct OnReload {
+    std::function<void()> reopen_logs;
+    /// The configuration as it is now. Nothing, with the problems in `problems`, when it is bad:
+    /// the old one stays.
+    std::function<std::optional<Config>(std::vector<std::string>& problems)> read_config;
+  };
+
+  /// What is referred to outlives the gateway.
+  Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload on_reload);
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
@@ -50,7 +64,10 @@ class Gateway {
   [[nodiscard]] bool run();
 
  private:
-  void deliver(Descriptor socket, const Client& client, SessionLimit::Ticket ticket);
+  void deliver(Descriptor socket, const Client& client, std::size_t listener,
+               SessionLimit::Ticket ticket);
+  void use_policy(const Config& config);
+  void reload();
   void await_signal();
   void drain();
   void cancel_sessions();
@@ -58,18 +75,24 @@ class Gateway {
 
   const Config& config_;
   Log& log_;
-  std::function<void()> reopen_logs_;
+  OnReload on_reload_;
+  std::shared_ptr<const Policy> policy_;
   unsigned threads_;
   Resolver resolver_;
   Dialer dialer_;
   LookUp look_up_;
-  AddressFilter permit_;
+  BindServices bind_;
+  UdpService udp_;
+  PasswordPool passwords_;
+  ClientTable clients_;  ///< sessions count in these three
+  UserCounts users_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;
   Timer deadline_;  ///< of the drain, then of the cancellation
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<Endpoint> own_;  ///< those of them that are on TCP, as they were bound
   std::uint64_t last_id_ = 0;
   std::size_t next_worker_ = 0;
   bool draining_ = false;

@@ -1,5 +1,5 @@
 // What the gateway says about itself (not about sessions: those are account.hpp's). The only part
-// that knows spdlog, and the place where what peers sent is made fit for a log.
+// that knows spdlog.
 #ifndef SOCKS64_GATEWAYD_LOG_HPP
 #define SOCKS64_GATEWAYD_LOG_HPP
 
@@ -11,6 +11,8 @@
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "escape.hpp"
 
 namespace spdlog {
 class logger;
@@ -25,16 +27,6 @@ enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
 /// "trace", "debug", "info", "warning", "error".
 [[nodiscard]] std::optional<LogLevel> parse_log_level(std::string_view text) noexcept;
 [[nodiscard]] std::string_view describe(LogLevel level) noexcept;
-
-/// Appends `text` so that it stays one word of one line whatever a peer put into it: as it is when
-/// it holds only letters, digits and `-._~:/[]%@+,>`, else in double quotes, with `"` and `\`
-/// escaped by a backslash and every octet outside printable ASCII as \xHH.
-void append_escaped(fmt::memory_buffer& out, std::string_view text);
-[[nodiscard]] std::string escaped(std::string_view text);
-
-/// Appends `text` as a JSON string, quotes included. Octets from 0x80 on become \u0080 to \u00ff,
-/// each for itself: a name from a peer need not be UTF-8, but a log has to be.
-void append_json_string(fmt::memory_buffer& out, std::string_view text);
 
 /// Any thread.
 class Log {

@@ -4,32 +4,56 @@
 #define SOCKS64_GATEWAYD_SESSION_HPP
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 
 #include <asio/cancellation_signal.hpp>
 
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "authenticate.hpp"
+#include "config.hpp"
 #include "deadline.hpp"
 #include "dial.hpp"
 #include "limits.hpp"
 #include "look_up.hpp"
 #include "net.hpp"
 #include "relay.hpp"
+#include "user_limits.hpp"
 
 namespace socks64::gateway {
 
-/// What a session uses and never owns; all of it outlives every session of the worker.
-struct SessionServices {
+struct BindServices;
+struct Policy;
+struct UdpPool;
+struct UdpService;
+
+/// What sessions use and never own; all of it outlives every session. This part is that of all
+/// workers.
+struct SharedServices {
   const Dialer& dialer;
-  const LookUp* look_up;  ///< null: RESOLVE and RESOLVE_PTR are not served
-  const AddressFilter& permit;
+  const LookUp* look_up;     ///< null: RESOLVE and RESOLVE_PTR are not served
+  const BindServices* bind;  ///< null: BIND is not served
+  UdpService* udp;           ///< null: UDP ASSOCIATE is not served
+  UserCounts& users;
+  AccessLog& access_log;
+  AuthServices auth;
+  /// As at the start: SessionControl::listener() is an index into these.
+  std::span<const ListenerConfig> listeners;
+};
+
+/// And this is the session's own worker's.
+struct SessionServices : SharedServices {
+  /// The current one: Worker::use() replaces it. A session keeps the one that it began with.
+  std::shared_ptr<const Policy> policy;
+  UdpPool& udp_pool;
   RelayPool& relay_pool;
   RelayLimits relay_limits;
   DeadlineQueue& handshake_deadlines;
   DeadlineQueue& farewell_deadlines;
-  AccessLog& access_log;
 };
 
 /// A session seen from outside: who it is, and how to end it. Touched on its worker's thread only.
@@ -37,9 +61,10 @@ class SessionControl {
  public:
   enum class Stop : std::uint8_t { none, client_gone, shutdown };
 
-  SessionControl(std::uint64_t id, const Client& client, SessionLimit::Ticket ticket,
-                 AccessLog& access_log)
-      : ticket_(std::move(ticket)), record_(access_log) {
+  /// `listener`: where it came in, an index into Config::listeners.
+  SessionControl(std::uint64_t id, const Client& client, std::size_t listener,
+                 SessionLimit::Ticket ticket, AccessLog& access_log)
+      : ticket_(std::move(ticket)), record_(access_log), listener_(listener) {
     record_.open(id, client);
   }
   SessionControl(const SessionControl&) = delete;
@@ -47,6 +72,7 @@ class SessionControl {
 
   /// Written when the control is destroyed, so whatever became of the session.
   [[nodiscard]] OpenRecord& record() noexcept { return record_; }
+  [[nodiscard]] std::size_t listener() const noexcept { return listener_; }
   [[nodiscard]] Stop stopped() const noexcept { return stop_; }
   [[nodiscard]] asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
@@ -63,6 +89,7 @@ class SessionControl {
 
   SessionLimit::Ticket ticket_;
   OpenRecord record_;  ///< behind the ticket: written before the session has stopped to count
+  std::size_t listener_;
   Stop stop_ = Stop::none;
   asio::cancellation_signal signal_;
   SessionControl* previous_ = nullptr;

@@ -6,12 +6,19 @@
 
 #include <asio/post.hpp>
 
+#include "policy.hpp"
+
 namespace socks64::gateway {
 namespace {
 
 // RFC 1928 section 6 allows 10 s between a failing reply and the close; see farewell() in
 // session.cpp.
 constexpr std::chrono::milliseconds farewell_time{2000};
+
+// An honest handshake takes a few round trips. What is asked for comes every ten milliseconds or so
+// as long as somebody waits.
+constexpr std::chrono::milliseconds patience_when_full{1000};
+constexpr std::size_t hurried_at_once = 128;
 
 }  // namespace
 
@@ -44,7 +51,7 @@ class Worker::Member {
   Member(Worker& worker, Accepted& accepted, Load load)
       : worker_(worker),
         load_(std::move(load)),
-        control_(accepted.id, accepted.client, std::move(accepted.ticket),
+        control_(accepted.id, accepted.client, accepted.listener, std::move(accepted.ticket),
                  worker.services_.access_log) {
     worker_.sessions_.add(control_);
   }
@@ -60,19 +67,18 @@ class Worker::Member {
   SessionControl control_;
 };
 
-Worker::Worker(const WorkerConfig& config, const Dialer& dialer, const LookUp* look_up,
-               const AddressFilter& permit, AccessLog& access_log)
+Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
+               const SharedServices& shared)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
-      services_{dialer,
-                look_up,
-                permit,
+      services_{shared,
+                std::move(policy),
+                udp_pool_,
                 relay_pool_,
                 config.relay_limits,
                 handshake_deadlines_,
-                farewell_deadlines_,
-                access_log} {}
+                farewell_deadlines_} {}
 
 Worker::~Worker() {
   stop();
@@ -139,6 +145,15 @@ void Worker::begin(Accepted accepted, Load load) {
 void Worker::write_stillborn(std::uint64_t id, const Client& client) noexcept {
   OpenRecord record(services_.access_log);
   record.open(id, client);
+}
+
+void Worker::use(std::shared_ptr<const Policy> policy) {
+  asio::post(context_,
+             [this, policy = std::move(policy)]() mutable { services_.policy.swap(policy); });
+}
+
+void Worker::hurry_handshakes() {
+  asio::post(context_, [this] { handshake_deadlines_.hurry(patience_when_full, hurried_at_once); });
 }
 
 void Worker::cancel_sessions() {

@@ -2,51 +2,10 @@
 
 #include <algorithm>
 
+#include "parsed.hpp"
+
 namespace socks64 {
 namespace {
-
-template <class T>
-Parsed<T> invalid(Errc error) noexcept {
-  Parsed<T> out;
-  out.status = ParseStatus::invalid;
-  out.error = error;
-  return out;
-}
-
-/// `least` is the smallest size that the whole message can still have.
-template <class T>
-Parsed<T> need_more(Bytes in, std::size_t least) noexcept {
-  Parsed<T> out;
-  out.missing = least - in.size();
-  return out;
-}
-
-template <class T>
-Parsed<T> complete(std::size_t consumed, const T& value) noexcept {
-  Parsed<T> out;
-  out.status = ParseStatus::complete;
-  out.consumed = consumed;
-  out.value = value;
-  return out;
-}
-
-/// The judgement on `part`, passed on for the message that it belongs to.
-template <class T, class Part>
-Parsed<T> unfinished(const Parsed<Part>& part) noexcept {
-  Parsed<T> out;
-  out.status = part.status;
-  out.error = part.error;
-  out.missing = part.missing;
-  return out;
-}
-
-std::string_view as_text(Bytes octets) noexcept {
-  return {reinterpret_cast<const char*>(octets.data()), octets.size()};
-}
-
-Bytes as_bytes(std::string_view text) noexcept {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
 
 enum class EmptyName : std::uint8_t { refused, unspecified_address };
 

@@ -6,7 +6,8 @@
 
 namespace socks64 {
 
-ServerHandshake::ServerHandshake(std::span<const Method> accepted) noexcept {
+ServerHandshake::ServerHandshake(std::span<const Method> accepted, Options options) noexcept
+    : options_(options) {
   for (const Method method : accepted) {
     if (method != Method::none && method != Method::userpass) continue;
     if (accepted_count_ == max_methods) break;
@@ -62,13 +63,13 @@ void ServerHandshake::authenticated(bool good) noexcept {
 void ServerHandshake::reply(const Reply& reply) noexcept {
   if (state_ == State::failed) return;
   if (state_ != State::request_ready) return fail(Errc::wrong_state);
-  put(reply);
+  put_reply(reply);
   if (state_ != State::failed) state_ = State::replied;
 }
 
 void ServerHandshake::reply_again(const Reply& reply) noexcept {
   if (state_ != State::replied || !output().empty()) return fail(Errc::wrong_state);
-  put(reply);
+  put_reply(reply);
 }
 
 void ServerHandshake::fail(Errc error) noexcept {
@@ -91,6 +92,11 @@ void ServerHandshake::put(const Message& message) noexcept {
   out_size_ = static_cast<std::uint16_t>(out_size_ + out.size());
 }
 
+void ServerHandshake::put_reply(const Reply& reply) noexcept {
+  if (is_socks4()) return put(to_socks4(reply));
+  put(reply);
+}
+
 std::size_t ServerHandshake::missing() const noexcept {
   const Bytes in = Bytes(in_).first(in_size_);
   switch (step_) {
@@ -98,6 +104,8 @@ std::size_t ServerHandshake::missing() const noexcept {
       return parse_greeting(in).missing;
     case Step::userpass:
       return parse_userpass(in).missing;
+    case Step::socks4:
+      return parse_socks4_request(in).missing;
     case Step::request:
       break;
   }
@@ -109,6 +117,7 @@ void ServerHandshake::advance() noexcept {
   const Bytes in = Bytes(in_).first(in_size_);
   switch (step_) {
     case Step::greeting:
+      if (options_.socks4 && in[0] == socks4_version) return enter_socks4();
       return on_greeting(parse_greeting(in));
     case Step::userpass: {
       const Parsed<UserPass> credentials = parse_userpass(in);
@@ -118,6 +127,8 @@ void ServerHandshake::advance() noexcept {
     }
     case Step::request:
       return on_request(parse_request(in));
+    case Step::socks4:
+      return on_socks4(parse_socks4_request(in));
   }
 }
 
@@ -151,6 +162,32 @@ void ServerHandshake::on_request(const Parsed<Request>& request) noexcept {
   }
   if (request.error == Errc::bad_name) put(Reply{ReplyCode::general_failure, {}});
   fail(request.error);
+}
+
+void ServerHandshake::enter_socks4() noexcept {
+  step_ = Step::socks4;
+  if (!accepts(Method::none)) {
+    put(Socks4Reply{});
+    return fail(Errc::no_acceptable_method);
+  }
+  method_ = Method::none;
+  advance();  // the octets that came with the first one
+}
+
+void ServerHandshake::on_socks4(const Parsed<Socks4Request>& request) noexcept {
+  if (request.status == ParseStatus::need_more) return;
+  if (request.status == ParseStatus::complete) {
+    request_ = request.value.request;
+    state_ = State::request_ready;
+    return;
+  }
+  put(Socks4Reply{});
+  fail(request.error);
+}
+
+bool ServerHandshake::accepts(Method method) const noexcept {
+  const std::span<const Method> accepted = std::span(accepted_).first(accepted_count_);
+  return std::find(accepted.begin(), accepted.end(), method) != accepted.end();
 }
 
 }  // namespace socks64

@@ -1,5 +1,6 @@
 """The gateway under test on the gateway host: its configuration, its access records, its life."""
 
+import ipaddress
 import re
 import signal
 import subprocess
@@ -50,6 +51,9 @@ class Record:
 
 class Gateway:
     listen = [side.split("/")[0] for client in topology.CLIENTS for side in client.gateway_side]
+    # Without a rule that says whose they are, gatewayd does not serve addresses beyond loopback.
+    rule = "[[rule]]\naction = \"allow\"\nclients = [" + ", ".join(
+        f'"{ipaddress.ip_interface(side).network}"' for client in topology.CLIENTS for side in client.gateway_side) + "]\n"
 
     def __init__(self, host, program):
         self.host = host
@@ -63,15 +67,16 @@ class Gateway:
         """The gateway as a client names it."""
         return f"socks5://{host_and_port(topology.HOSTS[client].gateways[0])}"
 
-    def configure(self, extra):
-        listeners = "".join(f'[[listener]]\naddress = "{host_and_port(address)}"\n' for address in self.listen)
-        write(CONFIGURATION, f"{extra}\n{listeners}")
+    def configure(self, extra, listener):
+        listeners = "".join(f'[[listener]]\naddress = "{host_and_port(address)}"\n{listener}\n' for address in self.listen)
+        write(CONFIGURATION, f"{extra}\n{listeners}{'' if '[[rule]]' in extra else self.rule}")
 
-    def start(self, extra=""):
-        """extra: lines of TOML in addition to the lab's own. DNS is what the gateway host's resolv.conf says."""
+    def start(self, extra="", listener=""):
+        """extra: lines of TOML in addition to the lab's own; listener: lines for each [[listener]]. DNS is what the gateway
+        host's resolv.conf says."""
         if not self.program:
             raise Failed("gatewayd is not built; SOCKS64_GATEWAYD may name one")
-        self.configure(extra)
+        self.configure(extra, listener)
         self.generation += 1
         name = f"gatewayd.{self.generation}"
         self.log = f"{LOGS}/{name}"

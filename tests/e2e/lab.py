@@ -5,6 +5,7 @@
     lab.py run HOST PROGRAM ...  one program there; exits with its status
     lab.py test MODULE ...       runs test modules, one lab for each
     lab.py compatibility FILE    runs every program and writes the table of what works; see compatibility.py
+    lab.py interop FILE          the same for clients and servers of others; see interop.py
 """
 
 import os
@@ -139,18 +140,28 @@ def run_tests(modules):
     return 0 if result.wasSuccessful() and result.testsRun else 1
 
 
-def run_compatibility(path):
-    """The table, from the outcome of the tests of programs. Its status says whether it could be written, not what it says."""
+def run_table(path, table, modules):
+    """A table, from the outcome of the tests of its modules. Its status says whether it could be written, not what it says."""
     import compatibility  # pylint: disable=import-outside-toplevel  # it is only wanted here
-    suite = unittest.defaultTestLoader.loadTestsFromNames(compatibility.MIXINS)
+    suite = unittest.defaultTestLoader.loadTestsFromNames(modules)
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=compatibility.Outcomes).run(suite)
 
     def run(argv):
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         return done.stdout.decode(errors="replace")
 
-    compatibility.write(path, result.of, run)
+    table.write(path, result.of, run)
     return 0 if result.of else 1
+
+
+def run_compatibility(path):
+    import compatibility  # pylint: disable=import-outside-toplevel
+    return run_table(path, compatibility, compatibility.MIXINS)
+
+
+def run_interop(path):
+    import interop  # pylint: disable=import-outside-toplevel
+    return run_table(path, interop, interop.MODULES)
 
 
 def run_one(host, argv):
@@ -176,6 +187,9 @@ def main(arguments):
     if len(arguments) == 2 and arguments[0] == "compatibility":
         sandbox.enter()
         return run_compatibility(arguments[1])
+    if len(arguments) == 2 and arguments[0] == "interop":
+        sandbox.enter()
+        return run_interop(arguments[1])
     if len(arguments) == 2 and arguments[0] == "shell":
         sandbox.enter()
         return run_one(arguments[1], ["bash", "--norc", "-i"])

@@ -1,5 +1,6 @@
 // The server machine against a client that sends anything, in any pieces. Octet 0 chooses what is
-// accepted and the verdict on credentials, octet 1 the chunking, the rest is what the client sends.
+// accepted (SOCKS4 by bit 3) and the verdict on credentials, octet 1 the chunking, the rest is what
+// the client sends.
 // However it is cut, state, error, answers and (when it succeeds) the octets taken are the same.
 #include <algorithm>
 #include <array>
@@ -25,6 +26,18 @@ struct Outcome {
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
+/// What came in can be sent on, in the protocol that it came in.
+void check_request(const Request& request, bool socks4) {
+  std::array<std::uint8_t, std::max(max_request_size, max_socks4_request_size)> buffer{};
+  Writer out(buffer);
+  if (socks4) {
+    encode(out, Socks4Request{request, ""});
+  } else {
+    encode(out, request);
+  }
+  require(out.ok());
+}
+
 Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer, bool drain_at_once) {
   constexpr std::array<Method, 3> both{Method::none, Method::gssapi, Method::userpass};
   constexpr std::array<Method, 2> reversed{Method::userpass, Method::none};
@@ -32,8 +45,11 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer, bool drain_at_o
   if ((options & 3U) == 1) accepted = std::span(both).first(1);
   if ((options & 3U) == 2) accepted = std::span(both).last(1);
   if ((options & 3U) == 3) accepted = reversed;
+  const bool accepts_none =
+      std::find(accepted.begin(), accepted.end(), Method::none) != accepted.end();
   const bool verdict = (options & 4U) == 0;
-  ServerHandshake server(accepted);
+  const bool socks4 = (options & 8U) != 0;
+  ServerHandshake server(accepted, {.socks4 = socks4});
   fuzz::Chunks chunks(seed);
 
   Outcome outcome;
@@ -62,14 +78,16 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer, bool drain_at_o
     if (drain_at_once) drain();
   }
 
+  require(!server.is_socks4() || (socks4 && peer[0] == socks4_version));
   if (server.state() == State::request_ready) {
-    std::array<std::uint8_t, max_request_size> buffer{};
-    Writer out(buffer);
-    encode(out, server.request());
-    require(out.ok());
+    require(server.is_socks4() == (peer[0] == socks4_version));
+    check_request(server.request(), server.is_socks4());
+    if (server.is_socks4()) require(server.method() == Method::none && accepts_none);
     require(server.receive(peer) == 0);
+    const std::size_t before = server.output().size();
     server.reply({ReplyCode::succeeded, server.request().target});
     require(server.state() == State::replied);
+    if (server.is_socks4()) require(before == 0 && server.output().size() == socks4_reply_size);
   } else {
     outcome.taken = 0;  // how much a failed negotiation looked at is its own affair
   }

@@ -23,7 +23,7 @@ if(SOCKS64_SANITIZE STREQUAL "address")
 elseif(SOCKS64_SANITIZE STREQUAL "thread")
   set(runtime libtsan.so)
   list(APPEND SOCKS64_PRELOAD_SANITIZER_ENVIRONMENT
-    "TSAN_OPTIONS=halt_on_error=1:exitcode=99:die_after_fork=0:report_signal_unsafe=0")
+    "TSAN_OPTIONS=halt_on_error=1:exitcode=99:die_after_fork=0:report_signal_unsafe=0:suppressions=${CMAKE_CURRENT_LIST_DIR}/tsan.supp")
 endif()
 if(DEFINED runtime)
   execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=${runtime}

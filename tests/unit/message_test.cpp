@@ -10,39 +10,11 @@ namespace {
 using test::at;
 using test::encoded;
 using test::every_kind_of_target;
+using test::expect_invalid_at;
 using test::named;
 using test::Octets;
+using test::parse_every_split;
 using test::operator+;
-
-/// Whole: complete, also with more behind it. Every shorter prefix: NeedMore, with a `missing` that
-/// a reader may trust. Returns the parsed value; `octets` must outlive it.
-template <class T>
-T parse_every_split(const Octets& octets, Parsed<T> (*parse)(Bytes)) {
-  for (std::size_t size = 0; size < octets.size(); ++size) {
-    const Parsed<T> part = parse(Bytes(octets).first(size));
-    EXPECT_EQ(part.status, ParseStatus::need_more) << size;
-    EXPECT_EQ(part.error, Errc::ok);
-    EXPECT_GE(part.missing, 1U);
-    EXPECT_LE(size + part.missing, octets.size());
-  }
-  const Octets longer = octets + test::octets("what follows");
-  EXPECT_EQ(parse(longer).consumed, octets.size());
-  const Parsed<T> whole = parse(octets);
-  EXPECT_EQ(whole.status, ParseStatus::complete);
-  EXPECT_EQ(whole.consumed, octets.size());
-  return whole.value;
-}
-
-/// Invalid from octet number `at` (counted from 1) on, and not before.
-template <class T>
-void expect_invalid_at(std::size_t position, const Octets& octets, Errc error,
-                       Parsed<T> (*parse)(Bytes)) {
-  for (std::size_t size = 0; size <= octets.size(); ++size) {
-    const Parsed<T> part = parse(Bytes(octets).first(size));
-    EXPECT_EQ(part.status, size < position ? ParseStatus::need_more : ParseStatus::invalid) << size;
-    EXPECT_EQ(part.error, size < position ? Errc::ok : error) << size;
-  }
-}
 
 TEST(Greeting, BothWays) {
   for (const std::size_t count : {1U, 2U, 255U}) {

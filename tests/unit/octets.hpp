@@ -62,6 +62,36 @@ inline std::vector<Target> every_kind_of_target() {
           named(std::string(255, 'n'), 65535)};
 }
 
+/// Whole: complete, also with more behind it. Every shorter prefix: NeedMore, with a `missing` that
+/// a reader may trust. Returns the parsed value; `message` must outlive it.
+template <class T>
+T parse_every_split(const Octets& message, Parsed<T> (*parse)(Bytes)) {
+  for (std::size_t size = 0; size < message.size(); ++size) {
+    const Parsed<T> part = parse(Bytes(message).first(size));
+    EXPECT_EQ(part.status, ParseStatus::need_more) << size;
+    EXPECT_EQ(part.error, Errc::ok);
+    EXPECT_GE(part.missing, 1U);
+    EXPECT_LE(size + part.missing, message.size());
+  }
+  const Octets longer = message + octets("what follows");
+  EXPECT_EQ(parse(longer).consumed, message.size());
+  const Parsed<T> whole = parse(message);
+  EXPECT_EQ(whole.status, ParseStatus::complete);
+  EXPECT_EQ(whole.consumed, message.size());
+  return whole.value;
+}
+
+/// Invalid from octet number `position` (counted from 1) on, and not before.
+template <class T>
+void expect_invalid_at(std::size_t position, const Octets& message, Errc error,
+                       Parsed<T> (*parse)(Bytes)) {
+  for (std::size_t size = 0; size <= message.size(); ++size) {
+    const Parsed<T> part = parse(Bytes(message).first(size));
+    EXPECT_EQ(part.status, size < position ? ParseStatus::need_more : ParseStatus::invalid) << size;
+    EXPECT_EQ(part.error, size < position ? Errc::ok : error) << size;
+  }
+}
+
 }  // namespace socks64::test
 
 #endif

@@ -77,6 +77,13 @@ bool is_record(const std::string& line) {
   return line.find(" access id=") != std::string::npos;
 }
 
+std::size_t count_of(std::string_view part, std::string_view text) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1))
+    ++count;
+  return count;
+}
+
 }  // namespace
 
 TemporaryDirectory::TemporaryDirectory() {
@@ -115,8 +122,13 @@ GatewayProcess::GatewayProcess(const Options& options) {
   std::vector<std::string> arguments = options.arguments;
   arguments.push_back("--config");
   arguments.push_back(directory_.write("gatewayd.toml", options.config));
-  const auto expected = static_cast<std::size_t>(
+  if (options.loopback) {
+    for (const char* open : {"--allow-to", "127.0.0.0/8", "--allow-to", "::1"})
+      arguments.emplace_back(open);
+  }
+  auto expected = static_cast<std::size_t>(
       std::count(arguments.begin(), arguments.end(), std::string("--listen")));
+  if (expected == 0) expected = count_of("[[listener]]", options.config);
   Pipe err = make_pipe();
   pid_ = spawn(arguments, -1, err.write.get(), options.descriptors);
   err_ = std::move(err.read);

@@ -47,8 +47,10 @@ class GatewayProcess {
  public:
   struct Options {
     std::string config;  ///< the text of the configuration file
+    /// Without any --listen, the listeners are those of `config`.
     std::vector<std::string> arguments{"--listen", "127.0.0.1:0"};
     unsigned descriptors = 0;  ///< RLIMIT_NOFILE; 0: as it is
+    bool loopback = true;  ///< whether destinations on loopback, where tests have theirs, are open
   };
 
   explicit GatewayProcess(const Options& options);
