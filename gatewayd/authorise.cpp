@@ -1,15 +1,131 @@
 #include "authorise.hpp"
 
-namespace socks64::gateway {
+#include <optional>
+#include <variant>
 
-Verdict judge(const Policy& /*policy*/, const Requester& /*requester*/, Command /*command*/,
-              const Target& /*target*/) noexcept {
+#include "dns_name.hpp"
+#include "protection.hpp"
+#include "route.hpp"
+#include "rules.hpp"
+
+namespace socks64::gateway {
+namespace {
+
+constexpr std::string_view no_rule_allows = "no-rule-allows";
+constexpr std::string_view family_not_allowed = "family-not-allowed";
+constexpr std::string_view own_listener = "protected-own-listener";
+
+/// The kernel's word for it: towards an address of its own it sends from that address.
+bool is_local(const IpAddress& address) {
+  constexpr Port any_port = 53;  // 0 is none that can be asked about
+  return source_towards({address, any_port}) == address;
+}
+
+RuleQuery query_of(const Policy& policy, const Requester& requester, Command command,
+                   const AskedTarget& asked) noexcept {
+  return {requester.client,
+          requester.user,
+          requester.listener < policy.listeners.size() ? policy.listeners[requester.listener]
+                                                       : std::string_view(),
+          command,
+          asked.name(),
+          asked.address(),
+          std::nullopt};
+}
+
+/// Nothing is reached by a look-up: what it tells is the rules' business alone.
+bool reaches(Command command) noexcept {
+  return command != Command::resolve && command != Command::resolve_ptr;
+}
+
+/// Only a rule that names this very endpoint, its port included, lets the gateway dial itself.
+bool opens_listener(const Rule* rule, const Endpoint& endpoint) noexcept {
+  return rule != nullptr && rule->to && !rule->ports.empty() &&
+         rule->to->hosts.contains(endpoint.address);
+}
+
+bool opens(const Rule* rule, const IpAddress& address) noexcept {
+  return rule != nullptr && rule->to && rule->to->opened.contains(address);
+}
+
+Verdict refused(const Rule* rule) noexcept {
+  return {false, rule == nullptr ? no_rule_allows : std::string_view(rule->refusal)};
+}
+
+/// What a rule allowed - or no rule had to, which is null - and the address itself may forbid.
+Verdict judge_address(const Policy& policy, const Rule* rule, const Endpoint& endpoint) noexcept {
+  const bool v4 = endpoint.address.is_v4();
+  if (rule != nullptr && rule->families && !rule->families->contains(v4 ? 0 : 1)) {
+    return {false, family_not_allowed};
+  }
+  if (is_own_listener(policy.own, endpoint, is_local) && !opens_listener(rule, endpoint)) {
+    return {false, own_listener};
+  }
+  const std::string_view reason = protected_as(endpoint.address);
+  if (!reason.empty() && !opens(rule, endpoint.address)) return {false, reason};
   return {};
 }
 
-Verdict judge(const Policy& /*policy*/, const Requester& /*requester*/, Command /*command*/,
-              const Target& /*target*/, const Endpoint& /*address*/) noexcept {
+std::string_view name_in(const Target& target) noexcept {
+  const auto* named = std::get_if<NamedEndpoint>(&target);
+  return named == nullptr ? std::string_view() : named->name.view();
+}
+
+}  // namespace
+
+AskedTarget::AskedTarget(const Target& target) noexcept
+    : name_(name_in(target)), port_(port_of(target)) {
+  if (const auto* endpoint = std::get_if<Endpoint>(&target)) {
+    address_ = endpoint->address.unmapped();
+  } else if (const std::optional<IpAddress> literal = literal_from(name_in(target))) {
+    address_ = literal->unmapped();
+  }
+}
+
+RuleQuery query_before(const Policy& policy, const Requester& requester, Command command,
+                       const AskedTarget& asked) noexcept {
+  RuleQuery query = query_of(policy, requester, command, asked);
+  // DST.PORT of a BIND is where the client's first connection went, not where its peer comes from.
+  if (command != Command::bind) query.port = asked.port();
+  // A BIND with zeros waits for anybody, a UDP ASSOCIATE has no destination yet.
+  const bool nowhere =
+      asked.address() && asked.address()->is_unspecified() &&
+      (command == Command::bind || (command == Command::udp_associate && asked.port() == 0));
+  if (nowhere) {
+    query.address.reset();
+    query.port.reset();
+  }
+  return query;
+}
+
+RuleQuery query_about(const Policy& policy, const Requester& requester, Command command,
+                      const AskedTarget& asked, const Endpoint& address) noexcept {
+  RuleQuery query = query_of(policy, requester, command, asked);
+  query.address = address.address.unmapped();
+  query.port = address.port;
+  return query;
+}
+
+Verdict judge(const Policy& policy, const Requester& requester, Command command,
+              const Target& target) noexcept {
+  const AskedTarget asked(target);
+  const RuleQuery query = query_before(policy, requester, command, asked);
+  const Decision decision = decide(policy.rules, query);
+  if (decision.outcome == Decision::Outcome::deny) return refused(decision.rule);
+  if (decision.outcome == Decision::Outcome::allow && query.address && reaches(command)) {
+    return judge_address(policy, decision.rule, {*query.address, asked.port()});
+  }
   return {};
+}
+
+Verdict judge(const Policy& policy, const Requester& requester, Command command,
+              const Target& target, const Endpoint& address) noexcept {
+  const AskedTarget asked(target);
+  const RuleQuery query = query_about(policy, requester, command, asked, address);
+  const Decision decision = decide(policy.rules, query);
+  if (decision.outcome != Decision::Outcome::allow) return refused(decision.rule);
+  if (!reaches(command)) return {};
+  return judge_address(policy, decision.rule, {*query.address, address.port});
 }
 
 }  // namespace socks64::gateway

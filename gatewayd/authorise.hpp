@@ -4,6 +4,7 @@
 #define SOCKS64_GATEWAYD_AUTHORISE_HPP
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 
 #include "client.hpp"
 #include "policy.hpp"
+#include "rules.hpp"
 
 namespace socks64::gateway {
 
@@ -34,6 +36,33 @@ struct Verdict {
 /// IPv4-mapped. `target` is what was asked for, a name or the address itself.
 [[nodiscard]] Verdict judge(const Policy& policy, const Requester& requester, Command command,
                             const Target& target, const Endpoint& address) noexcept;
+
+// What judge() asks the rules, for who wants to know why.
+
+/// The target as rules see it: a name, or an address however it was spelled (RFC 3089 section 3
+/// sends addresses as names).
+class AskedTarget {
+ public:
+  explicit AskedTarget(const Target& target) noexcept;
+
+  [[nodiscard]] std::string_view name() const noexcept {
+    return address_ ? std::string_view() : name_.view();
+  }
+  [[nodiscard]] const std::optional<IpAddress>& address() const noexcept { return address_; }
+  [[nodiscard]] Port port() const noexcept { return port_; }
+
+ private:
+  FoldedName name_;
+  std::optional<IpAddress> address_;
+  Port port_;
+};
+
+/// What is referred to must outlive the result.
+[[nodiscard]] RuleQuery query_before(const Policy& policy, const Requester& requester,
+                                     Command command, const AskedTarget& asked) noexcept;
+[[nodiscard]] RuleQuery query_about(const Policy& policy, const Requester& requester,
+                                    Command command, const AskedTarget& asked,
+                                    const Endpoint& address) noexcept;
 
 }  // namespace socks64::gateway
 

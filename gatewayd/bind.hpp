@@ -6,36 +6,16 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "socks64/address.hpp"
 
 #include "descriptor.hpp"
 #include "failure.hpp"
+#include "own_end.hpp"
 #include "route.hpp"
 
 namespace socks64::gateway {
-
-/// At most one address of each family.
-struct AddressPair {
-  std::optional<IpAddress> v4;
-  std::optional<IpAddress> v6;
-
-  [[nodiscard]] const std::optional<IpAddress>& of(Family family) const noexcept {
-    return family == Family::ipv4 ? v4 : v6;
-  }
-};
-
-struct PortRange {
-  Port first = 0;  ///< 0: whichever the kernel picks
-  Port last = 0;
-
-  [[nodiscard]] bool contains(Port port) const noexcept {
-    return first != 0 && first <= port && port <= last;
-  }
-};
 
 struct BindConfig {
   AddressPair address;    ///< where peers are awaited; else our address towards the peer
@@ -47,12 +27,6 @@ struct BindConfig {
   /// port 20 or any. So by default only the address counts.
   bool exact_port = false;
 };
-
-/// What is wrong with the text, or nothing: "192.0.2.1" or "2001:db8::1" that a peer can connect
-/// to, the first of its family.
-[[nodiscard]] std::string add_address(std::string_view text, AddressPair& pair);
-/// "40000-40999" or "40000".
-[[nodiscard]] std::string parse_port_range(std::string_view text, PortRange& range);
 
 /// Whom a BIND waits for.
 struct ExpectedPeer {

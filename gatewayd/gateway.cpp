@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <exception>
+#include <limits>
 #include <sched.h>
 #include <sys/resource.h>
 #include <thread>
@@ -42,17 +43,58 @@ std::size_t raise_descriptor_limit() noexcept {
   return limit.rlim_cur;
 }
 
+std::size_t association_limit(const Config& config, std::size_t descriptors) {
+  return config.commands.udp
+             ? associations_for_descriptors(config.limits.udp.associations, descriptors)
+             : 0;
+}
+
 /// More sessions than there are descriptors for would be accepted only to fail: they had better
 /// wait in the kernel's queue.
 std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
   const std::size_t descriptors = raise_descriptor_limit();
-  const std::size_t allowed = sessions_for_descriptors(descriptors, threads);
+  const std::size_t allowed =
+      sessions_for_descriptors(descriptors, threads, association_limit(config, descriptors));
   const std::size_t wanted = config.limits.sessions;
   if (wanted > allowed) {
     log.warning("limits.sessions is {}, but {} open files allow {}: {} it is", wanted, descriptors,
                 allowed, allowed);
   }
   return wanted == 0 ? allowed : std::min(wanted, allowed);
+}
+
+/// A hash keeps a processor, and yescrypt 16 MiB: few at once, two at least (PasswordPool::Config).
+PasswordPool::Config password_config(unsigned threads) {
+  PasswordPool::Config config;
+  config.threads = std::clamp(threads, 2U, 4U);
+  return config;
+}
+
+/// What a reload says of listeners, in the order of those that run: sessions know theirs by its
+/// index. One that runs and is listed no more would be left without an answer to who may use it: a
+/// problem.
+std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& running,
+                                        std::vector<ListenerConfig> wanted, Log& log,
+                                        std::vector<std::string>& problems) {
+  std::vector<ListenerConfig> ordered;
+  for (const ListenerConfig& listener : running) {
+    const auto same = std::find_if(
+        wanted.begin(), wanted.end(),
+        [&listener](const ListenerConfig& other) { return other.address == listener.address; });
+    if (same == wanted.end()) {
+      problems.push_back(
+          fmt::format("listener {} runs and is not in the configuration any more: listeners change "
+                      "with a restart",
+                      listener.address.text()));
+    } else {
+      ordered.push_back(std::move(*same));
+      wanted.erase(same);  // port 0 may be there several times
+    }
+  }
+  for (const ListenerConfig& listener : wanted) {
+    log.warning("the listener {} is new: it opens at the next start", listener.address.text());
+  }
+  return ordered;
 }
 
 void mask_signals(int how) noexcept {
@@ -80,17 +122,38 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       dialer_(resolver_, config.dial),
       look_up_(resolver_, config.dial),
       bind_{resolver_, config.dial, config.bind},
+      udp_{config.udp,
+           resolver_,
+           {config.dial.connect_timeout, config.dial.resolution_delay, config.dial.attempt_delay},
+           config.dial.prefer,
+           AssociationLimit(associations_for_descriptors(std::numeric_limits<std::size_t>::max(),
+                                                         raise_descriptor_limit()))},
+      passwords_(password_config(threads_)),
+      clients_(config.limits.client),
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
   const WorkerConfig worker_config{config.timeouts.handshake,
-                                   {config.timeouts.idle, config.timeouts.half_close},
-                                   config.listeners};
+                                   {config.timeouts.idle, config.timeouts.half_close}};
+  const SharedServices shared{dialer_,
+                              config.commands.resolve ? &look_up_ : nullptr,
+                              config.commands.bind ? &bind_ : nullptr,
+                              config.commands.udp ? &udp_ : nullptr,
+                              users_,
+                              access_log,
+                              {passwords_, log_},
+                              config.listeners};
   for (unsigned i = 0; i < threads_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(
-        worker_config, policy_, dialer_, config.commands.resolve ? &look_up_ : nullptr,
-        config.commands.bind ? &bind_ : nullptr, access_log));
+    workers_.push_back(std::make_unique<Worker>(worker_config, policy_, shared));
   }
+  for (const std::string& warning : config.warnings) {
+    log_.warning("{}", warning);
+  }
+  limit_.when_full([this] {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      worker->hurry_handshakes();
+    }
+  });
 }
 
 Gateway::~Gateway() = default;
@@ -105,12 +168,21 @@ std::vector<std::string> Gateway::open() {
       continue;
     }
     listeners_.push_back(std::make_unique<Listener>(
-        context_.get_executor(), std::move(opened), limit_, log_,
+        context_.get_executor(), std::move(opened), limit_, clients_, log_,
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
+    if (!wanted.address.is_unix()) own_.push_back(listeners_.back()->local());
   }
+  use_policy(config_);
   return problems;
+}
+
+void Gateway::use_policy(const Config& config) {
+  policy_ = make_policy(config, own_);
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->use(policy_);
+  }
 }
 
 bool Gateway::run() {
@@ -163,7 +235,12 @@ void Gateway::reload() {
   on_reload_.reopen_logs();
   log_.info("log files reopened");
   std::vector<std::string> problems;
-  const std::optional<Config> config = on_reload_.read_config(problems);
+  std::optional<Config> config = on_reload_.read_config(problems);
+  if (config) {
+    config->listeners =
+        in_order_of(config_.listeners, std::move(config->listeners), log_, problems);
+    if (!problems.empty()) config.reset();
+  }
   for (const std::string& problem : problems) {
     log_.error("{}", problem);
   }
@@ -171,10 +248,12 @@ void Gateway::reload() {
     log_.error("the configuration is bad: the old one stays");
     return;
   }
-  policy_ = make_policy(*config);
-  for (const std::unique_ptr<Worker>& worker : workers_) {
-    worker->use(policy_);
+  for (const std::string& warning : config->warnings) {
+    log_.warning("{}", warning);
   }
+  limit_.set_limit(session_limit(*config, threads_, log_));
+  clients_.set_limits(config->limits.client);
+  use_policy(*config);
   log_.info("configuration reloaded");
 }
 

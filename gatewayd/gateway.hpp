@@ -14,6 +14,7 @@
 #include <asio/signal_set.hpp>
 
 #include "account.hpp"
+#include "client_limits.hpp"
 #include "config.hpp"
 #include "dial.hpp"
 #include "expected_peer.hpp"
@@ -21,8 +22,11 @@
 #include "listener.hpp"
 #include "log.hpp"
 #include "look_up.hpp"
+#include "password_pool.hpp"
 #include "policy.hpp"
 #include "resolve.hpp"
+#include "udp_association.hpp"
+#include "user_limits.hpp"
 #include "worker.hpp"
 
 namespace socks64::gateway {
@@ -62,6 +66,7 @@ class Gateway {
  private:
   void deliver(Descriptor socket, const Client& client, std::size_t listener,
                SessionLimit::Ticket ticket);
+  void use_policy(const Config& config);
   void reload();
   void await_signal();
   void drain();
@@ -77,12 +82,17 @@ class Gateway {
   Dialer dialer_;
   LookUp look_up_;
   BindServices bind_;
+  UdpService udp_;
+  PasswordPool passwords_;
+  ClientTable clients_;  ///< sessions count in these three
+  UserCounts users_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;
   Timer deadline_;  ///< of the drain, then of the cancellation
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<Endpoint> own_;  ///< those of them that are on TCP, as they were bound
   std::uint64_t last_id_ = 0;
   std::size_t next_worker_ = 0;
   bool draining_ = false;

@@ -1,4 +1,5 @@
 // gatewayd: options, configuration, logs, and then the gateway.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -18,10 +19,14 @@
 
 #include "account.hpp"
 #include "config.hpp"
+#include "config_rules.hpp"
+#include "explain_rule.hpp"
 #include "gateway.hpp"
 #include "line_writer.hpp"
 #include "log.hpp"
 #include "net.hpp"
+#include "passwd.hpp"
+#include "rule_options.hpp"
 
 namespace {
 
@@ -39,6 +44,10 @@ struct Options {
   std::string log_level;
   std::string access_log;
   std::optional<unsigned> threads;
+  std::vector<std::string> allow_from;
+  std::vector<std::string> allow_to;
+  bool insecure_open = false;
+  std::string explain_rule;
 };
 
 /// The log for what must not happen; set for as long as run_gateway() runs.
@@ -63,6 +72,23 @@ std::string check_listen(const std::string& text) {
   return problem;
 }
 
+std::string check_network(const std::string& text) {
+  socks64::Prefix block;
+  std::string problem = parse_network(text, block);
+  if (!problem.empty()) {
+    problem = fmt::format("{} is wrong: {}; expected an address or a block such as 10.0.0.0/8",
+                          escaped(text), problem);
+  }
+  return problem;
+}
+
+std::vector<socks64::Prefix> networks(const std::vector<std::string>& texts) {
+  std::vector<socks64::Prefix> blocks(texts.size());
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    (void)parse_network(texts[i], blocks[i]);  // check_network() has seen them
+  return blocks;
+}
+
 void describe_options(CLI::App& app, Options& options) {
   app.description(
       "gatewayd - SOCKS5 gateway between IPv4 and IPv6 (RFC 3089).\n"
@@ -70,8 +96,9 @@ void describe_options(CLI::App& app, Options& options) {
   app.add_option("-c,--config", options.config,
                  fmt::format("Configuration file (default: {}, if it exists)", default_config))
       ->type_name("FILE");
-  app.add_flag("--check-config", options.check_config,
-               "Read the configuration, print \"ok\" or every error in it, and exit with 0 or 1");
+  app.add_flag(
+      "--check-config", options.check_config,
+      "Read the configuration, print \"FILE: ok\" or every error in it, and exit with 0 or 1");
   app.add_option("-l,--listen", options.listen,
                  "Serve this address instead of the file's listeners; may be given several times; "
                  "port 0 takes any free one and logs it; a UNIX socket is served to this user and "
@@ -82,31 +109,78 @@ void describe_options(CLI::App& app, Options& options) {
   app.add_option("--threads", options.threads, "Worker threads; 0: one for each processor")
       ->type_name("N")
       ->check(CLI::Range(0U, 1024U));
+  app.add_option("--allow-from", options.allow_from,
+                 "Serve these clients alone, and those of UNIX sockets; may be given several "
+                 "times; for a configuration without rules")
+      ->type_name("NET")
+      ->check(check_network)
+      ->take_all();
+  app.add_option("--allow-to", options.allow_to,
+                 "Allow these destinations before any rule, protected ones such as 127.0.0.0/8 "
+                 "included; may be given several times")
+      ->type_name("NET")
+      ->check(check_network)
+      ->take_all();
+  app.add_flag("--insecure-open", options.insecure_open,
+               "Start although a listener would serve everybody who reaches it");
+  app.add_option("--explain-rule", options.explain_rule,
+                 "Say which rule decides about a request and why, and exit with 0: allowed, 1: "
+                 "denied; such as \"client=192.0.2.9 user=alice target=example.com:443\"; also "
+                 "command=, listener=, address=, resolve=yes")
+      ->type_name("REQUEST");
   app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
   app.add_option("--access-log", options.access_log,
                  "Where access records go: \"stderr\", \"none\" or a file")
       ->type_name("TARGET");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("gatewayd: {} (gatewayd --help shows the options)\n",
+                       printable(error.what()));
+  });
   app.set_version_flag("-V,--version", "gatewayd " SOCKS64_VERSION);
   app.footer(
+      "gatewayd passwd USER: make, change or delete (-D) a user's entry in the users file; see\n"
+      "gatewayd passwd --help.\n"
       "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second one ends them at "
       "once.\nSIGHUP: read the configuration again, reopen the log files.\nExit status: 0 after a "
       "signal or a good "
       "--check-config, 1 when the configuration is bad or the start failed, 2 for wrong options.");
 }
 
+/// The file that is read; empty when there is none.
+std::string config_file(const Options& options) {
+  if (!options.config.empty()) return options.config;
+  return ::access(default_config, F_OK) == 0 ? default_config : "";
+}
+
+/// A line of the log each.
+void append_lines(std::vector<std::string>& lines, std::string_view text) {
+  std::string prefix = "gatewayd: ";
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    lines.push_back(prefix.append(text.substr(0, end)));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    prefix.clear();
+  }
+}
+
 std::optional<Config> configure(const Options& options, std::vector<std::string>& problems) {
   ConfigResult loaded;
-  if (!options.config.empty()) {
-    loaded = load_config(options.config);
-  } else if (::access(default_config, F_OK) == 0) {
-    loaded = load_config(default_config);
-  }
+  const std::string file = config_file(options);
+  if (!file.empty()) loaded = load_config(file);
   problems = std::move(loaded.problems);
   if (!problems.empty()) return std::nullopt;
   Config config = std::move(loaded.config);
   if (!options.listen.empty()) {
+    for (const ListenerConfig& listener : config.listeners) {
+      if (listener.auth.methods.empty() && listener.auth.clients.empty()) continue;
+      problems.push_back(fmt::format(
+          "--listen would drop what the file says about authentication at {}, expected methods in "
+          "[auth] alone, or no --listen",
+          listener.address.text()));
+    }
+    if (!problems.empty()) return std::nullopt;
     config.listeners.clear();
     for (const std::string& text : options.listen) {
       ListenerConfig listener;
@@ -121,6 +195,14 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
     config.log.level = parse_log_level(options.log_level).value_or(config.log.level);
   }
   if (!options.access_log.empty()) config.access_log.target = options.access_log;
+  const std::string problem =
+      apply({networks(options.allow_from), networks(options.allow_to)}, config.rules);
+  if (!problem.empty()) problems.push_back("gatewayd: " + problem);
+  if (!options.insecure_open && options.explain_rule.empty()) {
+    for (const std::string& open : open_relays(config))
+      append_lines(problems, open);
+  }
+  if (!problems.empty()) return std::nullopt;
   return config;
 }
 
@@ -203,6 +285,8 @@ int run_gateway(const Config& config, const Options& options) {
       return exit_failure;
     }
     log.info("gatewayd " SOCKS64_VERSION " starts");
+    for (const std::string& problem : open_relays(config))
+      log.warning("--insecure-open: {}", problem.substr(0, problem.find('\n')));
     clean = gateway.run();
     if (!clean) {
       (void)end_logs();
@@ -220,6 +304,14 @@ int run_gateway(const Config& config, const Options& options) {
 
 int main(int argc, char** argv) {
   guard_standard_descriptors();
+  if (argc > 1 && std::strcmp(argv[1], "passwd") == 0) {
+    try {
+      return passwd_command(argc - 1, argv + 1);
+    } catch (const std::exception& error) {
+      say(error.what());
+      return exit_failure;
+    }
+  }
   Options options;
   CLI::App app;
   describe_options(app, options);
@@ -234,9 +326,20 @@ int main(int argc, char** argv) {
     for (const std::string& problem : problems) {
       fmt::print(stderr, "{}\n", problem);
     }
-    if (!config) return exit_failure;
+    const bool explaining = !options.explain_rule.empty();
+    if (!config) return explaining ? exit_usage : exit_failure;
+    if (explaining) return explain_rule(options.explain_rule, *config);
     if (options.check_config) {
-      fmt::print("ok\n");
+      for (const std::string& warning : config->warnings) {
+        say(warning);
+      }
+      const std::string file = config_file(options);
+      if (file.empty()) {
+        fmt::print("no configuration file ({} does not exist): the defaults are ok\n",
+                   default_config);
+      } else {
+        fmt::print("{}: ok\n", file);
+      }
       return EXIT_SUCCESS;
     }
     return run_gateway(*config, options);

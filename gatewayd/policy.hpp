@@ -4,15 +4,44 @@
 #define SOCKS64_GATEWAYD_POLICY_HPP
 
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "socks64/address.hpp"
+
+#include "auth_policy.hpp"
 #include "config.hpp"
+#include "rules.hpp"
 
 namespace socks64::gateway {
 
-struct Policy {};
+struct Policy {
+  AuthPolicy auth;
+  LimitConfig limits;
+  std::vector<Rule> rules;             ///< empty: everybody may do everything (but protection.hpp)
+  std::vector<std::string> listeners;  ///< as rules call them, by index into Config::listeners
+  std::vector<Endpoint> own;           ///< where the gateway listens, with the ports that it got
+};
 
-[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& /*config*/) {
-  return std::make_shared<const Policy>();
+[[nodiscard]] inline AuthPolicy make_auth_policy(const Config& config) {
+  AuthPolicy auth{config.auth.users, config.auth.cache_time, config.auth.methods, {}};
+  for (const ListenerConfig& listener : config.listeners) {
+    auth.listeners.push_back(listener.auth);
+  }
+  return auth;
+}
+
+/// `own`: the TCP listeners as they were bound.
+[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config,
+                                                               std::vector<Endpoint> own = {}) {
+  auto policy = std::make_shared<Policy>();
+  policy->auth = make_auth_policy(config);
+  policy->limits = config.limits;
+  policy->rules = config.rules;
+  for (const ListenerConfig& listener : config.listeners)
+    policy->listeners.push_back(listener.address.text());
+  policy->own = std::move(own);
+  return policy;
 }
 
 }  // namespace socks64::gateway

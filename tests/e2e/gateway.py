@@ -1,5 +1,6 @@
 """The gateway under test on the gateway host: its configuration, its access records, its life."""
 
+import ipaddress
 import re
 import signal
 import subprocess
@@ -50,6 +51,9 @@ class Record:
 
 class Gateway:
     listen = [side.split("/")[0] for client in topology.CLIENTS for side in client.gateway_side]
+    # Without a rule that says whose they are, gatewayd does not serve addresses beyond loopback.
+    rule = "[[rule]]\naction = \"allow\"\nclients = [" + ", ".join(
+        f'"{ipaddress.ip_interface(side).network}"' for client in topology.CLIENTS for side in client.gateway_side) + "]\n"
 
     def __init__(self, host, program):
         self.host = host
@@ -65,7 +69,7 @@ class Gateway:
 
     def configure(self, extra, listener):
         listeners = "".join(f'[[listener]]\naddress = "{host_and_port(address)}"\n{listener}\n' for address in self.listen)
-        write(CONFIGURATION, f"{extra}\n{listeners}")
+        write(CONFIGURATION, f"{extra}\n{listeners}{'' if '[[rule]]' in extra else self.rule}")
 
     def accepts(self, extra="", listener=""):
         """Whether this gatewayd knows all keys of a configuration; for what only some versions have."""

@@ -122,6 +122,10 @@ GatewayProcess::GatewayProcess(const Options& options) {
   std::vector<std::string> arguments = options.arguments;
   arguments.push_back("--config");
   arguments.push_back(directory_.write("gatewayd.toml", options.config));
+  if (options.loopback) {
+    for (const char* open : {"--allow-to", "127.0.0.0/8", "--allow-to", "::1"})
+      arguments.emplace_back(open);
+  }
   auto expected = static_cast<std::size_t>(
       std::count(arguments.begin(), arguments.end(), std::string("--listen")));
   if (expected == 0) expected = count_of("[[listener]]", options.config);

@@ -50,6 +50,7 @@ class GatewayProcess {
     /// Without any --listen, the listeners are those of `config`.
     std::vector<std::string> arguments{"--listen", "127.0.0.1:0"};
     unsigned descriptors = 0;  ///< RLIMIT_NOFILE; 0: as it is
+    bool loopback = true;  ///< whether destinations on loopback, where tests have theirs, are open
   };
 
   explicit GatewayProcess(const Options& options);
