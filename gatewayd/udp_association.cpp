@@ -96,8 +96,8 @@ class Association final : public WaitOwner {
         ipv4_(control.get_executor()),
         ipv6_(control.get_executor()),
         names_(
-            control.get_executor(), services.udp->resolver, services.udp->times,
-            services.udp->prefer, services.udp_pool.waiting_octets,
+            control.get_executor(), services.udp->resolver, services.udp->dial,
+            services.udp_pool.waiting_octets,
             [this](const NamedEndpoint& target, const Endpoint& address) {
               return is_usable_destination(address) && permitted(target, address);
             },
@@ -340,8 +340,9 @@ void Association::flush_down() noexcept {
 Side* Association::side_towards(Family family) {
   Side& side = family == Family::ipv4 ? ipv4_ : ipv6_;
   if (side.open()) return &side;
-  UdpSocket opened =
-      open_udp_socket(family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{}));
+  const IpAddress any = family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{});
+  const Source& source = services_.udp->dial.source;
+  UdpSocket opened = open_udp_socket(source.of(family).value_or(any), {}, source.interface);
   if (!opened.socket || !take_over(side.socket, opened.socket, family)) return nullptr;
   side.readable.arm(*this, side.socket, DatagramSocket::wait_read);
   return &side;
@@ -349,7 +350,9 @@ Side* Association::side_towards(Family family) {
 
 /// By the policy of this moment, except within a batch that has begun.
 bool Association::permitted(const Target& target, const Endpoint& address) const noexcept {
-  return judge(*policy_, requester_, Command::udp_associate, target, address).allowed;
+  const DialConfig& dial = services_.udp->dial;
+  return (address.address.is_v4() ? dial.ipv4 : dial.ipv6) &&
+         judge(*policy_, requester_, Command::udp_associate, target, address).allowed;
 }
 
 void Association::close_sockets() noexcept {

@@ -15,9 +15,8 @@
 
 #include "authorise.hpp"
 #include "descriptor.hpp"
+#include "dial.hpp"
 #include "net.hpp"
-#include "order.hpp"
-#include "race.hpp"
 #include "resolve.hpp"
 #include "session.hpp"
 #include "udp_batch.hpp"
@@ -68,8 +67,7 @@ class AssociationLimit {
 struct UdpService {
   UdpConfig config;
   Resolver& resolver;
-  RaceTimes times;
-  FamilyPreference prefer;
+  DialConfig dial;  ///< how names are looked up, which families there are, and our end
   AssociationLimit limit;
 };
 
