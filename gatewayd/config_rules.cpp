@@ -39,6 +39,7 @@ std::string joined(const std::vector<std::string_view>& words) {
 
 /// A name that rules can hold: what a client may ask for, and nothing that was meant otherwise.
 std::string name_problem(std::string_view name) {
+  if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
   if (name.find('*') != std::string_view::npos) {
     return "a name has no wildcards; a leading dot stands for every name below";
   }
@@ -170,6 +171,24 @@ class RuleReader {
       }
     }
     words("families", family_words, rule_.families);
+    table_.choice("prefer", {"ipv6", "ipv4", "system"}, [this](std::size_t index) {
+      constexpr std::array preferences{FamilyPreference::ipv6, FamilyPreference::ipv4,
+                                       FamilyPreference::system};
+      rule_.prefer = preferences.at(index);
+    });
+    table_.some("bind_address", source_forms, false,
+                [this](std::string_view text) { return add_source(text); });
+  }
+
+  std::string add_source(std::string_view text) {
+    const Result<IpAddress> address = IpAddress::parse(text);
+    if (!address) return std::string(describe(address.error()));
+    if (address->zone() != 0 || address->is_v4_mapped()) return "a zone, or an IPv4-mapped address";
+    if (address->is_unspecified() || address->is_multicast()) return "no address to send from";
+    std::optional<IpAddress>& source = address->is_v4() ? rule_.source_v4 : rule_.source_v6;
+    if (source) return "the second one of its family";
+    source = *address;
+    return {};
   }
 
   void words(std::string_view key, const std::vector<std::string_view>& known,

@@ -25,6 +25,7 @@ add_library(gateway_core STATIC
   open_relay.cpp
   peer_wait.cpp
   protection.cpp
+  refusal_hints.cpp
   reply.cpp
   reset_watch.cpp
   rule_options.cpp

@@ -22,6 +22,7 @@
 #include "log.hpp"
 #include "look_up.hpp"
 #include "policy.hpp"
+#include "refusal_hints.hpp"
 #include "resolve.hpp"
 #include "worker.hpp"
 
@@ -72,6 +73,7 @@ class Gateway {
   const Config& config_;
   Log& log_;
   OnReload on_reload_;
+  RefusalHints hints_;
   std::shared_ptr<const Policy> policy_;
   unsigned threads_;
   Resolver resolver_;

@@ -46,7 +46,7 @@ struct Options {
   std::vector<std::string> allow_from;
   std::vector<std::string> allow_to;
   bool insecure_open = false;
-  std::string explain_rule;
+  std::optional<std::string> explain_rule;
 };
 
 /// The log for what must not happen; set for as long as run_gateway() runs.
@@ -179,7 +179,7 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
   const std::string problem =
       apply({networks(options.allow_from), networks(options.allow_to)}, config.rules);
   if (!problem.empty()) problems.push_back("gatewayd: " + problem);
-  if (!options.insecure_open && options.explain_rule.empty()) {
+  if (!options.insecure_open && !options.explain_rule) {
     for (const std::string& open : open_relays(config))
       append_lines(problems, open);
   }
@@ -299,9 +299,9 @@ int main(int argc, char** argv) {
     for (const std::string& problem : problems) {
       fmt::print(stderr, "{}\n", problem);
     }
-    const bool explaining = !options.explain_rule.empty();
+    const bool explaining = options.explain_rule.has_value();
     if (!config) return explaining ? exit_usage : exit_failure;
-    if (explaining) return explain_rule(options.explain_rule, *config);
+    if (explaining) return explain_rule(*options.explain_rule, *config);
     if (options.check_config) {
       fmt::print("ok\n");
       return EXIT_SUCCESS;

@@ -68,6 +68,19 @@ std::string problem_of(const ExposedListener& listener, const Rule* rule) {
         "(--insecure-open serves everybody all the same)",
         listener.text, list, options.substr(1));
   }
+  if (rule->from_option) {
+    return fmt::format(
+        "the listener {} would serve everybody who reaches it: there is no authentication, and "
+        "--allow-to says what is allowed, but not to whom. Add, with your networks,\n"
+        "  {}\n"
+        "or, where the configuration has rules, put it there\n"
+        "  [[rule]]\n"
+        "  action = \"allow\"\n"
+        "  clients = [{}]\n"
+        "  to = [...]\n"
+        "(--insecure-open serves everybody all the same)",
+        listener.text, options.substr(1), list);
+  }
   return fmt::format(
       "the listener {} would serve everybody who reaches it: there is no authentication, and {} "
       "allows whom it does not name. Add to that rule the line\n"
