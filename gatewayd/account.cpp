@@ -76,6 +76,35 @@ void json_field(fmt::memory_buffer& out, std::string_view key, std::string_view 
   }
 }
 
+/// Calls `write` with each cause for which datagrams were dropped, and how many.
+template <class Write>
+void for_each_drop(const UdpCounts& counts, Write write) {
+  for (std::size_t i = 0; i < counts.dropped.size(); ++i) {
+    if (counts.dropped[i] != 0) write(describe(static_cast<UdpDrop>(i)), counts.dropped[i]);
+  }
+}
+
+void text_datagrams(fmt::memory_buffer& out, const UdpCounts& counts) {
+  fmt::format_to(Out(out), " datagrams_up={} datagrams_down={} dropped=", counts.up, counts.down);
+  std::string_view separator;
+  for_each_drop(counts, [&](std::string_view cause, std::uint64_t count) {
+    fmt::format_to(Out(out), "{}{}:{}", separator, cause, count);
+    separator = ",";
+  });
+  if (separator.empty()) out.push_back('-');
+}
+
+void json_datagrams(fmt::memory_buffer& out, const UdpCounts& counts) {
+  fmt::format_to(Out(out), ",\"datagrams_up\":{},\"datagrams_down\":{},\"dropped\":{{", counts.up,
+                 counts.down);
+  std::string_view separator;
+  for_each_drop(counts, [&](std::string_view cause, std::uint64_t count) {
+    fmt::format_to(Out(out), "{}\"{}\":{}", separator, cause, count);
+    separator = ",";
+  });
+  out.push_back('}');
+}
+
 }  // namespace
 
 std::string_view describe(SessionEnd end) noexcept {
@@ -90,12 +119,16 @@ std::string_view describe(SessionEnd end) noexcept {
       return "idle-timeout";
     case SessionEnd::half_close_timeout:
       return "half-close-timeout";
+    case SessionEnd::client_closed:
+      return "client-closed";
     case SessionEnd::no_resources:
       return "no-resources";
     case SessionEnd::answered:
       return "answered";
     case SessionEnd::request_failed:
       return "request-failed";
+    case SessionEnd::auth_failed:
+      return "auth-failed";
     case SessionEnd::bad_handshake:
       return "bad-handshake";
     case SessionEnd::no_handshake:
@@ -127,6 +160,11 @@ void format_text(fmt::memory_buffer& out, const AccessRecord& record) {
   append_time(out, record.time);
   fmt::format_to(Out(out), " access id={}", record.id);
   text_field(out, "client", record.client.text());
+  if (record.user == "-") {  // somebody's name, not the lack of one
+    append(out, " user=\"-\"");
+  } else {
+    text_field(out, "user", record.user);
+  }
   text_field(out, "command", command_name(record.command));
   text_field(out, "target", record.target ? text(*record.target) : TargetText{});
   text_field(out, "address", record.address ? record.address->text() : Endpoint::Text{});
@@ -146,6 +184,7 @@ void format_text(fmt::memory_buffer& out, const AccessRecord& record) {
   }
   text_field(out, "end", describe(record.end));
   text_field(out, "reason", record.reason);
+  if (record.datagrams) text_datagrams(out, *record.datagrams);
 }
 
 void format_json(fmt::memory_buffer& out, const AccessRecord& record) {
@@ -153,6 +192,7 @@ void format_json(fmt::memory_buffer& out, const AccessRecord& record) {
   append_time(out, record.time);
   fmt::format_to(Out(out), "\",\"id\":{}", record.id);
   json_field(out, "client", record.client.text());
+  json_field(out, "user", record.user);
   json_field(out, "command", command_name(record.command));
   json_field(out, "target", record.target ? text(*record.target) : TargetText{});
   json_field(out, "address", record.address ? record.address->text() : Endpoint::Text{});
@@ -172,6 +212,7 @@ void format_json(fmt::memory_buffer& out, const AccessRecord& record) {
   }
   json_field(out, "end", describe(record.end));
   json_field(out, "reason", record.reason);
+  if (record.datagrams) json_datagrams(out, *record.datagrams);
   out.push_back('}');
 }
 

@@ -18,6 +18,7 @@
 #include "socks64/message.hpp"
 
 #include "client.hpp"
+#include "udp_counts.hpp"
 
 namespace socks64::gateway {
 
@@ -30,10 +31,12 @@ enum class SessionEnd : std::uint8_t {
   destination_reset,
   idle_timeout,
   half_close_timeout,
-  no_resources,  ///< descriptors or memory ran out under the relay, or before the session began
+  client_closed,  ///< an association ended with its TCP connection
+  no_resources,   ///< descriptors or memory ran out under the relay, or before the session began
   // It did not.
   answered,           ///< RESOLVE or RESOLVE_PTR, with success
   request_failed,     ///< a failing reply was sent; `reason` names the failure
+  auth_failed,        ///< name and password, or the lack of them; `reason` says which
   bad_handshake,      ///< what the client sent is not SOCKS5, or broke off; `reason` says which
   no_handshake,       ///< the client closed or reset without a single octet
   handshake_timeout,  ///< the request was not complete in time
@@ -49,6 +52,7 @@ struct AccessRecord {
   std::chrono::system_clock::time_point time;  ///< of the accept
   std::uint64_t id = 0;                        ///< unique in the life of the process
   Client client;
+  std::string user;  ///< empty: not authenticated
   std::optional<Command> command;
   std::optional<Target> target;     ///< as the client asked for it
   std::optional<Endpoint> address;  ///< where that led; of BIND the peer, of RESOLVE the answer,
@@ -59,7 +63,8 @@ struct AccessRecord {
   std::chrono::microseconds resolve_time{0};
   std::chrono::microseconds connect_time{0};
   std::chrono::microseconds total_time{0};
-  std::optional<ReplyCode> reply;  ///< the REP that was sent, if any
+  std::optional<UdpCounts> datagrams;  ///< of an association, and of nothing else
+  std::optional<ReplyCode> reply;      ///< the REP that was sent, if any
   SessionEnd end = SessionEnd::internal;
   std::string_view reason;  ///< empty when `end` says it all; a literal, or lives as long as
   std::shared_ptr<const void>
@@ -68,9 +73,10 @@ struct AccessRecord {
 
 enum class AccessFormat : std::uint8_t { text, json };
 
-/// One line without its newline: `<time> access id=... client=... command=... target=...
+/// One line without its newline: `<time> access id=... client=... user=... command=... target=...
 /// address=... crossing=... attempts=... up=... down=... resolve_ms=... connect_ms=... total_ms=...
-/// reply=... end=... reason=...`. A field without a value is "-"; names are escaped (log.hpp).
+/// reply=... end=... reason=...`, and of an association also `datagrams_up=... datagrams_down=...
+/// dropped=cause:count,...`. A field without a value is "-"; names are escaped (log.hpp).
 void format_text(fmt::memory_buffer& out, const AccessRecord& record);
 /// The same fields as one JSON object; a field without a value is null.
 void format_json(fmt::memory_buffer& out, const AccessRecord& record);

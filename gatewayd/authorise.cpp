@@ -132,7 +132,7 @@ Verdict judge(const Policy& policy, const Requester& requester, Command command,
 std::optional<IpAddress> source_address(const Policy& policy, const Requester& requester,
                                         Command command, const Target& target,
                                         const Endpoint& address) noexcept {
-  if (policy.rules.empty()) return std::nullopt;
+  if (!policy.any_source) return std::nullopt;
   const AskedTarget asked(target);
   const RuleQuery query = query_about(policy, requester, command, asked, address);
   const Rule* const rule = decide(policy.rules, query).rule;
@@ -142,6 +142,7 @@ std::optional<IpAddress> source_address(const Policy& policy, const Requester& r
 
 std::optional<FamilyPreference> preference(const Policy& policy, const Requester& requester,
                                            Command command, const Target& target) noexcept {
+  if (!policy.any_preference) return std::nullopt;
   const AskedTarget asked(target);
   const RuleQuery query = query_before(policy, requester, command, asked);
   for (const Rule& rule : policy.rules) {

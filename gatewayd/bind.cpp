@@ -13,8 +13,6 @@
 
 #include "socks64/sockaddr.hpp"
 
-#include "route.hpp"
-
 namespace socks64::gateway {
 namespace {
 
@@ -30,7 +28,7 @@ bool switch_on(int fd, int level, int name) noexcept {
 
 /// 0, or an errno. EADDRINUSE may come from listen(2) too: with SO_REUSEADDR two sockets can be
 /// bound to one port as long as neither listens.
-int listen_at(const Endpoint& local, Descriptor& out) noexcept {
+int listen_at(const Endpoint& local, const std::string& interface, Descriptor& out) noexcept {
   const bool v6 = local.address.is_v6();
   Descriptor socket(
       ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -43,6 +41,8 @@ int listen_at(const Endpoint& local, Descriptor& out) noexcept {
   if (!switch_on(fd, SOL_SOCKET, SO_REUSEADDR) ||
       (v6 && !switch_on(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
       !switch_on(fd, IPPROTO_TCP, TCP_NODELAY) ||
+      (!interface.empty() && ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface.c_str(),
+                                          static_cast<socklen_t>(interface.size() + 1)) != 0) ||
       ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) != 0 ||
       ::listen(fd, backlog) != 0) {
     return errno;
@@ -56,18 +56,18 @@ unsigned random_below(unsigned bound) {
   return std::uniform_int_distribution<unsigned>(0, bound - 1)(random);
 }
 
-int listen_in_range(const BindConfig& config, const IpAddress& local, Port wished,
-                    Descriptor& out) {
-  const PortRange& ports = config.ports;
-  if (ports.first == 0) return listen_at({local, 0}, out);
+int listen_in_range(const PortRange& ports, const IpAddress& local, Port wished,
+                    const std::string& interface, Descriptor& out) {
+  if (ports.first == 0) return listen_at({local, 0}, interface, out);
   int error = EADDRINUSE;
-  if (ports.contains(wished)) error = listen_at({local, wished}, out);
+  if (ports.contains(wished)) error = listen_at({local, wished}, interface, out);
   const unsigned size = ports.last - ports.first + 1U;
   // Not always from the front: there the ports are that others were given, and it is easier to
   // guess.
   const unsigned start = random_below(size);
   for (unsigned i = 0; error == EADDRINUSE && i < std::min(size, most_ports_tried); ++i) {
-    error = listen_at({local, static_cast<Port>(ports.first + (start + i) % size)}, out);
+    const auto port = static_cast<Port>(ports.first + (start + i) % size);
+    error = listen_at({local, port}, interface, out);
   }
   return error;
 }
@@ -92,9 +92,10 @@ std::optional<IpAddress> address_of(const ifaddrs& entry) noexcept {
   return endpoint ? std::optional<IpAddress>(endpoint->address) : std::nullopt;
 }
 
-/// One of this host's addresses of that family: of the interface that has `neighbour`, rather than
-/// of another; of a network, rather than of loopback.
-std::optional<IpAddress> own_address(Family family, const std::optional<IpAddress>& neighbour) {
+/// One of this host's addresses of that family: of `only`, if that is an interface; of the one that
+/// has `neighbour`, rather than of another; of a network, rather than of loopback.
+std::optional<IpAddress> own_address(Family family, std::string_view only,
+                                     const std::optional<IpAddress>& neighbour) {
   ifaddrs* first = nullptr;
   if (::getifaddrs(&first) != 0) return std::nullopt;
   const Interfaces interfaces(first);
@@ -107,6 +108,7 @@ std::optional<IpAddress> own_address(Family family, const std::optional<IpAddres
   for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next) {
     const std::optional<IpAddress> address = address_of(*entry);
     if (!address || address->family() != family || address->is_link_local()) continue;
+    if (!only.empty() && entry->ifa_name != only) continue;
     const std::tuple rank(entry->ifa_name == interface, !address->is_loopback());
     if (!best || rank > best_rank) {
       best = address;
@@ -118,53 +120,28 @@ std::optional<IpAddress> own_address(Family family, const std::optional<IpAddres
 
 }  // namespace
 
-std::string add_address(std::string_view text, AddressPair& pair) {
-  const Result<IpAddress> address = IpAddress::parse(text);
-  if (!address) return std::string(describe(address.error()));
-  if (address->is_v4_mapped()) return "an IPv4-mapped address; list the IPv4 address itself";
-  if (address->is_unspecified()) return "no peer can connect to the unspecified address";
-  if (address->is_multicast()) return "a multicast address";
-  std::optional<IpAddress>& slot = address->is_v4() ? pair.v4 : pair.v6;
-  if (slot) return address->is_v4() ? "a second IPv4 address" : "a second IPv6 address";
-  slot = *address;
-  return {};
-}
-
-std::string parse_port_range(std::string_view text, PortRange& range) {
-  const std::size_t dash = text.find('-');
-  const Result<Port> first = parse_port(text.substr(0, dash));
-  const Result<Port> last =
-      dash == std::string_view::npos ? first : parse_port(text.substr(dash + 1));
-  if (!first || !last) return "not ports from 1 to 65535";
-  if (*first == 0) return "port 0";
-  if (*last < *first) return "the last port is below the first";
-  range = {*first, *last};
-  return {};
-}
-
 bool ExpectedPeer::matches(const Endpoint& peer) const noexcept {
   if (port != 0 && peer.port != port) return false;
   return addresses.empty() || std::ranges::find(addresses, peer.address) != addresses.end();
 }
 
-std::optional<IpAddress> address_towards(const BindConfig& config, const IpAddress& peer) noexcept {
-  const std::optional<IpAddress>& configured = config.address.of(peer.family());
+std::optional<IpAddress> address_towards(const IpAddress& peer, const Source& source) noexcept {
   // The port matters to no route; 0 is not one that can be asked about.
-  return configured ? configured : source_towards({peer, 53});
+  return source_towards({peer, 53}, source);
 }
 
-std::optional<IpAddress> address_for_anybody(const BindConfig& config, Family wanted,
+std::optional<IpAddress> address_for_anybody(Family family, const Source& source,
                                              const std::optional<IpAddress>& client) {
-  if (config.address.of(wanted)) return config.address.of(wanted);
-  if (client && client->family() == wanted) return client;
-  if (const std::optional<IpAddress> own = own_address(wanted, client)) return own;
-  return client ? address_towards(config, *client) : std::nullopt;
+  if (source.of(family)) return source.of(family);
+  if (source.interface.empty() && client && client->family() == family) return client;
+  return own_address(family, source.interface, client);
 }
 
-Rendezvous open_rendezvous(const BindConfig& config, const IpAddress& local, Port wished) {
+Rendezvous open_rendezvous(const BindConfig& config, const IpAddress& local, Port wished,
+                           const std::string& interface) {
   Rendezvous rendezvous;
   Descriptor socket;
-  int error = listen_in_range(config, local, wished, socket);
+  int error = listen_in_range(config.ports, local, wished, interface, socket);
   sockaddr_storage name{};
   socklen_t length = sizeof name;
   auto* const address = reinterpret_cast<sockaddr*>(&name);

@@ -6,38 +6,19 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "socks64/address.hpp"
 
 #include "descriptor.hpp"
 #include "failure.hpp"
+#include "own_end.hpp"
+#include "route.hpp"
 
 namespace socks64::gateway {
 
-/// At most one address of each family.
-struct AddressPair {
-  std::optional<IpAddress> v4;
-  std::optional<IpAddress> v6;
-
-  [[nodiscard]] const std::optional<IpAddress>& of(Family family) const noexcept {
-    return family == Family::ipv4 ? v4 : v6;
-  }
-};
-
-struct PortRange {
-  Port first = 0;  ///< 0: whichever the kernel picks
-  Port last = 0;
-
-  [[nodiscard]] bool contains(Port port) const noexcept {
-    return first != 0 && first <= port && port <= last;
-  }
-};
-
 struct BindConfig {
-  AddressPair address;    ///< where peers are awaited; else our address towards the expected peer
+  AddressPair address;    ///< where peers are awaited; else our address towards the peer
   AddressPair advertise;  ///< what BND.ADDR says instead of it: the outer address of a NAT
   PortRange ports;
   std::chrono::milliseconds timeout{60'000};  ///< for the peer, from the first reply on
@@ -47,12 +28,6 @@ struct BindConfig {
   bool exact_port = false;
 };
 
-/// What is wrong with the text, or nothing: "192.0.2.1" or "2001:db8::1" that a peer can connect
-/// to, the first of its family.
-[[nodiscard]] std::string add_address(std::string_view text, AddressPair& pair);
-/// "40000-40999" or "40000".
-[[nodiscard]] std::string parse_port_range(std::string_view text, PortRange& range);
-
 /// Whom a BIND waits for.
 struct ExpectedPeer {
   std::vector<IpAddress> addresses;  ///< empty: anybody
@@ -61,15 +36,15 @@ struct ExpectedPeer {
   [[nodiscard]] bool matches(const Endpoint& peer) const noexcept;
 };
 
-/// Our address where this peer is to connect to: the configured one of its family, or the one that
-/// we would send from. Nothing: no route to it.
-[[nodiscard]] std::optional<IpAddress> address_towards(const BindConfig& config,
-                                                       const IpAddress& peer) noexcept;
+/// Our address where this peer is to connect to: the one that we would send from. Nothing: no route
+/// to it, or none that `source` allows.
+[[nodiscard]] std::optional<IpAddress> address_towards(const IpAddress& peer,
+                                                       const Source& source) noexcept;
 
-/// The same where nobody is named (DST.ADDR all zero). `wanted` is the family of DST.ADDR, `client`
-/// our end of the client's connection, if it has an address: that one if it has the family, else an
-/// address of the same interface, or of any. When there is none of that family, `client` itself.
-[[nodiscard]] std::optional<IpAddress> address_for_anybody(const BindConfig& config, Family wanted,
+/// The same where nobody is named (DST.ADDR all zero), for peers of `family`. `client` is our end
+/// of the client's connection, if it has an address: that one if it has the family, else an address
+/// of the same interface, or of any.
+[[nodiscard]] std::optional<IpAddress> address_for_anybody(Family family, const Source& source,
                                                            const std::optional<IpAddress>& client);
 
 /// A socket that listens: from here on the peer can connect.
@@ -80,9 +55,10 @@ struct Rendezvous {
   Endpoint announced;  ///< BND.ADDR and BND.PORT of the first reply
 };
 
-/// `wished`: tried first if it is one of config.ports.
+/// `wished`: tried first if it is one of config.ports. `interface`: the only one that peers may
+/// come by; empty: any.
 [[nodiscard]] Rendezvous open_rendezvous(const BindConfig& config, const IpAddress& local,
-                                         Port wished);
+                                         Port wished, const std::string& interface = {});
 
 }  // namespace socks64::gateway
 

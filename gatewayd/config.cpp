@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cstring>
 #include <fcntl.h>
+#include <optional>
+#include <type_traits>
 #include <unistd.h>
 #include <utility>
 
@@ -39,7 +41,46 @@ std::string read_mode(std::string_view text, mode_t& out) {
   return {};
 }
 
-void read_listener(TableReader& table, std::vector<ListenerConfig>& listeners) {
+void read_methods(TableReader& table, std::string_view key, const AuthConfig& auth, Methods& out) {
+  constexpr std::string_view forms = "\"none\" or \"password\", the preferred one first";
+  Methods methods;
+  table.parsed_list(key, forms, [&](std::string_view word) { return add_method(word, methods); });
+  if (table.has_empty_list(key)) {
+    table.complain(fmt::format("{} is empty, expected {}", key, forms));
+  }
+  if (methods.empty()) return;
+  if (auth.users_file.empty() &&
+      std::find(methods.begin(), methods.end(), Method::userpass) != methods.end()) {
+    table.complain(fmt::format("{} has \"password\", expected a users_file in [auth], too", key));
+  }
+  out = std::move(methods);
+}
+
+void read_auth(TableReader& table, AuthConfig& auth) {
+  table.text("users_file", auth.users_file, "the path of a file", false);
+  read_methods(table, "methods", auth, auth.methods);
+  table.duration("cache_time", auth.cache_time, 0s, 24h);
+}
+
+void read_client_methods(TableReader& table, const AuthConfig& auth, ListenerAuth& listener) {
+  ClientMethods some;
+  for (const std::string_view key : {"from", "auth"}) {
+    if (!table.has(key)) table.complain(fmt::format("{} is missing", key));
+  }
+  table.parsed_list("from", "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"",
+                    [&](std::string_view text) -> std::string {
+                      const Result<Prefix> block = Prefix::parse(text);
+                      if (!block) return std::string(describe(block.error()));
+                      some.from.push_back(*block);
+                      return {};
+                    });
+  if (table.has_empty_list("from")) table.complain("from is empty, expected a network");
+  read_methods(table, "auth", auth, some.methods);
+  if (!some.from.empty() && !some.methods.empty()) listener.clients.push_back(std::move(some));
+}
+
+void read_listener(TableReader& table, const AuthConfig& auth,
+                   std::vector<ListenerConfig>& listeners) {
   if (!table.has("address")) {
     table.complain(fmt::format("address is missing, expected {}", address_forms));
   }
@@ -65,6 +106,12 @@ void read_listener(TableReader& table, std::vector<ListenerConfig>& listeners) {
     return read_mode(text, listener.mode);
   });
   table.flag("socks4", [&](bool value) { listener.socks4 = value; });
+  read_methods(table, "auth", auth, listener.auth.methods);
+  table.tables("clients",
+               [&](TableReader& clients) { read_client_methods(clients, auth, listener.auth); });
+  if (good && listener.address.is_unix() && !listener.auth.clients.empty()) {
+    table.complain("clients: those of a UNIX socket come from no network");
+  }
   if (good) listeners.push_back(std::move(listener));
 }
 
@@ -208,12 +255,27 @@ void read_bind(TableReader& table, BindConfig& bind) {
                     [&](std::string_view text) { return add_address(text, bind.address); });
   table.parsed_list("advertise", addresses,
                     [&](std::string_view text) { return add_address(text, bind.advertise); });
-  table.parsed("ports", "a range such as \"40000-40999\", or one port", [&](std::string_view text) {
-    return text.empty() ? std::string() : parse_port_range(text, bind.ports);
-  });
+  table.parsed("ports", "a range such as \"40000-40999\", or one port",
+               [&](std::string_view text) { return parse_port_range(text, bind.ports); });
   table.duration("timeout", bind.timeout, 100ms, 24h);
   table.choice("peer_port", {"any", "exact"},
                [&](std::size_t index) { bind.exact_port = index == 1; });
+}
+
+void read_udp(TableReader& table, UdpConfig& udp) {
+  table.duration("idle", udp.idle, 0s, a_week);
+  table.parsed("ports", "a range of ports such as \"50000-50999\", or \"\" for any",
+               [&](std::string_view text) { return parse_port_range(text, udp.ports); });
+  table.parsed_list("advertise", "an address such as \"203.0.113.7\" or \"2001:db8::7\"",
+                    [&](std::string_view text) { return add_address(text, udp.advertise); });
+}
+
+void read_udp_limits(TableReader& table, UdpLimits& limits) {
+  table.integer("udp_associations", 0, 1'000'000,
+                [&](std::int64_t value) { limits.associations = static_cast<std::size_t>(value); });
+  table.integer("udp_datagrams_per_second", 0, 1'000'000'000, [&](std::int64_t value) {
+    limits.datagrams_per_second = static_cast<std::uint64_t>(value);
+  });
 }
 
 void read_log(TableReader& table, LogConfig& log) {
@@ -229,11 +291,60 @@ void read_access_log(TableReader& table, AccessLogConfig& access_log) {
   });
 }
 
+/// The parser of TOML says '\n' where a line ends too early.
+std::string in_words(std::string_view description) {
+  struct Word {
+    std::string_view sign;
+    std::string_view name;
+  };
+  constexpr Word words[] = {
+      {"'\\n'", "the end of the line"}, {"'\\r'", "a carriage return"}, {"'\\t'", "a tab"}};
+  std::string text(description);
+  for (const Word& word : words) {
+    for (std::size_t at = text.find(word.sign); at != std::string::npos;
+         at = text.find(word.sign)) {
+      text.replace(at, word.sign.size(), word.name);
+    }
+  }
+  return text;
+}
+
+void read_limits(TableReader& table, LimitConfig& limits) {
+  const auto number = [&table](std::string_view key, std::int64_t least, std::int64_t most,
+                               auto& out) {
+    table.integer(key, least, most, [&out](std::int64_t value) {
+      out = static_cast<std::remove_reference_t<decltype(out)>>(value);
+    });
+  };
+  number("sessions", 0, 100'000'000, limits.sessions);
+  number("sessions_per_client", 0, 100'000'000, limits.client.sessions);
+  number("rate_per_client", 0, 1'000'000, limits.client.rate);
+  number("client_prefix_v4", 1, 32, limits.client.prefix_v4);
+  number("client_prefix_v6", 1, 128, limits.client.prefix_v6);
+  number("sessions_per_user", 0, 100'000'000, limits.user.sessions);
+  number("rate_per_user", 0, 1'000'000, limits.user.rate);
+  table.size("bandwidth_per_user", limits.user.bandwidth, std::uint64_t{1} << 10U,
+             std::uint64_t{1} << 40U);
+  read_udp_limits(table, limits.udp);
+}
+
 void read_root(TableReader& root, Config& config) {
+  root.table("auth", [&](TableReader& table) { read_auth(table, config.auth); });
   std::vector<ListenerConfig> listeners;
-  root.tables("listener", [&](TableReader& table) { read_listener(table, listeners); });
+  root.tables("listener",
+              [&](TableReader& table) { read_listener(table, config.auth, listeners); });
   if (!listeners.empty()) {
     config.listeners = std::move(listeners);
+  }
+  // Who names users means to ask for them: a gateway that did not would be open by a slip.
+  if (!config.auth.users_file.empty() &&
+      std::none_of(config.listeners.begin(), config.listeners.end(),
+                   [&](const ListenerConfig& listener) {
+                     return asks_for_passwords(config.auth, listener.auth);
+                   })) {
+    root.complain(
+        "auth.users_file is set and no listener asks for passwords, expected methods = "
+        "[\"password\"] in [auth], or auth = [\"password\"] in a [[listener]]");
   }
   std::vector<std::string> names;
   for (const ListenerConfig& listener : config.listeners)
@@ -244,16 +355,14 @@ void read_root(TableReader& root, Config& config) {
   root.table("timeouts", [&](TableReader& table) { read_timeouts(table, config); });
   root.table("resolver", [&](TableReader& table) { read_resolver(table, config.resolver); });
   root.table("dial", [&](TableReader& table) { read_dial(table, config.dial); });
-  root.table("limits", [&](TableReader& table) {
-    table.integer("sessions", 0, 100'000'000, [&](std::int64_t value) {
-      config.limits.sessions = static_cast<std::size_t>(value);
-    });
-  });
+  root.table("limits", [&](TableReader& table) { read_limits(table, config.limits); });
   root.table("commands", [&](TableReader& table) {
     table.flag("bind", [&](bool value) { config.commands.bind = value; });
     table.flag("resolve", [&](bool value) { config.commands.resolve = value; });
+    table.flag("udp", [&](bool value) { config.commands.udp = value; });
   });
   root.table("bind", [&](TableReader& table) { read_bind(table, config.bind); });
+  root.table("udp", [&](TableReader& table) { read_udp(table, config.udp); });
   root.table("log", [&](TableReader& table) { read_log(table, config.log); });
   root.table("access_log", [&](TableReader& table) { read_access_log(table, config.access_log); });
   root.finish();
@@ -273,7 +382,8 @@ std::vector<std::string> open_relays(const Config& config) {
   std::vector<ExposedListener> listeners;
   for (const ListenerConfig& listener : config.listeners) {
     if (listener.address.is_unix()) continue;
-    listeners.push_back({listener.address.text(), listener.address.endpoint.address});
+    listeners.push_back({listener.address.text(), listener.address.endpoint.address,
+                         admits_anybody(config.auth, listener.auth)});
   }
   return open_relays(listeners, config.rules);
 }
@@ -286,11 +396,27 @@ ConfigResult parse_config(std::string_view text, std::string_view file) {
     TableReader reader(root, "", problems);
     read_root(reader, result.config);
   } catch (const toml::parse_error& error) {
-    problems.add(error.source(), "", error.description());
+    problems.add(error.source(), "", in_words(error.description()));
   }
   result.problems = problems.take();
   return result;
 }
+
+namespace {
+
+/// A rule for somebody whom the users file does not have is good, and most likely a slip.
+void warn_of_strangers(const Config& config, std::vector<std::string>& warnings) {
+  for (const Rule& rule : config.rules) {
+    if (!rule.users) continue;
+    for (const std::string& user : rule.users->names) {
+      using Kind = UserTable::Entry::Kind;
+      if (config.auth.users->find(user, SipKey{}).kind != Kind::unknown) continue;
+      warnings.push_back(fmt::format("{}: there is no user {}", escaped(rule.name), escaped(user)));
+    }
+  }
+}
+
+}  // namespace
 
 ConfigResult load_config(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -312,7 +438,16 @@ ConfigResult load_config(const std::string& path) {
         fmt::format("{}: more than {} MiB are no configuration", path, largest_file >> 20U));
     return result;
   }
-  return parse_config(text, path);
+  ConfigResult result = parse_config(text, path);
+  AuthConfig& auth = result.config.auth;
+  if (!auth.users_file.empty()) {
+    UsersResult users = load_users(auth.users_file);
+    result.problems.insert(result.problems.end(), users.problems.begin(), users.problems.end());
+    result.config.warnings = std::move(users.warnings);
+    auth.users = std::make_shared<const UserTable>(std::move(users.users));
+  }
+  warn_of_strangers(result.config, result.config.warnings);
+  return result;
 }
 
 }  // namespace socks64::gateway

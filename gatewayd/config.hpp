@@ -16,12 +16,16 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "auth_policy.hpp"
 #include "bind.hpp"
+#include "client_limits.hpp"
 #include "dial_config.hpp"
 #include "listen_address.hpp"
 #include "log.hpp"
 #include "resolver_config.hpp"
 #include "rules.hpp"
+#include "udp_config.hpp"
+#include "user_limits.hpp"
 
 namespace socks64::gateway {
 
@@ -29,6 +33,7 @@ struct ListenerConfig {
   ListenAddress address;
   mode_t mode = default_socket_mode;  ///< of a UNIX socket
   bool socks4 = false;                ///< SOCKS4 and SOCKS4a too, for clients without a password
+  ListenerAuth auth{};
 };
 
 struct TimeoutConfig {
@@ -40,12 +45,16 @@ struct TimeoutConfig {
 
 struct LimitConfig {
   std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
+  ClientLimits client;
+  UserLimits user;
+  UdpLimits udp;
 };
 
 /// What is served besides CONNECT.
 struct CommandConfig {
   bool bind = true;
   bool resolve = true;  ///< RESOLVE and RESOLVE_PTR (docs/extensions.md)
+  bool udp = true;      ///< UDP ASSOCIATE
 };
 
 struct LogConfig {
@@ -62,15 +71,18 @@ struct Config {
   /// Never empty.
   std::vector<ListenerConfig> listeners = default_listeners();
   unsigned threads = 0;  ///< 0: one for each processor
+  AuthConfig auth;
   TimeoutConfig timeouts;
   ResolverConfig resolver;
   DialConfig dial;
   LimitConfig limits;
   CommandConfig commands;
   BindConfig bind;
+  UdpConfig udp;
   std::vector<Rule> rules;  ///< sealed; empty: none
   LogConfig log;
   AccessLogConfig access_log;
+  std::vector<std::string> warnings;  ///< for the log; nothing to stop for
 
   /// 127.0.0.1:1080 and [::1]:1080
   [[nodiscard]] static std::vector<ListenerConfig> default_listeners();
@@ -85,6 +97,7 @@ struct ConfigResult {
 /// `file` is only named in the problems. All problems are found, not only the first, except that a
 /// text that is not TOML gives one.
 [[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
+/// Reads the users file, too, whose problems are among the others: "file:line: ...".
 [[nodiscard]] ConfigResult load_config(const std::string& path);
 
 /// open_relay.hpp, for what this configuration listens on.

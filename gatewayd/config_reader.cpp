@@ -21,6 +21,19 @@ struct Unit {
 };
 constexpr Unit units[] = {{"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}};
 
+struct SizeUnit {
+  std::string_view name;
+  std::uint64_t octets;
+};
+constexpr SizeUnit size_units[] = {{"B", 1},
+                                   {"", 1},
+                                   {"kB", 1'000},
+                                   {"MB", 1'000'000},
+                                   {"GB", 1'000'000'000},
+                                   {"KiB", std::uint64_t{1} << 10U},
+                                   {"MiB", std::uint64_t{1} << 20U},
+                                   {"GiB", std::uint64_t{1} << 30U}};
+
 constexpr std::string_view duration_forms = "a duration such as \"250ms\", \"10s\", \"5m\", \"2h\"";
 
 /// How a wrong value is shown: short, and on one line.
@@ -60,8 +73,8 @@ void ProblemList::add(const toml::source_region& where, std::string_view key,
   const auto line = static_cast<std::uint64_t>(where.begin.line);
   const auto column = static_cast<std::uint64_t>(where.begin.column);
   problems_.push_back({line, column,
-                       fmt::format("{}:{}:{}: {}{}{}", file_, line, column, key,
-                                   key.empty() ? "" : ": ", problem)});
+                       fmt::format("{}:{}:{}: {}{}{}", file_, line, column, printable(key),
+                                   key.empty() ? "" : ": ", printable(problem))});
 }
 
 std::vector<std::string> ProblemList::take() {
@@ -99,6 +112,28 @@ std::string duration_text(milliseconds duration) {
   return duration.count() == 0
              ? "0s"
              : fmt::format("{}{}", duration.count() / best->milliseconds, best->name);
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
+  std::uint64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc{}) return std::nullopt;
+  const std::string_view name(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  for (const SizeUnit& unit : size_units) {
+    if (name == unit.name && count <= (std::uint64_t{1} << 62U) / unit.octets) {
+      return count * unit.octets;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string size_text(std::uint64_t size) {
+  const SizeUnit* best = &size_units[0];
+  for (const SizeUnit& unit : size_units) {
+    const bool binary = (unit.octets & (unit.octets - 1)) == 0;
+    if (size != 0 && binary && size % unit.octets == 0) best = &unit;
+  }
+  return fmt::format("{}{}", size / best->octets, best->name);
 }
 
 std::string_view nearest(std::string_view name, const std::vector<std::string_view>& known) {
@@ -163,6 +198,25 @@ void TableReader::duration(std::string_view key, seconds& out, seconds least, se
   } else {
     out = std::chrono::duration_cast<seconds>(value);
   }
+}
+
+void TableReader::size(std::string_view key, std::uint64_t& out, std::uint64_t least,
+                       std::uint64_t most) {
+  const toml::node* node = find(key);
+  if (node == nullptr) return;
+  const std::string expected =
+      fmt::format("0 or a number of octets such as \"10MiB\", from \"{}\" to \"{}\"",
+                  size_text(least), size_text(most));
+  std::optional<std::uint64_t> value;
+  if (const auto* text = node->as_string()) {
+    value = parse_size(text->get());
+  } else if (const auto* number = node->as_integer(); number != nullptr && number->get() >= 0) {
+    value = static_cast<std::uint64_t>(number->get());
+  }
+  if (!value || (*value != 0 && (*value < least || *value > most))) {
+    return wrong(*node, key, expected);
+  }
+  out = *value;
 }
 
 void TableReader::integer(std::string_view key, std::int64_t least, std::int64_t most,
@@ -246,6 +300,11 @@ void TableReader::parsed_list(std::string_view key, std::string_view expected,
                fmt::format("{} is wrong: {}; expected {}", shown(entry), problem, expected));
     }
   }
+}
+
+bool TableReader::has_empty_list(std::string_view key) const {
+  const toml::array* array = table_[key].as_array();
+  return array != nullptr && array->empty();
 }
 
 void TableReader::some(std::string_view key, std::string_view expected, bool numbers,

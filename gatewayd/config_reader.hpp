@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,6 +41,11 @@ class ProblemList {
 [[nodiscard]] std::chrono::milliseconds parse_duration(std::string_view text) noexcept;
 [[nodiscard]] std::string duration_text(std::chrono::milliseconds duration);
 
+/// A number of octets as the file gives it: "10MiB", "512KiB", "2GiB", "10MB" (a million each), or
+/// a whole number; nothing on anything else.
+[[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text) noexcept;
+[[nodiscard]] std::string size_text(std::uint64_t size);
+
 /// The entry of `known` that `name` was probably meant to be; empty when none is near.
 [[nodiscard]] std::string_view nearest(std::string_view name,
                                        const std::vector<std::string_view>& known);
@@ -56,6 +62,8 @@ class TableReader {
                 std::chrono::milliseconds least, std::chrono::milliseconds most);
   void duration(std::string_view key, std::chrono::seconds& out, std::chrono::seconds least,
                 std::chrono::seconds most);
+  /// A number of octets within the bounds, or 0.
+  void size(std::string_view key, std::uint64_t& out, std::uint64_t least, std::uint64_t most);
   void integer(std::string_view key, std::int64_t least, std::int64_t most,
                const std::function<void(std::int64_t)>& set);
   void flag(std::string_view key, const std::function<void(bool)>& set);
@@ -78,6 +86,7 @@ class TableReader {
   void tables(std::string_view key, const std::function<void(TableReader&)>& read);
 
   [[nodiscard]] bool has(std::string_view key) const { return table_.contains(key); }
+  [[nodiscard]] bool has_empty_list(std::string_view key) const;
   /// A problem of the table as a whole.
   void complain(std::string_view problem);
   /// Complains about every key that was not asked for.

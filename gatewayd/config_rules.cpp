@@ -8,12 +8,11 @@
 #include <fmt/format.h>
 
 #include "dns_name.hpp"
+#include "escape.hpp"
 
 namespace socks64::gateway {
 namespace {
 
-constexpr std::string_view network_forms =
-    "an address or a block such as \"192.0.2.7\", \"10.0.0.0/8\", \"2001:db8::/32\"";
 constexpr std::string_view client_forms =
     "an address or a block such as \"192.0.2.7\", \"10.0.0.0/8\", \"2001:db8::/32\", or \"unix\"";
 constexpr std::string_view user_forms = "a user's name, or \"*\" for whoever has authenticated";
@@ -147,7 +146,7 @@ class RuleReader {
       const std::vector<std::string_view> words(listeners_.begin(), listeners_.end());
       const std::string_view meant = nearest(text, words);
       if (meant.empty()) return "there is no such listener";
-      return fmt::format("there is no such listener, did you mean \"{}\"?", meant);
+      return fmt::format("there is no such listener, did you mean \"{}\"?", escaped(meant));
     }
     rule_.listeners->add(known);
     return {};

@@ -1,9 +1,13 @@
 # Configuration, listeners, sessions, and the daemon itself.
 add_library(gateway_core STATIC
   account.cpp
+  auth_policy.cpp
+  auth_result.cpp
+  authenticate.cpp
   authorise.cpp
   bind.cpp
   client.cpp
+  client_limits.cpp
   config.cpp
   config_reader.cpp
   config_rules.cpp
@@ -23,6 +27,8 @@ add_library(gateway_core STATIC
   listener.cpp
   log.cpp
   open_relay.cpp
+  own_end.cpp
+  password_pool.cpp
   peer_wait.cpp
   protection.cpp
   refusal_hints.cpp
@@ -34,22 +40,32 @@ add_library(gateway_core STATIC
   serve_bind.cpp
   serve_connect.cpp
   serve_look_up.cpp
+  serve_udp.cpp
   session.cpp
+  siphash.cpp
+  udp_association.cpp
+  udp_batch.cpp
+  udp_counts.cpp
+  udp_datagram.cpp
+  udp_names.cpp
+  udp_peers.cpp
+  udp_socket.cpp
   unix_socket.cpp
+  user_limits.cpp
+  users.cpp
+  users_file.cpp
   worker.cpp)
 target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
-  PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus socks64_warnings)
+  PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus PkgConfig::CRYPT socks64_warnings)
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
-set_source_files_properties(exchange.cpp explain_rule.cpp expected_peer.cpp farewell.cpp handshake.cpp listener.cpp peer_wait.cpp serve_bind.cpp serve_connect.cpp serve_look_up.cpp session.cpp
-  PROPERTIES
-  COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+target_compile_options(gateway_core PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 
-add_executable(gatewayd main.cpp)
+add_executable(gatewayd ask_password.cpp main.cpp passwd.cpp)
 target_compile_definitions(gatewayd PRIVATE
   SOCKS64_VERSION="${PROJECT_VERSION}" SOCKS64_SYSCONFDIR="${CMAKE_INSTALL_FULL_SYSCONFDIR}")
-target_link_libraries(gatewayd PRIVATE gateway_core CLI11::CLI11 socks64_warnings)
+target_link_libraries(gatewayd PRIVATE gateway_core CLI11::CLI11 PkgConfig::CRYPT socks64_warnings)
 
 install(TARGETS gatewayd RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/conf/gatewayd.toml DESTINATION ${CMAKE_INSTALL_SYSCONFDIR}/socks64)

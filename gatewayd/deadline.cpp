@@ -49,14 +49,26 @@ void DeadlineQueue::expire() {
   armed_ = false;
   const Clock::time_point now = Clock::now();
   while (first_ != nullptr && first_->when_ <= now) {
-    Entry& entry = *first_;
-    unlink(entry);
-    entry.expired_ = true;
-    asio::error_code ignored;
-    entry.socket_.cancel(ignored);
+    expire_first();
   }
   if (first_ != nullptr) {
     arm(first_->when_);
+  }
+}
+
+void DeadlineQueue::expire_first() {
+  Entry& entry = *first_;
+  unlink(entry);
+  entry.expired_ = true;
+  asio::error_code ignored;
+  entry.socket_.cancel(ignored);
+  if (entry.timer_ != nullptr) entry.timer_->cancel();
+}
+
+void DeadlineQueue::hurry(std::chrono::milliseconds least, std::size_t most) {
+  const Clock::time_point limit = Clock::now() + length_ - least;
+  for (; most > 0 && first_ != nullptr && first_->when_ <= limit; --most) {
+    expire_first();
   }
 }
 

@@ -8,6 +8,7 @@
 #define SOCKS64_GATEWAYD_DEADLINE_HPP
 
 #include <chrono>
+#include <cstddef>
 
 #include "net.hpp"
 
@@ -31,14 +32,31 @@ class DeadlineQueue {
 
     DeadlineQueue& queue_;
     Socket& socket_;
+    Timer* timer_ = nullptr;
     Clock::time_point when_;
     Entry* previous_ = nullptr;
     Entry* next_ = nullptr;
     bool expired_ = false;
   };
 
+  /// As long as it exists, the end of an entry's time cancels waits for `timer`, too.
+  class Alarm {
+   public:
+    Alarm(Entry& entry, Timer& timer) noexcept : entry_(entry) { entry_.timer_ = &timer; }
+    ~Alarm() { entry_.timer_ = nullptr; }
+    Alarm(const Alarm&) = delete;
+    Alarm& operator=(const Alarm&) = delete;
+
+   private:
+    Entry& entry_;
+  };
+
   /// `executor` is the worker's: entries are made and destroyed on its thread only.
   DeadlineQueue(const Executor& executor, std::chrono::milliseconds length);
+
+  /// Ends up to `most` entries before their time, the oldest first, if they have had `least`.
+  void hurry(std::chrono::milliseconds least, std::size_t most);
+
   DeadlineQueue(const DeadlineQueue&) = delete;
   DeadlineQueue& operator=(const DeadlineQueue&) = delete;
 
@@ -47,6 +65,7 @@ class DeadlineQueue {
   void unlink(Entry& entry) noexcept;
   void arm(Clock::time_point when);
   void expire();
+  void expire_first();
 
   std::chrono::milliseconds length_;
   Timer timer_;

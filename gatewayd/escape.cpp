@@ -51,6 +51,19 @@ std::string escaped(std::string_view text) {
   return fmt::to_string(out);
 }
 
+std::string printable(std::string_view text) {
+  fmt::memory_buffer out;
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (is_printable(octet)) {
+      out.push_back(c);
+    } else {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", octet);
+    }
+  }
+  return fmt::to_string(out);
+}
+
 void append_json_string(fmt::memory_buffer& out, std::string_view text) {
   out.push_back('"');
   for (const char c : text) {

@@ -15,6 +15,9 @@ namespace socks64::gateway {
 void append_escaped(fmt::memory_buffer& out, std::string_view text);
 [[nodiscard]] std::string escaped(std::string_view text);
 
+/// `text` in one line of printable ASCII: every octet outside of that as \xHH, all else as it is.
+[[nodiscard]] std::string printable(std::string_view text);
+
 /// Appends `text` as a JSON string, quotes included. Octets from 0x80 on become \u0080 to \u00ff,
 /// each for itself: a name from a peer need not be UTF-8, but a log has to be.
 void append_json_string(fmt::memory_buffer& out, std::string_view text);

@@ -25,6 +25,7 @@ struct Exchange {
   Request request;
   std::vector<std::uint8_t> early;  ///< what the client sent behind its request
   bool socks4 = false;              ///< the client speaks SOCKS4, so its replies do
+  UserCounts::Ticket ticket{};      ///< of the user, once admitted
 
   [[nodiscard]] OpenRecord& record() const noexcept { return control.record(); }
 
@@ -51,6 +52,8 @@ struct Exchange {
 [[nodiscard]] Task<> serve_bind(Exchange& exchange);
 /// RESOLVE and RESOLVE_PTR (docs/extensions.md).
 [[nodiscard]] Task<> serve_look_up(Exchange& exchange);
+/// UDP ASSOCIATE: open the client's side, reply, relay datagrams until the connection ends.
+[[nodiscard]] Task<> serve_udp_associate(Exchange& exchange);
 
 /// Stage 8, behind the reply that says so: carries octets between the client and its peer until
 /// both are done.

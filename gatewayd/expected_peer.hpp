@@ -18,7 +18,7 @@ namespace socks64::gateway {
 /// What BIND works with; lives as long as the gateway.
 struct BindServices {
   Resolver& resolver;
-  DialConfig dial;  ///< how a name would be dialled decides the family that is awaited
+  DialConfig dial;  ///< how a name would be dialled decides the family that is awaited, and our end
   BindConfig config;
 };
 
@@ -32,13 +32,14 @@ struct Expectation {
 /// Of a name, the family of the address that a dial would try first, and all addresses of that
 /// family: any of them may be the one that connects. An address that we have no route to is
 /// network_unreachable. `permit` judges every address of a name (a literal has been judged with the
-/// request); when it takes all of them, the failure is denied. `client`: our end of the client's
-/// connection, if it has an address.
+/// request); when it takes all of them, the failure is denied, and so it is when the family may not
+/// be used. `client`: our end of the client's connection, if it has an address.
 ///
 /// The references must live until the coroutine ends. Cancelled, it gives shutting_down.
 [[nodiscard]] Task<Expectation> expect_peer(const BindServices& services, const Target& target,
                                             const AddressFilter& permit,
-                                            std::optional<IpAddress> client);
+                                            std::optional<IpAddress> client,
+                                            DialWishes wishes = {});
 
 }  // namespace socks64::gateway
 

@@ -8,9 +8,7 @@
 #include <asio/this_coro.hpp>
 
 namespace socks64::gateway {
-namespace {
 
-/// Throws away what the client has sent, one piece of it; as recv(2).
 ssize_t discard(int client) noexcept {
   // MSG_TRUNC: the kernel drops the octets of a TCP stream without copying them (tcp(7)). Those of
   // a UNIX stream it wants to copy.
@@ -21,8 +19,6 @@ ssize_t discard(int client) noexcept {
   }
   return dropped;
 }
-
-}  // namespace
 
 Task<> farewell(Socket& client, DeadlineQueue& deadlines) {
   const DeadlineQueue::Entry deadline(deadlines, client);

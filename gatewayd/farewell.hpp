@@ -2,6 +2,8 @@
 #ifndef SOCKS64_GATEWAYD_FAREWELL_HPP
 #define SOCKS64_GATEWAYD_FAREWELL_HPP
 
+#include <sys/types.h>
+
 #include "deadline.hpp"
 #include "net.hpp"
 
@@ -13,6 +15,9 @@ namespace socks64::gateway {
 /// and an RST destroys the reply that has not been read yet. So: FIN behind the reply, then throw
 /// away what the client still sends until it closes too, but no longer than the farewell deadline.
 [[nodiscard]] Task<> farewell(Socket& client, DeadlineQueue& deadlines);
+
+/// Throws away what the client has sent, one piece of it, without waiting; as recv(2).
+ssize_t discard(int client) noexcept;
 
 }  // namespace socks64::gateway
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <exception>
+#include <limits>
 #include <sched.h>
 #include <sys/resource.h>
 #include <thread>
@@ -42,11 +43,18 @@ std::size_t raise_descriptor_limit() noexcept {
   return limit.rlim_cur;
 }
 
+std::size_t association_limit(const Config& config, std::size_t descriptors) {
+  return config.commands.udp
+             ? associations_for_descriptors(config.limits.udp.associations, descriptors)
+             : 0;
+}
+
 /// More sessions than there are descriptors for would be accepted only to fail: they had better
 /// wait in the kernel's queue.
 std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
   const std::size_t descriptors = raise_descriptor_limit();
-  const std::size_t allowed = sessions_for_descriptors(descriptors, threads);
+  const std::size_t allowed =
+      sessions_for_descriptors(descriptors, threads, association_limit(config, descriptors));
   const std::size_t wanted = config.limits.sessions;
   if (wanted > allowed) {
     log.warning("limits.sessions is {}, but {} open files allow {}: {} it is", wanted, descriptors,
@@ -55,33 +63,38 @@ std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
   return wanted == 0 ? allowed : std::min(wanted, allowed);
 }
 
-/// Sessions know their listener by its index, so the order is what it was at the start. Which there
-/// are is not for a reload to change, but how they are used is.
-void keep_listeners(const std::vector<ListenerConfig>& running, std::vector<ListenerConfig>& wanted,
-                    Log& log) {
-  std::vector<ListenerConfig> kept;
+/// A hash keeps a processor, and yescrypt 16 MiB: few at once, two at least (PasswordPool::Config).
+PasswordPool::Config password_config(unsigned threads) {
+  PasswordPool::Config config;
+  config.threads = std::clamp(threads, 2U, 4U);
+  return config;
+}
+
+/// What a reload says of listeners, in the order of those that run: sessions know theirs by its
+/// index. One that runs and is listed no more would be left without an answer to who may use it: a
+/// problem.
+std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& running,
+                                        std::vector<ListenerConfig> wanted, Log& log,
+                                        std::vector<std::string>& problems) {
+  std::vector<ListenerConfig> ordered;
   for (const ListenerConfig& listener : running) {
-    const auto found = std::find_if(wanted.begin(), wanted.end(), [&](const ListenerConfig& other) {
-      return other.address == listener.address;
-    });
-    if (found == wanted.end()) {
-      log.warning(
-          "the listener {} is no longer in the configuration: it goes on as it was until "
-          "the next start",
-          listener.address.text());
-      kept.push_back(listener);
+    const auto same = std::find_if(
+        wanted.begin(), wanted.end(),
+        [&listener](const ListenerConfig& other) { return other.address == listener.address; });
+    if (same == wanted.end()) {
+      problems.push_back(
+          fmt::format("listener {} runs and is not in the configuration any more: listeners change "
+                      "with a restart",
+                      listener.address.text()));
     } else {
-      kept.push_back(*found);
+      ordered.push_back(std::move(*same));
+      wanted.erase(same);  // port 0 may be there several times
     }
   }
   for (const ListenerConfig& listener : wanted) {
-    if (std::none_of(running.begin(), running.end(), [&](const ListenerConfig& other) {
-          return other.address == listener.address;
-        })) {
-      log.warning("the listener {} is new: it opens at the next start", listener.address.text());
-    }
+    log.warning("the listener {} is new: it opens at the next start", listener.address.text());
   }
-  wanted = std::move(kept);
+  return ordered;
 }
 
 void mask_signals(int how) noexcept {
@@ -110,17 +123,38 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       dialer_(resolver_, config.dial),
       look_up_(resolver_, config.dial),
       bind_{resolver_, config.dial, config.bind},
+      udp_{config.udp,
+           resolver_,
+           {config.dial.connect_timeout, config.dial.resolution_delay, config.dial.attempt_delay},
+           config.dial.prefer,
+           AssociationLimit(associations_for_descriptors(std::numeric_limits<std::size_t>::max(),
+                                                         raise_descriptor_limit()))},
+      passwords_(password_config(threads_)),
+      clients_(config.limits.client),
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
   const WorkerConfig worker_config{config.timeouts.handshake,
-                                   {config.timeouts.idle, config.timeouts.half_close},
-                                   config.listeners};
+                                   {config.timeouts.idle, config.timeouts.half_close}};
+  const SharedServices shared{dialer_,
+                              config.commands.resolve ? &look_up_ : nullptr,
+                              config.commands.bind ? &bind_ : nullptr,
+                              config.commands.udp ? &udp_ : nullptr,
+                              users_,
+                              access_log,
+                              {passwords_, log_},
+                              config.listeners};
   for (unsigned i = 0; i < threads_; ++i) {
-    workers_.push_back(std::make_unique<Worker>(
-        worker_config, policy_, dialer_, config.commands.resolve ? &look_up_ : nullptr,
-        config.commands.bind ? &bind_ : nullptr, access_log));
+    workers_.push_back(std::make_unique<Worker>(worker_config, policy_, shared));
   }
+  for (const std::string& warning : config.warnings) {
+    log_.warning("{}", warning);
+  }
+  limit_.when_full([this] {
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      worker->hurry_handshakes();
+    }
+  });
 }
 
 Gateway::~Gateway() = default;
@@ -135,7 +169,7 @@ std::vector<std::string> Gateway::open() {
       continue;
     }
     listeners_.push_back(std::make_unique<Listener>(
-        context_.get_executor(), std::move(opened), limit_, log_,
+        context_.get_executor(), std::move(opened), limit_, clients_, log_,
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
@@ -203,6 +237,11 @@ void Gateway::reload() {
   log_.info("log files reopened");
   std::vector<std::string> problems;
   std::optional<Config> config = on_reload_.read_config(problems);
+  if (config) {
+    config->listeners =
+        in_order_of(config_.listeners, std::move(config->listeners), log_, problems);
+    if (!problems.empty()) config.reset();
+  }
   for (const std::string& problem : problems) {
     log_.error("{}", problem);
   }
@@ -210,7 +249,11 @@ void Gateway::reload() {
     log_.error("the configuration is bad: the old one stays");
     return;
   }
-  keep_listeners(config_.listeners, config->listeners, log_);
+  for (const std::string& warning : config->warnings) {
+    log_.warning("{}", warning);
+  }
+  limit_.set_limit(session_limit(*config, threads_, log_));
+  clients_.set_limits(config->limits.client);
   use_policy(*config);
   log_.info("configuration reloaded");
 }

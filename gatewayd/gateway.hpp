@@ -14,6 +14,7 @@
 #include <asio/signal_set.hpp>
 
 #include "account.hpp"
+#include "client_limits.hpp"
 #include "config.hpp"
 #include "dial.hpp"
 #include "expected_peer.hpp"
@@ -21,9 +22,12 @@
 #include "listener.hpp"
 #include "log.hpp"
 #include "look_up.hpp"
+#include "password_pool.hpp"
 #include "policy.hpp"
 #include "refusal_hints.hpp"
 #include "resolve.hpp"
+#include "udp_association.hpp"
+#include "user_limits.hpp"
 #include "worker.hpp"
 
 namespace socks64::gateway {
@@ -80,6 +84,10 @@ class Gateway {
   Dialer dialer_;
   LookUp look_up_;
   BindServices bind_;
+  UdpService udp_;
+  PasswordPool passwords_;
+  ClientTable clients_;  ///< sessions count in these three
+  UserCounts users_;
   SessionLimit limit_;
   asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
   asio::basic_signal_set<Executor> signals_;

@@ -1,12 +1,17 @@
 #include "handshake.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <string.h>  // NOLINT(modernize-deprecated-headers): explicit_bzero is not in <cstring>
 #include <sys/socket.h>
+#include <utility>
 
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
 #include <asio/this_coro.hpp>
+
+#include "log.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -32,6 +37,36 @@ std::optional<ReplyCode> socks4_reply_for(Errc error) noexcept {
   return reply_for(error);
 }
 
+/// Sends what the machine has to say; false when the connection is broken.
+bool send_output(Socket& client, ServerHandshake& machine, HandshakeResult& result) noexcept {
+  const Bytes output = machine.output();
+  if (output.empty()) return true;
+  if (!send_now(client, output)) return false;
+  machine.sent(output.size());
+  if (machine.state() == ServerHandshake::State::failed) {
+    result.reply =
+        machine.is_socks4() ? socks4_reply_for(machine.error()) : reply_for(machine.error());
+    result.answered = true;
+  }
+  return true;
+}
+
+/// What the session ends with when it came no further than the machine did.
+void note_failure(const ServerHandshake& machine, const Reception& reception, std::string_view user,
+                  HandshakeResult& result) {
+  result.end = HandshakeEnd::refused;
+  result.error = machine.error();
+  const bool must_log_in = std::find(reception.methods.begin(), reception.methods.end(),
+                                     Method::none) == reception.methods.end();
+  if (result.error == Errc::no_acceptable_method && must_log_in) {
+    result.auth = AuthResult::no_acceptable_method;
+  }
+  if (result.auth != AuthResult::good) {
+    result.end = HandshakeEnd::auth_failed;
+    reception.services.log.warning("{}", failure_line(user, reception.from, result.auth));
+  }
+}
+
 }  // namespace
 
 bool send_now(Socket& client, Bytes message) noexcept {
@@ -47,13 +82,12 @@ bool send_now(Socket& client, Bytes message) noexcept {
   return true;
 }
 
-Task<HandshakeResult> handshake(Socket& client, DeadlineQueue& deadlines,
-                                ServerHandshake::Options options) {
-  constexpr std::array accepted{Method::none};
+Task<HandshakeResult> handshake(Socket& client, const Reception& reception) {
   HandshakeResult result;
-  ServerHandshake machine{accepted, options};
+  ServerHandshake machine{reception.methods, reception.options};
   std::array<std::uint8_t, 1024> buffer;
-  const DeadlineQueue::Entry deadline(deadlines, client);
+  DeadlineQueue::Entry deadline(reception.deadlines, client);
+  std::string user;
 
   while (machine.state() == ServerHandshake::State::reading) {
     // A read that finds octets completes at once, and a cancellation that comes while its
@@ -72,35 +106,48 @@ Task<HandshakeResult> handshake(Socket& client, DeadlineQueue& deadlines,
       co_return result;
     }
     result.spoke = true;
-    const Bytes received{buffer.data(), count};
-    const std::size_t taken = machine.receive(received);
-    result.socks4 = machine.is_socks4();
 
-    if (!machine.output().empty()) {
-      if (!send_now(client, machine.output())) {
+    // Everything may come at once: greeting, password, request, early data.
+    std::size_t position = 0;
+    do {
+      const std::size_t taken = machine.receive(Bytes(buffer).subspan(position, count - position));
+      explicit_bzero(buffer.data() + position, taken);  // a password may have been there
+      position += taken;
+      result.socks4 = machine.is_socks4();
+      if (!send_output(client, machine, result)) {
         result.end = HandshakeEnd::reset;
         co_return result;
       }
-      machine.sent(machine.output().size());
-      if (machine.state() == ServerHandshake::State::failed) {
-        result.reply =
-            machine.is_socks4() ? socks4_reply_for(machine.error()) : reply_for(machine.error());
-        result.answered = true;
+      if (machine.state() != ServerHandshake::State::check_credentials) break;
+      const UserPass credentials = machine.credentials();
+      user = credentials.user;
+      result.auth = co_await authenticate(reception.services, reception.policy, reception.from,
+                                          credentials, deadline);
+      if (result.auth == AuthResult::interrupted) {
+        result.end = deadline.expired() ? HandshakeEnd::timed_out : HandshakeEnd::cancelled;
+        co_return result;
       }
-    }
+      machine.authenticated(result.auth == AuthResult::good);
+      if (!send_output(client, machine, result) && result.auth == AuthResult::good) {
+        result.end = HandshakeEnd::reset;
+        co_return result;
+      }
+    } while (machine.state() == ServerHandshake::State::reading);
+
     if (machine.state() == ServerHandshake::State::request_ready) {
       result.end = HandshakeEnd::request;
+      result.user = std::move(user);
       result.request = machine.request();
-      result.early.assign(received.begin() + static_cast<std::ptrdiff_t>(taken), received.end());
+      result.early.assign(buffer.begin() + static_cast<std::ptrdiff_t>(position),
+                          buffer.begin() + static_cast<std::ptrdiff_t>(count));
       co_return result;
     }
-    if (deadline.expired()) {
+    if (machine.state() == ServerHandshake::State::reading && deadline.expired()) {
       result.end = HandshakeEnd::timed_out;
       co_return result;
     }
   }
-  result.end = HandshakeEnd::refused;
-  result.error = machine.error();
+  note_failure(machine, reception, user, result);
   co_return result;
 }
 

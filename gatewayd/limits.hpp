@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -11,9 +12,10 @@
 namespace socks64::gateway {
 
 /// How many sessions `descriptors` (RLIMIT_NOFILE) allow: two a session, after what the workers,
-/// the log, the resolver and the relays' pipes take.
-[[nodiscard]] std::size_t sessions_for_descriptors(std::size_t descriptors,
-                                                   unsigned threads) noexcept;
+/// the log, the resolver and the relays' pipes take, and what so many UDP associations may take
+/// besides their own two.
+[[nodiscard]] std::size_t sessions_for_descriptors(std::size_t descriptors, unsigned threads,
+                                                   std::size_t associations = 0) noexcept;
 
 /// A bound on all sessions. admit() is called by the accepting thread alone, tickets are returned
 /// by any worker.
@@ -22,20 +24,31 @@ class SessionLimit {
   /// The right to be one of the sessions; given back on destruction.
   class Ticket {
    public:
-    Ticket(Ticket&& other) noexcept : limit_(std::exchange(other.limit_, nullptr)) {}
+    Ticket(Ticket&& other) noexcept
+        : limit_(std::exchange(other.limit_, nullptr)),
+          also_(std::exchange(other.also_, nullptr)) {}
     Ticket& operator=(Ticket&&) = delete;
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
     ~Ticket() {
+      // Nothing is touched after the count: who reads 0 may free it.
+      if (also_ != nullptr) also_->fetch_sub(1, std::memory_order_release);
       if (limit_ != nullptr) {
         limit_->give_back();
       }
+    }
+
+    /// One more in `count`, for as long as the ticket exists.
+    void count_in(std::atomic<std::uint32_t>& count) noexcept {
+      count.fetch_add(1, std::memory_order_relaxed);
+      also_ = &count;
     }
 
    private:
     friend class SessionLimit;
     explicit Ticket(SessionLimit* limit) noexcept : limit_(limit) {}
     SessionLimit* limit_;
+    std::atomic<std::uint32_t>* also_ = nullptr;
   };
 
   explicit SessionLimit(std::size_t limit) noexcept : limit_(limit) {}
@@ -43,9 +56,18 @@ class SessionLimit {
   SessionLimit& operator=(const SessionLimit&) = delete;
 
   [[nodiscard]] bool full() const noexcept { return count() >= limit_; }
+  /// A lower one ends no session. The accepting thread only.
+  void set_limit(std::size_t limit) noexcept { limit_ = limit; }
   /// Empty when full.
   [[nodiscard]] std::optional<Ticket> admit() noexcept;
   [[nodiscard]] std::size_t count() const noexcept { return count_.load(); }
+
+  /// From now on `full` is called each time that somebody has to wait because no session is left.
+  /// Accepting thread only, as is the call.
+  void when_full(std::function<void()> full) { full_ = std::move(full); }
+  void somebody_waits() const {
+    if (full_) full_();
+  }
 
   /// From now on `idle` is called, on whichever thread, each time that the count falls to 0. Called
   /// once, by the accepting thread; look at count() afterwards.
@@ -54,10 +76,11 @@ class SessionLimit {
  private:
   void give_back() noexcept;
 
-  const std::size_t limit_;
+  std::size_t limit_;
   std::atomic<std::size_t> count_{0};
   std::atomic<bool> watched_{false};
   std::function<void()> idle_;
+  std::function<void()> full_;
 };
 
 }  // namespace socks64::gateway

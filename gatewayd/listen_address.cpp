@@ -21,7 +21,9 @@ bool parse_listen_address(std::string_view text, ListenAddress& out, std::string
   }
   const Result<Endpoint> endpoint = Endpoint::parse(text);
   if (!endpoint) {
-    problem = describe(endpoint.error());
+    const bool bracketed = text.starts_with('[') && text.ends_with(']');
+    const std::string_view address = bracketed ? text.substr(1, text.size() - 2) : text;
+    problem = IpAddress::parse(address) ? "the port is missing" : describe(endpoint.error());
     return false;
   }
   if (endpoint->address.is_v4_mapped()) {

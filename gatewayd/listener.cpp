@@ -1,9 +1,11 @@
 #include "listener.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <optional>
@@ -28,9 +30,17 @@ constexpr int batch_size = 64;  // connections from one listener before the othe
 constexpr std::chrono::milliseconds descriptor_pause{50};
 constexpr std::chrono::milliseconds session_pause{10};
 constexpr std::chrono::seconds warning_interval{10};
+constexpr std::chrono::seconds patience_without_descriptors{1};
 
 bool set_option(int fd, int level, int name, int value) noexcept {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+/// Closes so that the kernel sends RST and forgets the connection.
+void reset(Descriptor& socket) noexcept {
+  const linger abort{1, 0};
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+  socket.close();
 }
 
 ListeningSocket failed(const ListenAddress& address, int error) {
@@ -90,7 +100,7 @@ ListeningSocket open_listener(const ListenAddress& address, mode_t mode) {
 }
 
 Listener::Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit,
-                   Log& log, Deliver deliver)
+                   ClientTable& clients, Log& log, Deliver deliver)
     : acceptor_(executor, listening.local.endpoint.address.is_v4() ? tcp::v4() : tcp::v6(),
                 listening.socket.get()),
       pause_(executor),
@@ -98,9 +108,11 @@ Listener::Listener(const Executor& executor, ListeningSocket listening, SessionL
       name_(local_.text()),
       file_(std::move(listening.file)),
       limit_(limit),
+      clients_(clients),
       log_(log),
       deliver_(std::move(deliver)) {
   (void)listening.socket.release();
+  open_reserve();
 }
 
 bool Listener::hand_over(Descriptor socket, const Client& client,
@@ -120,12 +132,11 @@ Listener::Outcome Listener::accept_some() noexcept {
     // kernel's queue, where it costs us nothing.
     std::optional<SessionLimit::Ticket> ticket = limit_.admit();
     if (!ticket) {
-      return Outcome::no_session;
+      // Behind others that were taken, there may be nobody who waits.
+      return i == 0 ? Outcome::no_session : Outcome::batch_full;
     }
-    sockaddr_storage name{};
-    socklen_t length = sizeof name;
-    Descriptor socket(::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&name),
-                                &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    std::optional<Client> client;
+    Descriptor socket = accept_one(client);
     if (!socket) {
       switch (errno) {
         case EAGAIN:
@@ -142,18 +153,59 @@ Listener::Outcome Listener::accept_some() noexcept {
           continue;  // ECONNABORTED and the pending network errors of accept(2): that one is gone
       }
     }
-    std::optional<Client> client;
-    if (local_.is_unix()) {
-      client = unix_client(socket.get());
-    } else if (const Result<Endpoint> from =
-                   from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length)) {
-      client = *from;
-    }
-    if (client && !hand_over(std::move(socket), *client, std::move(*ticket))) {
+    starved_since_ = Clock::time_point::max();
+    if (client && admit(socket, *client, *ticket) &&
+        !hand_over(std::move(socket), *client, std::move(*ticket))) {
       return Outcome::no_memory;
     }
   }
   return Outcome::batch_full;
+}
+
+Descriptor Listener::accept_one(std::optional<Client>& client) noexcept {
+  sockaddr_storage name{};
+  socklen_t length = sizeof name;
+  Descriptor socket(::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&name),
+                              &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!socket) return socket;
+  if (local_.is_unix()) {
+    client = unix_client(socket.get());
+  } else if (const Result<Endpoint> from =
+                 from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length)) {
+    client = *from;
+  }
+  return socket;
+}
+
+/// Who has too much is refused at once, by RST: what costs us least, and leaves no state behind.
+/// There is no session then, so no record of one, but a line in the log now and then that counts.
+bool Listener::admit(Descriptor& socket, const Client& client,
+                     SessionLimit::Ticket& ticket) noexcept {
+  const Clock::time_point now = Clock::now();
+  if (clients_.admit(client, ticket, now) == ClientTable::Verdict::admitted) return true;
+  reset(socket);
+  try {
+    if (const auto refusals = clients_.report_refusals(now)) log_.warning("{}", refusals->text());
+  } catch (...) {
+    report_escape("counting refused clients", std::current_exception());
+  }
+  return false;
+}
+
+void Listener::open_reserve() noexcept {
+  if (!reserve_) reserve_ = Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+void Listener::shed() noexcept {
+  reserve_.close();
+  for (int i = 0; i < batch_size; ++i) {
+    std::optional<Client> client;
+    Descriptor socket = accept_one(client);
+    if (!socket) break;
+    reset(socket);
+    ++shed_;
+  }
+  open_reserve();
 }
 
 Task<> Listener::pause(Outcome why) {
@@ -161,9 +213,16 @@ Task<> Listener::pause(Outcome why) {
   if (last_warning_ == Clock::time_point{} || now - last_warning_ >= warning_interval) {
     last_warning_ = now;
     log_.warning(
-        "accepting on {} pauses: {}; {} sessions", name_,
+        "accepting on {} pauses: {}; {} sessions{}", name_,
         why == Outcome::no_session ? "limits.sessions is reached" : "no descriptors or memory left",
-        limit_.count());
+        limit_.count(), shed_ == 0 ? "" : fmt::format("; {} connections refused", shed_));
+    shed_ = 0;
+  }
+  if (why == Outcome::no_session) {
+    limit_.somebody_waits();
+  } else if (why == Outcome::no_descriptor) {
+    starved_since_ = std::min(starved_since_, now);
+    if (now - starved_since_ >= patience_without_descriptors) shed();
   }
   pause_.expires_after(why == Outcome::no_session ? session_pause : descriptor_pause);
   const auto [error] = co_await pause_.async_wait(as_result);

@@ -14,12 +14,15 @@
 #ifndef SOCKS64_GATEWAYD_LISTENER_HPP
 #define SOCKS64_GATEWAYD_LISTENER_HPP
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "socks64/address.hpp"
 
 #include "client.hpp"
+#include "client_limits.hpp"
 #include "descriptor.hpp"
 #include "limits.hpp"
 #include "listen_address.hpp"
@@ -49,8 +52,8 @@ class Listener {
   using Deliver =
       std::function<void(Descriptor socket, const Client& client, SessionLimit::Ticket ticket)>;
 
-  Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit, Log& log,
-           Deliver deliver);
+  Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit,
+           ClientTable& clients, Log& log, Deliver deliver);
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
@@ -59,7 +62,9 @@ class Listener {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
   /// Runs until close(). When descriptors, memory or sessions are used up it pauses: clients wait
-  /// in the kernel's queue, and the loop does not spin.
+  /// in the kernel's queue, and the loop does not spin. When no descriptor has come free for a
+  /// second, those who wait are refused with the help of the reserve descriptor, instead of hanging
+  /// for as long as others please.
   [[nodiscard]] Task<> accept_connections();
   /// Delivers what the kernel has completed already - these clients think they are connected - and
   /// closes.
@@ -76,6 +81,12 @@ class Listener {
   };
 
   [[nodiscard]] Outcome accept_some() noexcept;
+  /// accept4(2), and who it is; -1 with errno, or a client that cannot be told: none.
+  [[nodiscard]] Descriptor accept_one(std::optional<Client>& client) noexcept;
+  [[nodiscard]] bool admit(Descriptor& socket, const Client& client,
+                           SessionLimit::Ticket& ticket) noexcept;
+  void shed() noexcept;
+  void open_reserve() noexcept;
   [[nodiscard]] bool hand_over(Descriptor socket, const Client& client,
                                SessionLimit::Ticket ticket) noexcept;
   [[nodiscard]] Task<> accept_until_closed();
@@ -87,9 +98,13 @@ class Listener {
   std::string name_;
   SocketFile file_;
   SessionLimit& limit_;
+  ClientTable& clients_;
   Log& log_;
   Deliver deliver_;
   Clock::time_point last_warning_{};
+  Descriptor reserve_;  ///< given up for a moment to accept, and refuse, when there is no other
+  Clock::time_point starved_since_ = Clock::time_point::max();  ///< no descriptor since then
+  std::uint64_t shed_ = 0;                                      ///< refused by the reserve
 };
 
 }  // namespace socks64::gateway

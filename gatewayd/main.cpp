@@ -25,6 +25,7 @@
 #include "line_writer.hpp"
 #include "log.hpp"
 #include "net.hpp"
+#include "passwd.hpp"
 #include "rule_options.hpp"
 
 namespace {
@@ -95,8 +96,9 @@ void describe_options(CLI::App& app, Options& options) {
   app.add_option("-c,--config", options.config,
                  fmt::format("Configuration file (default: {}, if it exists)", default_config))
       ->type_name("FILE");
-  app.add_flag("--check-config", options.check_config,
-               "Read the configuration, print \"ok\" or every error in it, and exit with 0 or 1");
+  app.add_flag(
+      "--check-config", options.check_config,
+      "Read the configuration, print \"FILE: ok\" or every error in it, and exit with 0 or 1");
   app.add_option("-l,--listen", options.listen,
                  "Serve this address instead of the file's listeners; may be given several times; "
                  "port 0 takes any free one and logs it; a UNIX socket is served to this user and "
@@ -132,12 +134,24 @@ void describe_options(CLI::App& app, Options& options) {
   app.add_option("--access-log", options.access_log,
                  "Where access records go: \"stderr\", \"none\" or a file")
       ->type_name("TARGET");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("gatewayd: {} (gatewayd --help shows the options)\n",
+                       printable(error.what()));
+  });
   app.set_version_flag("-V,--version", "gatewayd " SOCKS64_VERSION);
   app.footer(
+      "gatewayd passwd USER: make, change or delete (-D) a user's entry in the users file; see\n"
+      "gatewayd passwd --help.\n"
       "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second one ends them at "
       "once.\nSIGHUP: read the configuration again, reopen the log files.\nExit status: 0 after a "
       "signal or a good "
       "--check-config, 1 when the configuration is bad or the start failed, 2 for wrong options.");
+}
+
+/// The file that is read; empty when there is none.
+std::string config_file(const Options& options) {
+  if (!options.config.empty()) return options.config;
+  return ::access(default_config, F_OK) == 0 ? default_config : "";
 }
 
 /// A line of the log each.
@@ -153,15 +167,20 @@ void append_lines(std::vector<std::string>& lines, std::string_view text) {
 
 std::optional<Config> configure(const Options& options, std::vector<std::string>& problems) {
   ConfigResult loaded;
-  if (!options.config.empty()) {
-    loaded = load_config(options.config);
-  } else if (::access(default_config, F_OK) == 0) {
-    loaded = load_config(default_config);
-  }
+  const std::string file = config_file(options);
+  if (!file.empty()) loaded = load_config(file);
   problems = std::move(loaded.problems);
   if (!problems.empty()) return std::nullopt;
   Config config = std::move(loaded.config);
   if (!options.listen.empty()) {
+    for (const ListenerConfig& listener : config.listeners) {
+      if (listener.auth.methods.empty() && listener.auth.clients.empty()) continue;
+      problems.push_back(fmt::format(
+          "--listen would drop what the file says about authentication at {}, expected methods in "
+          "[auth] alone, or no --listen",
+          listener.address.text()));
+    }
+    if (!problems.empty()) return std::nullopt;
     config.listeners.clear();
     for (const std::string& text : options.listen) {
       ListenerConfig listener;
@@ -285,6 +304,14 @@ int run_gateway(const Config& config, const Options& options) {
 
 int main(int argc, char** argv) {
   guard_standard_descriptors();
+  if (argc > 1 && std::strcmp(argv[1], "passwd") == 0) {
+    try {
+      return passwd_command(argc - 1, argv + 1);
+    } catch (const std::exception& error) {
+      say(error.what());
+      return exit_failure;
+    }
+  }
   Options options;
   CLI::App app;
   describe_options(app, options);
@@ -303,7 +330,16 @@ int main(int argc, char** argv) {
     if (!config) return explaining ? exit_usage : exit_failure;
     if (explaining) return explain_rule(*options.explain_rule, *config);
     if (options.check_config) {
-      fmt::print("ok\n");
+      for (const std::string& warning : config->warnings) {
+        say(warning);
+      }
+      const std::string file = config_file(options);
+      if (file.empty()) {
+        fmt::print("no configuration file ({} does not exist): the defaults are ok\n",
+                   default_config);
+      } else {
+        fmt::print("{}: ok\n", file);
+      }
       return EXIT_SUCCESS;
     }
     return run_gateway(*config, options);

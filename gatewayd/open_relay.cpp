@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "log.hpp"
+#include "escape.hpp"
 
 namespace socks64::gateway {
 namespace {

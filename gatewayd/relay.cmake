@@ -1,5 +1,6 @@
 # Octets both ways.
 add_library(gateway_relay STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/bandwidth.cpp
   ${CMAKE_CURRENT_LIST_DIR}/pipe_pool.cpp
   ${CMAKE_CURRENT_LIST_DIR}/relay.cpp
   ${CMAKE_CURRENT_LIST_DIR}/relay_flow.cpp

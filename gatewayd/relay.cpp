@@ -51,8 +51,8 @@ struct Side {
 
 struct Direction {
   Direction(Side& source, Side& drain, const FlowTuning& tuning,
-            std::span<const std::uint8_t> early)
-      : from(source), to(drain), flow(tuning, early.size()), rest(early) {}
+            std::span<const std::uint8_t> early, Bandwidth* limit)
+      : from(source), to(drain), flow(tuning, early.size()), rest(early), bandwidth(limit) {}
 
   Side& from;
   Side& to;
@@ -60,6 +60,9 @@ struct Direction {
   std::span<const std::uint8_t> rest;  ///< what memory holds of flow.held()
   RelayPool::Block block;              ///< ... when it is memory of its own
   Pipe pipe;
+  Bandwidth* bandwidth;             ///< null: unlimited, and nothing below has a meaning
+  Bandwidth::Reservation reserved;  ///< for the next read; no octets: none yet
+  bool paused = false;              ///< until the reservation's time has come
 };
 
 enum class Turn : std::uint8_t { over, source_failed, sink_failed, no_memory };
@@ -88,11 +91,11 @@ ssize_t retry_interrupted(Call call) noexcept {
 class Junction final : public WaitOwner {
  public:
   Junction(Socket& client, Socket& destination, std::span<const std::uint8_t> early,
-           const RelayLimits& limits, RelayPool& pool, Timer& alarm)
+           const RelayLimits& limits, RelayPool& pool, const BandwidthPair& bandwidth, Timer& alarm)
       : client_(client),
         destination_(destination),
-        up_(client_, destination_, pool.tuning(), early),
-        down_(destination_, client_, pool.tuning(), {}),
+        up_(client_, destination_, pool.tuning(), early, bandwidth.up),
+        down_(destination_, client_, pool.tuning(), {}, bandwidth.down),
         limits_(limits),
         pool_(pool),
         alarm_(alarm) {}
@@ -117,6 +120,9 @@ class Junction final : public WaitOwner {
   Turn turn(Direction& direction) noexcept;
   Turn read_once(Direction& direction) noexcept;
   Turn write_once(Direction& direction) noexcept;
+  bool may_read(Direction& direction) noexcept;
+  [[nodiscard]] std::size_t allowed(const Direction& direction, std::size_t room) const noexcept;
+  void settle(Direction& direction, std::size_t octets) noexcept;
   bool keep_rest(Direction& direction) noexcept;
   void give_back(Direction& direction) noexcept;
   void wait_for_more(Direction& direction);
@@ -185,7 +191,11 @@ Turn Junction::turn(Direction& direction) noexcept {
     switch (flow.next()) {
       case Step::receive:
       case Step::fill:
-        result = read_once(direction);
+        if (direction.bandwidth == nullptr || may_read(direction)) {
+          result = read_once(direction);
+        } else {
+          more = false;
+        }
         break;
       case Step::send:
       case Step::drain:
@@ -217,6 +227,44 @@ Turn Junction::turn(Direction& direction) noexcept {
   return result;
 }
 
+/// Of a direction with a bandwidth. False: `paused` until the alarm goes off for it. Nothing is
+/// waited for meanwhile but trouble, so the source's octets stay with the kernel, and then with the
+/// sender.
+bool Junction::may_read(Direction& direction) noexcept {
+  if (last_words_) return true;
+  const Clock::time_point now = Clock::now();
+  Bandwidth::Reservation& reserved = direction.reserved;
+  if (reserved.octets == 0) {
+    reserved = direction.bandwidth->reserve(pool_.pipes().capacity(), now);
+  }
+  if (reserved.from <= now) {
+    direction.paused = false;
+    return true;
+  }
+  if (!direction.paused) {
+    direction.paused = true;
+    last_octet_ = std::max(last_octet_, reserved.from);
+    alarm_.cancel();  // its time is nearer now
+  }
+  return false;
+}
+
+/// How much of `room` the next read may take.
+std::size_t Junction::allowed(const Direction& direction, std::size_t room) const noexcept {
+  if (direction.bandwidth == nullptr || last_words_) return room;
+  return std::min(room, direction.reserved.octets);
+}
+
+/// After a read: what it did not use goes back to the others.
+void Junction::settle(Direction& direction, std::size_t octets) noexcept {
+  const std::size_t reserved = std::exchange(direction.reserved, {}).octets;
+  if (octets > reserved) {
+    direction.bandwidth->charge(octets - reserved, Clock::now());
+  } else {
+    direction.bandwidth->give_back(reserved - octets);
+  }
+}
+
 Turn Junction::read_once(Direction& direction) noexcept {
   RelayFlow& flow = direction.flow;
   const bool fill = flow.next() == Step::fill;
@@ -229,11 +277,13 @@ Turn Junction::read_once(Direction& direction) noexcept {
     }
     got = retry_interrupted([&] {
       return ::splice(direction.from.fd, nullptr, direction.pipe.write_end(), nullptr,
-                      pool_.pipes().capacity(), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+                      allowed(direction, pool_.pipes().capacity()),
+                      SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     });
     if (got > 0) flow.filled(static_cast<std::size_t>(got));
   } else {
-    const std::span<std::uint8_t> room = pool_.shared_buffer();
+    std::span<std::uint8_t> room = pool_.shared_buffer();
+    room = room.first(allowed(direction, room.size()));
     got = retry_interrupted(
         [&] { return ::recv(direction.from.fd, room.data(), room.size(), MSG_DONTWAIT); });
     if (got > 0) {
@@ -241,6 +291,8 @@ Turn Junction::read_once(Direction& direction) noexcept {
       flow.received(static_cast<std::size_t>(got), room.size());
     }
   }
+  if (direction.bandwidth != nullptr)
+    settle(direction, got > 0 ? static_cast<std::size_t>(got) : 0);
   if (got > 0) return Turn::over;
   if (got == 0) {
     flow.end_of_stream();
@@ -351,6 +403,9 @@ void Junction::end(RelayEnd why) noexcept {
   end_ = why;
   give_back(up_);
   give_back(down_);
+  for (Direction* direction : {&up_, &down_}) {
+    if (direction->reserved.octets != 0) settle(*direction, 0);
+  }
   for (Side* side : {&client_, &destination_}) {
     if (why != RelayEnd::both_closed) {
       const linger abort{1, 0};
@@ -374,6 +429,9 @@ Clock::time_point Junction::next_look() const noexcept {
   for (const Side* side : {&client_, &destination_}) {
     if (side->urgent) look = std::min(look, side->look_again);
   }
+  for (const Direction* direction : {&up_, &down_}) {
+    if (direction->paused) look = std::min(look, direction->reserved.from);
+  }
   return look;
 }
 
@@ -384,6 +442,10 @@ void Junction::look_at_clock() noexcept {
     const bool half_closed = up_.flow.source_ended() || down_.flow.source_ended();
     return end(half_closed ? RelayEnd::half_close_timeout : RelayEnd::idle_timeout);
   }
+  for (Direction* direction : {&up_, &down_}) {
+    if (!over_ && direction->paused && now >= direction->reserved.from) run(*direction);
+  }
+  if (over_) return;
   for (Side* side : {&client_, &destination_}) {
     if (side->urgent && now >= side->look_again) {
       side->urgent = false;
@@ -430,13 +492,15 @@ std::string_view describe(RelayEnd end) noexcept {
 }
 
 Task<RelayReport> relay(Socket& client, Socket& destination, std::span<const std::uint8_t> early,
-                        const RelayLimits& limits, RelayPool& pool) {
+                        const RelayLimits& limits, RelayPool& pool,
+                        const BandwidthPair& bandwidth) {
   // A cancellation must find its way to end(), not out of the next co_await as an exception.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
 
   Timer alarm(client.get_executor());
-  Junction* const junction = new Junction(client, destination, early, limits, pool, alarm);
+  Junction* const junction =
+      new Junction(client, destination, early, limits, pool, bandwidth, alarm);
   const Tenancy tenancy(junction);
   junction->start();
   while (!junction->over()) {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "bandwidth.hpp"
 #include "net.hpp"
 
 namespace socks64::gateway {
@@ -44,9 +45,14 @@ struct RelayReport {
 ///
 /// Only `both_closed` is an orderly end. Every other one resets whoever is still there, because a
 /// stream that was cut short must not look complete.
+///
+/// `bandwidth`, which outlives the relay, holds for what is read. A direction that has to wait for
+/// its turn is not idle; its sender waits for the window to open, as behind a slow reader. What a
+/// dead side had sent is passed on without waiting, and paid for afterwards.
 [[nodiscard]] Task<RelayReport> relay(Socket& client, Socket& destination,
                                       std::span<const std::uint8_t> early,
-                                      const RelayLimits& limits, RelayPool& pool);
+                                      const RelayLimits& limits, RelayPool& pool,
+                                      const BandwidthPair& bandwidth = {});
 
 }  // namespace socks64::gateway
 

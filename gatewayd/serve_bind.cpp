@@ -52,7 +52,8 @@ Task<> serve_bind(Exchange& exchange) {
         expected.failure == Failure::denied ? denied : describe(expected.failure);
     co_return co_await refuse(exchange, reply_code(expected.failure), reason);
   }
-  Rendezvous rendezvous = open_rendezvous(services.config, expected.local, port_of(target));
+  Rendezvous rendezvous = open_rendezvous(services.config, expected.local, port_of(target),
+                                          services.dial.source.interface);
   if (rendezvous.failure != Failure::none) {
     co_return co_await refuse(exchange, reply_code(rendezvous.failure),
                               describe(rendezvous.failure));

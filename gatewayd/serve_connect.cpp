@@ -35,8 +35,9 @@ Task<> carry(Exchange& exchange, Socket& peer) {
   // As on the client's side: a destination that has vanished is not to hold a session for ever.
   keep_alive(peer.native_handle());
   const SessionServices& services = exchange.services;
-  const RelayReport carried = co_await relay(exchange.client, peer, exchange.early,
-                                             services.relay_limits, services.relay_pool);
+  const RelayReport carried =
+      co_await relay(exchange.client, peer, exchange.early, services.relay_limits,
+                     services.relay_pool, exchange.ticket.bandwidth());
   OpenRecord& record = exchange.record();
   record->octets_up = carried.octets_up;
   record->octets_down = carried.octets_down;

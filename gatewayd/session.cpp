@@ -9,6 +9,7 @@
 #include "exchange.hpp"
 #include "farewell.hpp"
 #include "handshake.hpp"
+#include "policy.hpp"
 #include "refusal_hints.hpp"
 
 namespace socks64::gateway {
@@ -18,6 +19,8 @@ SessionEnd end_of(const HandshakeResult& asked) noexcept {
   switch (asked.end) {
     case HandshakeEnd::request:
       break;
+    case HandshakeEnd::auth_failed:
+      return SessionEnd::auth_failed;
     case HandshakeEnd::refused:
       return SessionEnd::bad_handshake;
     case HandshakeEnd::closed:
@@ -33,6 +36,8 @@ SessionEnd end_of(const HandshakeResult& asked) noexcept {
 
 std::string_view reason_of(const HandshakeResult& asked) noexcept {
   switch (asked.end) {
+    case HandshakeEnd::auth_failed:
+      return describe(asked.auth);
     case HandshakeEnd::refused:
       return describe(asked.error);
     case HandshakeEnd::closed:
@@ -52,8 +57,15 @@ void hint(const Exchange& exchange, const Verdict& verdict) noexcept {
   policy.hints->tell(exchange.requester, verdict.reason, *literal, !policy.rules.empty());
 }
 
-/// Stage 5, then the verb of the command.
+/// Stage 2 once more, for who it is; stage 5; then the verb of the command.
 Task<> serve(Exchange& exchange) {
+  UserCounts::Admission admission = exchange.services.users.admit(
+      exchange.requester.user, exchange.policy->limits.user, Clock::now());
+  if (!admission.refused.empty()) {
+    co_return co_await refuse(exchange, ReplyCode::not_allowed, admission.refused);
+  }
+  exchange.ticket = std::move(admission.ticket);
+
   // DST.ADDR of a UDP ASSOCIATE is no destination, but where the client will send from (RFC 1928
   // section 7); each datagram is judged for itself.
   const bool has_destination = exchange.request.command != Command::udp_associate;
@@ -74,6 +86,7 @@ Task<> serve(Exchange& exchange) {
       if (exchange.services.bind != nullptr) co_return co_await serve_bind(exchange);
       break;
     case Command::udp_associate:
+      if (exchange.services.udp != nullptr) co_return co_await serve_udp_associate(exchange);
       break;
   }
   co_await refuse(exchange, ReplyCode::command_not_supported, "command-not-supported");
@@ -90,9 +103,13 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
   record->end = SessionEnd::internal;
 
   // Stages 3 and 4: what does the client want, and who is it?
-  const ListenerConfig& listener = services.listeners[control.listener()];
-  const ServerHandshake::Options options{.socks4 = listener.socks4};
-  HandshakeResult asked = co_await handshake(client, services.handshake_deadlines, options);
+  const std::shared_ptr<const Policy> policy = services.policy;
+  const Client from = record->client;
+  const ServerHandshake::Options options{.socks4 = services.listeners[control.listener()].socks4};
+  const Reception reception{from,         policy->auth.methods_for(control.listener(), from),
+                            policy->auth, services.auth,
+                            options,      services.handshake_deadlines};
+  HandshakeResult asked = co_await handshake(client, reception);
   if (asked.end != HandshakeEnd::request) {
     record->end = end_of(asked);
     record->reason = reason_of(asked);
@@ -103,6 +120,7 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
     }
     co_return;
   }
+  record->user = asked.user;
   record->command = asked.request.command;
   record->target = asked.request.target;
 
@@ -112,8 +130,8 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
   Exchange exchange{client,
                     control,
                     services,
-                    services.policy,
-                    {record->client, control.listener(), {}},
+                    policy,
+                    {record->client, control.listener(), std::move(asked.user)},
                     std::move(asked.request),
                     std::move(asked.early),
                     asked.socks4};

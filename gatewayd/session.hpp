@@ -14,6 +14,7 @@
 #include "socks64/address.hpp"
 
 #include "account.hpp"
+#include "authenticate.hpp"
 #include "config.hpp"
 #include "deadline.hpp"
 #include "dial.hpp"
@@ -21,26 +22,38 @@
 #include "look_up.hpp"
 #include "net.hpp"
 #include "relay.hpp"
+#include "user_limits.hpp"
 
 namespace socks64::gateway {
 
 struct BindServices;
 struct Policy;
+struct UdpPool;
+struct UdpService;
 
-/// What a session uses and never owns; all of it outlives every session of the worker.
-struct SessionServices {
-  /// The current one: Worker::use() replaces it. A session keeps the one that it began with.
-  std::shared_ptr<const Policy> policy;
+/// What sessions use and never own; all of it outlives every session. This part is that of all
+/// workers.
+struct SharedServices {
   const Dialer& dialer;
   const LookUp* look_up;     ///< null: RESOLVE and RESOLVE_PTR are not served
   const BindServices* bind;  ///< null: BIND is not served
+  UdpService* udp;           ///< null: UDP ASSOCIATE is not served
+  UserCounts& users;
+  AccessLog& access_log;
+  AuthServices auth;
+  /// As at the start: SessionControl::listener() is an index into these.
+  std::span<const ListenerConfig> listeners;
+};
+
+/// And this is the session's own worker's.
+struct SessionServices : SharedServices {
+  /// The current one: Worker::use() replaces it. A session keeps the one that it began with.
+  std::shared_ptr<const Policy> policy;
+  UdpPool& udp_pool;
   RelayPool& relay_pool;
   RelayLimits relay_limits;
   DeadlineQueue& handshake_deadlines;
   DeadlineQueue& farewell_deadlines;
-  AccessLog& access_log;
-  /// As at the start: SessionControl::listener() is an index into these.
-  std::span<const ListenerConfig> listeners;
 };
 
 /// A session seen from outside: who it is, and how to end it. Touched on its worker's thread only.

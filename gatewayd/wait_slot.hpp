@@ -47,7 +47,8 @@ class WaitSlot {
 
   /// Calls owner.woken(*this, error) once the socket is ready, unless the slot waits already.
   /// Readiness is level-triggered: what was ready before counts.
-  void arm(WaitOwner& owner, Socket& socket, Socket::wait_type what) {
+  template <class AnySocket>
+  void arm(WaitOwner& owner, AnySocket& socket, asio::socket_base::wait_type what) {
     if (armed_) return;
     armed_ = true;
     socket.async_wait(what, Handler(owner, *this));

@@ -15,6 +15,11 @@ namespace {
 // session.cpp.
 constexpr std::chrono::milliseconds farewell_time{2000};
 
+// An honest handshake takes a few round trips. What is asked for comes every ten milliseconds or so
+// as long as somebody waits.
+constexpr std::chrono::milliseconds patience_when_full{1000};
+constexpr std::size_t hurried_at_once = 128;
+
 }  // namespace
 
 void SessionList::add(SessionControl& control) noexcept {
@@ -63,21 +68,17 @@ class Worker::Member {
 };
 
 Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
-               const Dialer& dialer, const LookUp* look_up, const BindServices* bind,
-               AccessLog& access_log)
+               const SharedServices& shared)
     : work_(context_.get_executor()),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
-      services_{std::move(policy),
-                dialer,
-                look_up,
-                bind,
+      services_{shared,
+                std::move(policy),
+                udp_pool_,
                 relay_pool_,
                 config.relay_limits,
                 handshake_deadlines_,
-                farewell_deadlines_,
-                access_log,
-                config.listeners} {}
+                farewell_deadlines_} {}
 
 Worker::~Worker() {
   stop();
@@ -149,6 +150,10 @@ void Worker::write_stillborn(std::uint64_t id, const Client& client) noexcept {
 void Worker::use(std::shared_ptr<const Policy> policy) {
   asio::post(context_,
              [this, policy = std::move(policy)]() mutable { services_.policy.swap(policy); });
+}
+
+void Worker::hurry_handshakes() {
+  asio::post(context_, [this] { handshake_deadlines_.hurry(patience_when_full, hurried_at_once); });
 }
 
 void Worker::cancel_sessions() {

@@ -21,6 +21,7 @@
 #include "limits.hpp"
 #include "relay_pool.hpp"
 #include "session.hpp"
+#include "udp_batch.hpp"
 
 namespace socks64::gateway {
 
@@ -47,14 +48,13 @@ struct Accepted {
 struct WorkerConfig {
   std::chrono::milliseconds handshake_timeout;
   RelayLimits relay_limits;
-  std::span<const ListenerConfig> listeners;  ///< outlive the worker
 };
 
 class Worker {
  public:
   /// What is referred to outlives the worker.
-  Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy, const Dialer& dialer,
-         const LookUp* look_up, const BindServices* bind, AccessLog& access_log);
+  Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
+         const SharedServices& shared);
   /// Ends the thread; see stop().
   ~Worker();
   Worker(const Worker&) = delete;
@@ -69,6 +69,9 @@ class Worker {
   [[nodiscard]] std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
   /// From now on sessions begin with this policy. Any thread.
   void use(std::shared_ptr<const Policy> policy);
+  /// Somebody waits for a session to end: the handshakes that have taken longest are ended, a few
+  /// at a time. Any thread.
+  void hurry_handshakes();
   /// Cancels every session, and those that arrive later. Any thread.
   void cancel_sessions();
   /// Leaves the event loop at once. Only when load() is 0: a suspended session refers to parts of
@@ -103,6 +106,7 @@ class Worker {
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_;
   RelayPool relay_pool_;
+  UdpPool udp_pool_;
   DeadlineQueue handshake_deadlines_;
   DeadlineQueue farewell_deadlines_;
   SessionServices services_;

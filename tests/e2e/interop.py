@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 # pylint: disable=wrong-import-position
 import compatibility
+import interop_inbound as inbound
 import interop_programs as programs
 import interop_servers
 import sandbox
@@ -134,18 +135,19 @@ PLAIN = (
 )
 
 SOCKS4 = (
-    Program("curl --proxy socks4a://", programs.curl_url("socks4a"), *CURL, socks="4a", cannot=(
-        Cannot("An IPv6 address goes as a name, which 4a has room for; curl resolves it first.", to=6, form=ADDRESS),)),
+    Program("curl --proxy socks4a://", programs.curl_url("socks4a"), *CURL, socks="4a"),
     Program("curl --proxy socks4://", programs.curl_url("socks4"), *CURL, socks="4", forms=(ADDRESS,), cannot=(SOCKS4_ADDRESS,)),
     Program("ssh through ncat --proxy-type socks4", programs.ssh_ncat, *NCAT, kind=SHELL, socks="4a", cannot=(SOCKS4_ADDRESS,)),
     Program("ssh through nc -X 4", programs.ssh_nc, *NC, kind=SHELL, socks="4", forms=(ADDRESS,), cannot=(SOCKS4_ADDRESS,)),
     Program("ssh through socat SOCKS4A", programs.ssh_socat, "socat", "socat", ("socat", "-V"), kind=SHELL, socks="4a", cannot=(
         SOCKS4_ADDRESS,)),
-    Program("PySocks, SOCKS4", programs.pysocks, *PYSOCKS, module=PYSOCKS_FILE, socks="4a", cannot=(SOCKS4_ADDRESS,)),
+    Program("PySocks, SOCKS4", programs.pysocks, *PYSOCKS, module=PYSOCKS_FILE, socks="4a"),
     Program("proxychains4 curl, socks4", programs.proxychains(programs.CURL), *PROXYCHAINS, socks="4a", cannot=(SOCKS4_ADDRESS,)),
     Program("tsocks curl, version 4", programs.tsocks, *TSOCKS, socks="4", cannot=TSOCKS_CANNOT),
-    Program("Dante's socksify curl, socks_v4", programs.dante(programs.CURL), *DANTE, socks="4a", cannot=DANTE_CANNOT),
-    Program("HAProxy, server ... socks4", programs.haproxy, *HAPROXY, socks="4", forms=(ADDRESS,), cannot=(SOCKS4_ADDRESS,)),
+    Program("Dante's socksify curl, socks_v4", programs.dante(programs.CURL), *DANTE, socks="4a", cannot=(
+        Cannot("It sends no names by SOCKS4.", form=NAME), *DANTE_CANNOT)),
+    Program("HAProxy, server ... socks4", programs.haproxy, *HAPROXY, socks="4", forms=(ADDRESS,), cannot=(
+        SOCKS4_ADDRESS, Cannot("Its socket is of the destination's family, so the gateway must be too.", client=6))),
 )
 
 PASSWORD = (
@@ -156,10 +158,28 @@ PASSWORD = (
     Program("PySocks, username and password", programs.pysocks, *PYSOCKS, module=PYSOCKS_FILE),
     Program("Node.js, socks, userId and password", programs.node, *NODE, module=NODE_FILE),
     Program("Perl, IO::Socket::Socks, userpass", programs.perl, *PERL, module=PERL_FILE),
-    Program("Java, java.net.socks.username", programs.java, *JAVA),
+    Program("Java, -DsocksProxyHost and an Authenticator", programs.java, *JAVA),
     Program("proxychains4 curl, user and password", programs.proxychains(programs.CURL), *PROXYCHAINS),
     Program("Dante's socksify curl, SOCKS_USERNAME", programs.dante(programs.CURL), *DANTE, cannot=DANTE_CANNOT),
     Program("redsocks, login and password", programs.redsocks, *REDSOCKS, forms=(ADDRESS,), cannot=REDSOCKS_CANNOT),
+)
+
+OTHER_PEER = Cannot("In its BIND a name becomes an address made of the name's first four letters.", form=NAME)
+UDP = (
+    Program("PySocks, UDP", inbound.pysocks_udp, *PYSOCKS, module=PYSOCKS_FILE, cannot=(
+        Cannot("Its sockets for datagrams are of IPv4.", client=6),)),
+    Program("Node.js, socks, UDP", inbound.node_udp, *NODE, module=NODE_FILE),
+    Program("Perl, IO::Socket::Socks, UDP", inbound.perl_udp, *PERL, module=PERL_FILE, forms=(ADDRESS,)),
+    Program("Dante's socksify, Python's UDP", inbound.dante_udp, *DANTE, cannot=DANTE_CANNOT),
+)
+BIND = (
+    Program("Node.js, socks, BIND", inbound.node_bind, *NODE, module=NODE_FILE, forms=(ADDRESS,)),
+    Program("Perl, IO::Socket::Socks, BIND", inbound.perl_bind, *PERL, module=PERL_FILE, forms=(ADDRESS,)),
+)
+ACTIVE_FTP = (
+    Program("Dante's socksify curl, ftp --ftp-port", inbound.dante_curl, *DANTE, kind=ONE_FILE, cannot=(OTHER_PEER, *DANTE_CANNOT)),
+    Program("Dante's socksify lftp, active ftp", inbound.dante_lftp, *DANTE, kind=ONE_FILE, cannot=(OTHER_PEER, *DANTE_CANNOT)),
+    Program("Dante's socksify tnftp, active ftp", inbound.dante_tnftp, *DANTE, kind=ONE_FILE, cannot=(OTHER_PEER, *DANTE_CANNOT)),
 )
 
 
@@ -214,8 +234,7 @@ def server_reason(server, client, name, form):
 
 # --- docs/interop.md --------------------------------------------------------------------------------------------------------------
 
-CLIENTS_MODULE, SERVERS_MODULE = "test_interop_clients", "test_interop_servers"
-MODULES = (CLIENTS_MODULE, SERVERS_MODULE)
+MODULES = ("test_interop_clients", "test_interop_inbound", "test_interop_servers")
 
 
 @dataclass(frozen=True)
@@ -240,6 +259,9 @@ def sections():
     yield "SOCKS5", "", None, rows_of_clients("plain", PLAIN)
     yield "SOCKS4 and SOCKS4a", "A listener with `socks4 = true`.", None, rows_of_clients("socks4", SOCKS4)
     yield ("Username and password", "A gateway that demands them (RFC 1929).", None, rows_of_clients("password", PASSWORD))
+    yield "UDP", "Datagrams to a service that sends them back.", None, rows_of_clients("udp", UDP)
+    yield ("BIND", "A peer on the destination connects to the address that the client was told; or FTP's active mode.", None,
+           rows_of_clients("bind", BIND) + rows_of_clients("ftp", ACTIVE_FTP))
     for server in variants():
         title = f"socksify at {server.title}" + (", with username and password" if server.password else "")
         yield title, "", server.version(), rows_of_server(server)
@@ -251,8 +273,8 @@ Made by `tests/e2e/lab.py interop docs/interop.md`, in the lab of network namesp
 gatewayd, then programs under socksify at SOCKS servers of others. A cell is a host of one family and a destination of one
 family, the crossing between which is the server's affair; the destination's own page and 90 kB are compared, and at gatewayd the access record
 must name what was asked for and the crossing. "By name" is `v4only.test` or `v6only.test`, which only the gateway can look up; "by
-address" is the IPv4 or IPv6 address itself. The tests are `tests/e2e/test_interop_clients.py` and `test_interop_servers.py`, the
-rows `tests/e2e/interop.py`. What RFC 1928 and RFC 1929 demand octet by octet is in `tests/e2e/test_protocol.py`.
+address" is the IPv4 or IPv6 address itself. The tests are `tests/e2e/test_interop_clients.py`, `test_interop_inbound.py` and
+`test_interop_servers.py`, the rows `tests/e2e/interop.py`. What RFC 1928 and RFC 1929 demand octet by octet is in `tests/e2e/test_protocol.py`.
 """
 COLUMNS = " | ".join(f"IPv{FAMILY[client]} → {FAMILY[name]}" for client, name in PAIRS)
 

@@ -68,7 +68,7 @@ class InteropCase(LabTest):
                              "it can by now: take its Cannot out of interop.py")
         except subprocess.TimeoutExpired:
             pass
-        self.lab.leaks()  # it may have gone past the gateway, which does not speak against the gateway
+        self.lab.leaks()  # what it tried may have gone past the gateway, which does not speak against the gateway
         self.skipTest(reason)
 
 

@@ -105,7 +105,8 @@ def ssh(call, proxy_command, environment=()):
 
 
 def ssh_ncat(call):
-    login = f" --proxy-auth {shell([f'{call.user}:{call.password}'])}" if call.user else ""
+    # ssh replaces what begins with a percent sign.
+    login = f" --proxy-auth {shell([f'{call.user}:{call.password}'])}".replace("%", "%%") if call.user else ""
     kind, dns = f"socks{call.version[0]}", "" if call.version == "4" else " --proxy-dns remote"
     return ssh(call, f"ncat --proxy-type {kind}{dns}{login} --proxy {call.proxy} %h %p")
 
@@ -217,12 +218,20 @@ paths.each do |path|
 end
 """
 
-# java.net.URL knows nothing of SOCKS; the two properties are the whole of it.
+# java.net.URL knows nothing of SOCKS; two properties of the machine are the whole of it, and an Authenticator where there is a password.
 JAVA = """
 import java.net.*;
 
 public class Get {
   public static void main(String[] arguments) throws Exception {
+    String user = System.getProperty("lab.user");
+    if (user != null) {
+      Authenticator.setDefault(new Authenticator() {
+        @Override protected PasswordAuthentication getPasswordAuthentication() {
+          return new PasswordAuthentication(user, System.getProperty("lab.password").toCharArray());
+        }
+      });
+    }
     for (String url : arguments) {
       try (var in = new URL(url).openStream()) {
         System.out.write(in.readAllBytes());
@@ -259,7 +268,7 @@ def ruby(call):
 
 
 def java(call):
-    login = [f"-Djava.net.socks.username={call.user}", f"-Djava.net.socks.password={call.password}"] if call.user else []
+    login = [f"-Dlab.user={call.user}", f"-Dlab.password={call.password}"] if call.user else []
     folder = f"{LAB}/built/Get"
     if not os.path.exists(folder):
         write(f"{folder}/Get.java", JAVA)

@@ -2,6 +2,7 @@
 this process on other hosts, so what arrives there is seen too.
 """
 
+import contextlib
 import hashlib
 import random
 import socket
@@ -15,6 +16,8 @@ from raw_socks import CHOSEN, GREETING
 CLIENTS = ("client4", "client6")
 DEST4, DEST6 = topology.DEST4.address(4), topology.DEST6.address(6)
 REFUSING4, REFUSING6 = f"{topology.IPV4}{topology.REFUSING}", f"{topology.IPV6}{topology.REFUSING}"
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+DESTINATIONS = {4: topology.DEST4, 6: topology.DEST6}
 MEBIBYTE = 1 << 20
 CLOSES_WITHIN = 10  # seconds after a failing reply; RFC 1928 section 6
 
@@ -66,6 +69,47 @@ class Destination:
         self.listener.close()
         if self.thread:
             self.thread.join(60)
+
+
+class Echo:
+    """A UDP service on a destination: what arrives goes back; who sent it is kept."""
+
+    def __init__(self, lab, family):
+        host = DESTINATIONS[family]
+        self.socket = lab.hosts[host.name].socket(FAMILIES[family], socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.bind((host.address(family), 0))
+        self.address, self.port = self.socket.getsockname()[:2]
+        self.name = "v4only.test" if family == 4 else "v6only.test"
+        self.senders, self.ending = [], False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            try:
+                data, sender = self.socket.recvfrom(65536)
+            except OSError:
+                return
+            if self.ending:
+                return
+            self.senders.append(sender[:2])
+            with contextlib.suppress(OSError):
+                self.socket.sendto(data, sender)
+
+    def close(self):
+        self.ending = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self.thread.join(5)
+        self.socket.close()
+
+
+def of_an_association(line):
+    """Whether a line of the capture is of datagrams between a client and its gateway, or of too many of their fragments."""
+    return "more than the capture could hold" in line or any(
+        f" {host.gateways[0]} " in f"{line} " and any(f" {own.split('/')[0]} " in f"{line} " for own in host.own_side)
+        for host in topology.CLIENTS)
 
 
 class ProtocolTest(CapableTest):

@@ -229,7 +229,7 @@ class Dns(GatewayTest):
 class SystemNames(Dns):
     """The same, and all else that is asked of names, with getaddrinfo instead of c-ares."""
 
-    configuration = '[resolver]\nbackend = "system"\n'
+    configuration = '[timeouts]\ndrain = "200ms"\n[resolver]\nbackend = "system"\n'
 
     def wait_for_queries(self, names):
         # One thread a look-up: as many as there are, for two families of a name each.
@@ -252,9 +252,8 @@ class SystemNames(Dns):
         for thread in stuck:
             thread.start()
         self.wait_for_queries(8)
-        self.lab.gateway.terminate()
-        self.lab.gateway.terminate()
         begin = time.monotonic()
+        self.lab.gateway.terminate()
         self.assertEqual(self.lab.gateway.wait(), 0)
         self.assertLess(time.monotonic() - begin, 3)
         for thread in stuck:

@@ -9,14 +9,18 @@ add_executable(gateway_tests
   gateway/authorise_test.cpp
   gateway/bind_parts_test.cpp
   gateway/bind_test.cpp
+  gateway/client_limits_test.cpp
   gateway/command_line_test.cpp
   gateway/config_test.cpp
+  gateway/datagrams.cpp
+  gateway/dialling_test.cpp
   gateway/framing_test.cpp
   gateway/life_cycle_test.cpp
   gateway/limits_test.cpp
   gateway/line_writer_test.cpp
   gateway/look_up_test.cpp
   gateway/open_relay_test.cpp
+  gateway/password_pool_test.cpp
   gateway/ports_test.cpp
   gateway/process.cpp
   gateway/protection_test.cpp
@@ -27,7 +31,12 @@ add_executable(gateway_tests
   gateway/sockets.cpp
   gateway/socks4_test.cpp
   gateway/survival_test.cpp
-  gateway/unix_test.cpp)
+  gateway/udp_datagram_test.cpp
+  gateway/udp_names_test.cpp
+  gateway/udp_test.cpp
+  gateway/unix_test.cpp
+  gateway/user_limits_test.cpp
+  gateway/users_test.cpp)
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
 # As for the sources of the daemon that have coroutines.
 set_source_files_properties(gateway/survival_test.cpp PROPERTIES
@@ -35,7 +44,19 @@ set_source_files_properties(gateway/survival_test.cpp PROPERTIES
 target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
-  GATEWAYD_VERSION="${PROJECT_VERSION}")
+  GATEWAYD_VERSION="${PROJECT_VERSION}" GATEWAYD_DEFAULT_CONFIG="${CMAKE_INSTALL_FULL_SYSCONFDIR}/socks64/gatewayd.toml")
 target_link_libraries(gateway_tests PRIVATE gateway_core tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
 add_dependencies(gateway_tests gatewayd)
+# Many clients at once. SOCKS64_TEST_HEAVY=1 in the environment: the whole numbers, a few minutes.
+add_executable(hostile_tests
+  gateway/back_pressure_test.cpp
+  gateway/crowd.cpp
+  gateway/hostile_test.cpp
+  gateway/process.cpp
+  gateway/sockets.cpp)
+target_include_directories(hostile_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
+target_compile_definitions(hostile_tests PRIVATE GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>")
+target_link_libraries(hostile_tests PRIVATE gateway_core GTest::gtest_main socks64_warnings)
+add_dependencies(hostile_tests gatewayd)
+gtest_discover_tests(hostile_tests PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60 RUN_SERIAL TRUE)
 gtest_discover_tests(gateway_tests PROPERTIES TIMEOUT 120 DISCOVERY_TIMEOUT 60)

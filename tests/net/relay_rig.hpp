@@ -127,7 +127,7 @@ class Worker {
 class Relayed {
  public:
   explicit Relayed(Worker& worker, RelayLimits limits = {}, std::vector<std::uint8_t> early = {},
-                   int buffers = 0)
+                   int buffers = 0, BandwidthPair bandwidth = {})
       : worker_(worker) {
     auto [client_peer, client_side] = connection(buffers);
     auto [destination_side, destination_peer] = connection(buffers);
@@ -140,21 +140,21 @@ class Relayed {
     }
     report_ = promise_->get_future();
     asio::post(worker.context(), [this, a = client_side.take(), b = destination_side.take(), limits,
-                                  data = std::move(early)]() mutable {
+                                  bandwidth, data = std::move(early)]() mutable {
       Socket left(worker_.context().get_executor(), tcp::v4(), a);
       Socket right(worker_.context().get_executor(), tcp::v4(), b);
-      asio::co_spawn(
-          worker_.context().get_executor(),
-          session(std::move(left), std::move(right), std::move(data), limits, worker_.pool()),
-          asio::bind_cancellation_slot(
-              cancel_->slot(),
-              [promise = promise_, keep = cancel_](std::exception_ptr escaped, RelayReport report) {
-                if (escaped) {
-                  promise->set_exception(escaped);
-                } else {
-                  promise->set_value(report);
-                }
-              }));
+      asio::co_spawn(worker_.context().get_executor(),
+                     session(std::move(left), std::move(right), std::move(data), limits,
+                             worker_.pool(), bandwidth),
+                     asio::bind_cancellation_slot(
+                         cancel_->slot(), [promise = promise_, keep = cancel_](
+                                              std::exception_ptr escaped, RelayReport report) {
+                           if (escaped) {
+                             promise->set_exception(escaped);
+                           } else {
+                             promise->set_value(report);
+                           }
+                         }));
     });
   }
 
@@ -179,8 +179,8 @@ class Relayed {
 
  private:
   static Task<RelayReport> session(Socket left, Socket right, std::vector<std::uint8_t> early,
-                                   RelayLimits limits, RelayPool& pool) {
-    const RelayReport report = co_await relay(left, right, early, limits, pool);
+                                   RelayLimits limits, RelayPool& pool, BandwidthPair bandwidth) {
+    const RelayReport report = co_await relay(left, right, early, limits, pool, bandwidth);
     if (left.is_open() || right.is_open()) throw std::runtime_error("relay() left a socket open");
     co_return report;
   }

@@ -49,7 +49,7 @@ class Dial : public ::testing::Test {
     ResolverConfig made;
     made.servers = {dns_.endpoint()};
     made.hosts_file = hosts_.path();
-    made.query_timeout = 20s;
+    made.query_timeout = 60s;
     return made;
   }
   Dialled dial(const Target& to, const DialConfig& config = {},

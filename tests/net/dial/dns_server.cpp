@@ -57,6 +57,28 @@ void put_record(Octets& out, const Octets& owner, std::uint16_t type, std::uint3
   out.insert(out.end(), data.begin(), data.end());
 }
 
+/// What an attacker off the path could send: an answer with another ID, one to another question,
+/// one to the same name but another type, and no answer at all. All say 198.51.100.66.
+std::vector<Octets> forgeries(const Octets& right, const Octets& question, std::uint16_t type) {
+  const Octets evil{198, 51, 100, 66};
+  const auto forged = [&](unsigned id, const Octets& asked) {
+    Octets message;
+    put16(message, id);
+    for (const unsigned word : {0x8180U, 1U, 1U, 0U, 0U})
+      put16(message, word);
+    message.insert(message.end(), asked.begin(), asked.end());
+    put_record(message, {0xc0, 12}, type_a, 3600, evil);
+    return message;
+  };
+  const unsigned id = static_cast<unsigned>(right[0]) << 8U | right[1];
+  Octets other_name = question;
+  other_name[1] ^= 1U;
+  Octets other_type = question;
+  other_type[other_type.size() - 3] =
+      static_cast<std::uint8_t>(type == type_a ? type_aaaa : type_a);
+  return {forged(id ^ 1U, question), forged(id, other_name), forged(id, other_type), {0xff}, {}};
+}
+
 sockaddr* as_sockaddr(sockaddr_storage& storage) {
   return reinterpret_cast<sockaddr*>(&storage);
 }
@@ -96,6 +118,7 @@ DnsServer::~DnsServer() {
 
 void DnsServer::script(const std::string& name, Family family, Script script) {
   const std::lock_guard lock(mutex_);
+  counts_.try_emplace({name, family}, 0);  // not while somebody looks at the heap
   scripts_[{name, family}] = std::move(script);
 }
 
@@ -165,6 +188,7 @@ std::optional<DnsServer::Answer> DnsServer::answer(const Octets& query, bool ove
   put16(message, 1);
   const std::size_t records = truncated ? 0
                                         : script.cnames.size() + script.addresses.size() +
+                                              script.unasked.size() +
                                               (type == type_ptr ? script.names.size() : 0);
   put16(message, static_cast<unsigned>(records));
   put16(message, script.soa ? 1 : 0);
@@ -186,6 +210,11 @@ std::optional<DnsServer::Answer> DnsServer::answer(const Octets& query, bool ove
       put_record(message, owner, address.is_v4() ? type_a : type_aaaa, script.ttl,
                  Octets(address.bytes().begin(), address.bytes().end()));
     }
+    for (const auto& [other, text] : script.unasked) {
+      const IpAddress address = *IpAddress::parse(text);
+      put_record(message, encoded(other), address.is_v4() ? type_a : type_aaaa, script.ttl,
+                 Octets(address.bytes().begin(), address.bytes().end()));
+    }
     if (type == type_ptr) {
       for (const std::string& text : script.names)
         put_record(message, owner, type_ptr, script.ttl, encoded(text));
@@ -199,7 +228,9 @@ std::optional<DnsServer::Answer> DnsServer::answer(const Octets& query, bool ove
       put32(data, field);
     put_record(message, encoded("test"), type_soa, script.soa->first, data);
   }
-  return Answer{script.delay, message};
+  Answer given{script.delay, message};
+  if (script.forged) given.before = forgeries(message, question, type);
+  return given;
 }
 
 void DnsServer::serve_tcp() {
@@ -264,6 +295,8 @@ void DnsServer::run() {
     }
     query.resize(static_cast<std::size_t>(size));
     if (const std::optional<Answer> given = answer(query, false)) {
+      for (const Octets& message : given->before)
+        ::sendto(udp_, message.data(), message.size(), 0, as_sockaddr(from), length);
       delayed.push_back({Clock::now() + given->delay, given->message, from, length});
     }
   }

@@ -28,6 +28,10 @@ struct Script {
   bool drop = false;
   bool truncate = false;  ///< over UDP: no records, TC set
   bool garbage = false;   ///< the right ID and question, then nonsense
+  /// Sent ahead of the answer, by somebody who does not know the ID, or the question.
+  bool forged = false;
+  /// Records nobody asked for: name and address, in the answer section.
+  std::vector<std::pair<std::string, std::string>> unasked = {};
 };
 
 inline constexpr unsigned servfail = 2;
@@ -57,6 +61,7 @@ class DnsServer {
   struct Answer {
     std::chrono::milliseconds delay;
     Octets message;
+    std::vector<Octets> before = {};  ///< over UDP only
   };
 
   void run();

@@ -29,6 +29,7 @@ AccessRecord full_record() {
   record.time = std::chrono::system_clock::time_point(1'700'000'000'123ms);
   record.id = 42;
   record.client = *Endpoint::parse("127.0.0.1:4711");
+  record.user = "alice";
   record.command = Command::connect;
   record.target = NamedEndpoint{*DomainName::from("v6only.test"), 80};
   record.address = *Endpoint::parse("[2001:db8::1]:80");
@@ -44,11 +45,12 @@ AccessRecord full_record() {
 }
 
 TEST(AccessRecord, TextHasEveryField) {
-  EXPECT_EQ(as_text(full_record()),
-            "2023-11-14T22:13:20.123Z access id=42 client=127.0.0.1:4711 command=connect "
-            "target=v6only.test:80 address=[2001:db8::1]:80 crossing=v4>v6 attempts=2 up=78 "
-            "down=1234567 resolve_ms=0.412 connect_ms=1.900 total_ms=12003.004 reply=0 "
-            "end=both-closed reason=-");
+  EXPECT_EQ(
+      as_text(full_record()),
+      "2023-11-14T22:13:20.123Z access id=42 client=127.0.0.1:4711 user=alice command=connect "
+      "target=v6only.test:80 address=[2001:db8::1]:80 crossing=v4>v6 attempts=2 up=78 "
+      "down=1234567 resolve_ms=0.412 connect_ms=1.900 total_ms=12003.004 reply=0 "
+      "end=both-closed reason=-");
 }
 
 TEST(AccessRecord, ClientOfAUnixSocketIsAProcess) {
@@ -65,19 +67,50 @@ TEST(AccessRecord, TextMarksWhatIsAbsent) {
   record.client = *Endpoint::parse("[::1]:1");
   record.end = SessionEnd::bad_handshake;
   record.reason = "wrong protocol version";
-  EXPECT_EQ(as_text(record),
-            "1970-01-01T00:00:00.000Z access id=0 client=[::1]:1 command=- target=- address=- "
-            "crossing=- attempts=0 up=0 down=0 resolve_ms=0.000 connect_ms=0.000 total_ms=0.000 "
-            "reply=- end=bad-handshake reason=\"wrong protocol version\"");
+  EXPECT_EQ(
+      as_text(record),
+      "1970-01-01T00:00:00.000Z access id=0 client=[::1]:1 user=- command=- target=- address=- "
+      "crossing=- attempts=0 up=0 down=0 resolve_ms=0.000 connect_ms=0.000 total_ms=0.000 "
+      "reply=- end=bad-handshake reason=\"wrong protocol version\"");
 }
 
 TEST(AccessRecord, JsonHasEveryField) {
-  EXPECT_EQ(as_json(full_record()),
-            R"({"time":"2023-11-14T22:13:20.123Z","id":42,"client":"127.0.0.1:4711",)"
-            R"("command":"connect","target":"v6only.test:80","address":"[2001:db8::1]:80",)"
-            R"("crossing":"v4>v6","attempts":2,"up":78,"down":1234567,"resolve_ms":0.412,)"
-            R"("connect_ms":1.900,"total_ms":12003.004,"reply":0,"end":"both-closed",)"
-            R"("reason":null})");
+  EXPECT_EQ(
+      as_json(full_record()),
+      R"({"time":"2023-11-14T22:13:20.123Z","id":42,"client":"127.0.0.1:4711",)"
+      R"("user":"alice","command":"connect","target":"v6only.test:80","address":"[2001:db8::1]:80",)"
+      R"("crossing":"v4>v6","attempts":2,"up":78,"down":1234567,"resolve_ms":0.412,)"
+      R"("connect_ms":1.900,"total_ms":12003.004,"reply":0,"end":"both-closed",)"
+      R"("reason":null})");
+}
+
+TEST(AccessRecord, DatagramsOfAnAssociation) {
+  AccessRecord record = full_record();
+  record.datagrams.emplace();
+  record.datagrams->up = 5;
+  record.datagrams->down = 4;
+  EXPECT_NE(as_text(record).find(" reason=- datagrams_up=5 datagrams_down=4 dropped=-"),
+            std::string::npos)
+      << as_text(record);
+  EXPECT_NE(
+      as_json(record).find(R"("reason":null,"datagrams_up":5,"datagrams_down":4,"dropped":{}})"),
+      std::string::npos)
+      << as_json(record);
+  record.datagrams->drop(UdpDrop::foreign, 3);
+  record.datagrams->drop(UdpDrop::unreachable);
+  EXPECT_NE(as_text(record).find(" dropped=foreign:3,unreachable:1"), std::string::npos)
+      << as_text(record);
+  EXPECT_NE(as_json(record).find(R"("dropped":{"foreign":3,"unreachable":1}})"), std::string::npos)
+      << as_json(record);
+}
+
+TEST(AccessRecord, EveryCauseOfADropHasAWordOfItsOwn) {
+  std::string seen = " ";
+  for (std::size_t cause = 0; cause < udp_drop_causes; ++cause) {
+    const std::string word = " " + std::string(describe(static_cast<UdpDrop>(cause))) + " ";
+    EXPECT_EQ(seen.find(word), std::string::npos) << word;
+    seen += word;
+  }
 }
 
 TEST(AccessRecord, NamesCannotForgeLinesOrFields) {
@@ -89,6 +122,21 @@ TEST(AccessRecord, NamesCannotForgeLinesOrFields) {
   const std::string json = as_json(record);
   EXPECT_NE(json.find(R"("target":"a b\u000a\" end=x\\\u001b[31m\u00ff:1")"), std::string::npos)
       << json;
+}
+
+TEST(AccessRecord, UsersCannotForgeLinesOrFieldsOrTheLackOfAUser) {
+  AccessRecord record = full_record();
+  record.user = "a b\n\" end=x";
+  EXPECT_NE(as_text(record).find(R"( user="a b\x0a\" end=x" command=)"), std::string::npos)
+      << as_text(record);
+  EXPECT_NE(as_json(record).find(R"("user":"a b\u000a\" end=x",)"), std::string::npos)
+      << as_json(record);
+  record.user = "-";
+  EXPECT_NE(as_text(record).find(R"( user="-" )"), std::string::npos) << as_text(record);
+  EXPECT_NE(as_json(record).find(R"("user":"-")"), std::string::npos) << as_json(record);
+  record.user = "";
+  EXPECT_NE(as_text(record).find(" user=- "), std::string::npos) << as_text(record);
+  EXPECT_NE(as_json(record).find(R"("user":null)"), std::string::npos) << as_json(record);
 }
 
 TEST(AccessRecord, CrossingNamesBothFamilies) {

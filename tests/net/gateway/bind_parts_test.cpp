@@ -62,20 +62,25 @@ TEST(ExpectedPeer, Matches) {
 }
 
 TEST(BindAddresses, ForAnybody) {
-  BindConfig config;
   const IpAddress v4 = address("127.0.0.1");
-  EXPECT_EQ(address_for_anybody(config, Family::ipv4, v4), v4);
+  EXPECT_EQ(address_for_anybody(Family::ipv4, {}, v4), v4);
   if (test::has_ipv6_loopback()) {
     // The other family's address of the interface that the client came by.
-    EXPECT_EQ(address_for_anybody(config, Family::ipv6, v4), address("::1"));
-    EXPECT_EQ(address_for_anybody(config, Family::ipv4, address("::1")), v4);
+    EXPECT_EQ(address_for_anybody(Family::ipv6, {}, v4), address("::1"));
+    EXPECT_EQ(address_for_anybody(Family::ipv4, {}, address("::1")), v4);
   }
-  const auto own = address_for_anybody(config, Family::ipv4, {});
+  const auto own = address_for_anybody(Family::ipv4, {}, {});
   ASSERT_TRUE(own);
   EXPECT_TRUE(own->is_v4());
-  config.address.v4 = address("192.0.2.1");
-  EXPECT_EQ(address_for_anybody(config, Family::ipv4, v4), address("192.0.2.1"));
-  EXPECT_EQ(address_towards(config, address("198.51.100.1")), address("192.0.2.1"));
+  Source source;
+  source.v4 = address("127.0.0.5");
+  EXPECT_EQ(address_for_anybody(Family::ipv4, source, v4), source.v4);
+  EXPECT_EQ(address_towards(v4, source), source.v4);
+  source.v4 = address("192.0.2.1");
+  EXPECT_FALSE(address_towards(v4, source)) << "not ours";
+  Source loopback;
+  loopback.interface = "lo";
+  EXPECT_EQ(address_for_anybody(Family::ipv4, loopback, {}), v4);
 }
 
 TEST(Rendezvous, ListensAtOnceAndNobodyListensBeside) {

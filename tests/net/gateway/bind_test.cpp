@@ -522,6 +522,24 @@ TEST_F(Bind, ConfiguredAndAdvertisedAddresses) {
   EXPECT_EQ(receive_reply(client).bound, peer.local());
 }
 
+// What holds for a dial holds for a peer that is awaited.
+TEST_F(Bind, FamiliesAndOwnAddressOfTheDial) {
+  GatewayProcess gateway(
+      config({}, "[dial]\nfamilies = [\"ipv4\"]\nbind_address = [\"127.0.0.8\"]"));
+  for (const Target& target : {Target(endpoint("127.0.0.1", 0)), Target(any_v4)}) {
+    Stream client = Stream::connect(gateway.listener());
+    EXPECT_EQ(ask_bind(client, target).bound.address.text().view(), "127.0.0.8");
+  }
+  (void)gateway.next_record();
+  (void)gateway.next_record();
+  for (const Target& target : {Target(endpoint("::1", 0)), Target(any_v6)}) {
+    Stream client = Stream::connect(gateway.listener());
+    EXPECT_EQ(ask_bind(client, target).code, 2);
+    client.close();
+    EXPECT_EQ(gateway.next_record()["reason"], "denied");
+  }
+}
+
 TEST_F(Bind, ShutdownIsAFailingReply) {
   GatewayProcess gateway(config("timeout = \"1h\""));
   Stream client = Stream::connect(gateway.listener());

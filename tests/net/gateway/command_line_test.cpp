@@ -1,4 +1,6 @@
 // Options, exit codes, and what is said when the gateway cannot start.
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
 #include "process.hpp"
@@ -30,9 +32,23 @@ TEST(CommandLine, WrongOptionsAreUsageErrors) {
   for (const auto& arguments : wrong) {
     const Finished finished = run_gatewayd(arguments);
     EXPECT_EQ(finished.status, 2) << arguments.back();
-    EXPECT_NE(finished.err, "") << arguments.back();
+    EXPECT_EQ(finished.err.find("gatewayd: "), 0U) << finished.err;
+    EXPECT_EQ(finished.err.find('\n'), finished.err.size() - 1) << finished.err;
+    EXPECT_NE(finished.err.find("--help"), std::string::npos) << finished.err;
   }
   EXPECT_NE(run_gatewayd({"--listen", "localhost:1"}).err.find("localhost:1 is wrong: not an IP"),
+            std::string::npos);
+}
+
+TEST(CommandLine, AMissingPortIsCalledThat) {
+  for (const char* text : {"127.0.0.1", "::1"}) {
+    EXPECT_EQ(run_gatewayd({"--listen", text}).err,
+              std::string("gatewayd: --listen: ") + text +
+                  " is wrong: the port is missing; expected an address and a port such as "
+                  "127.0.0.1:1080 or [::1]:1080, or unix:/run/socks64/gateway.sock "
+                  "(gatewayd --help shows the options)\n");
+  }
+  EXPECT_NE(run_gatewayd({"--listen", "127.0.0.1:x"}).err.find("not a port number"),
             std::string::npos);
 }
 
@@ -41,7 +57,7 @@ TEST(CommandLine, CheckConfig) {
   const std::string good = directory.write("good.toml", "threads = 1\n");
   const Finished ok = run_gatewayd({"--check-config", "--config", good});
   EXPECT_EQ(ok.status, 0);
-  EXPECT_EQ(ok.out, "ok\n");
+  EXPECT_EQ(ok.out, good + ": ok\n");
   EXPECT_EQ(ok.err, "");
 
   const std::string bad = directory.write("bad.toml", "thread = 1\n[log]\nlevel = \"loud\"\n");
@@ -53,6 +69,12 @@ TEST(CommandLine, CheckConfig) {
     EXPECT_EQ(finished.err, bad + ":1:1: thread: unknown key, did you mean \"threads\"?\n" + bad +
                                 ":3:9: log.level: \"loud\" is wrong, expected \"trace\", "
                                 "\"debug\", \"info\", \"warning\" or \"error\"\n");
+  }
+  if (!std::filesystem::exists(GATEWAYD_DEFAULT_CONFIG)) {
+    const Finished none = run_gatewayd({"--check-config"});
+    EXPECT_EQ(none.status, 0);
+    EXPECT_EQ(none.out, "no configuration file (" GATEWAYD_DEFAULT_CONFIG
+                        " does not exist): the defaults are ok\n");
   }
   const Finished missing = run_gatewayd({"--check-config", "--config", "/nonexistent"});
   EXPECT_EQ(missing.status, 1);

@@ -66,15 +66,29 @@ bind_address = ["2001:db8::1", "192.0.2.1"]
 interface = "eth0"
 [limits]
 sessions = 9
+udp_associations = 10
+udp_datagrams_per_second = 11
+sessions_per_client = 10
+rate_per_client = 11
+client_prefix_v4 = 24
+client_prefix_v6 = 56
+sessions_per_user = 12
+rate_per_user = 13
+bandwidth_per_user = "14KiB"
 [commands]
 bind = false
 resolve = false
+udp = false
 [bind]
 address = ["192.0.2.1", "2001:db8::1"]
 advertise = ["198.51.100.1"]
 ports = "40000-40999"
 timeout = "2m"
 peer_port = "exact"
+[udp]
+idle = "4m"
+ports = "50000-50999"
+advertise = ["203.0.113.7", "2001:db8::7"]
 [log]
 level = "debug"
 target = "/tmp/log"
@@ -95,6 +109,15 @@ format = "json"
   EXPECT_EQ(config.bind.ports.last, 40999);
   EXPECT_EQ(config.bind.timeout, 2min);
   EXPECT_TRUE(config.bind.exact_port);
+  EXPECT_FALSE(config.commands.udp);
+  EXPECT_EQ(config.udp.idle, 4min);
+  EXPECT_EQ(config.udp.ports.first, 50'000);
+  EXPECT_EQ(config.udp.ports.last, 50'999);
+  ASSERT_TRUE(config.udp.advertise.v4 && config.udp.advertise.v6);
+  EXPECT_EQ(config.udp.advertise.v4->text().view(), "203.0.113.7");
+  EXPECT_EQ(config.udp.advertise.v6->text().view(), "2001:db8::7");
+  EXPECT_EQ(config.limits.udp.associations, 10U);
+  EXPECT_EQ(config.limits.udp.datagrams_per_second, 11U);
   ASSERT_EQ(config.listeners.size(), 2U);
   EXPECT_EQ(config.listeners[0].address.text(), "[::]:1080");
   EXPECT_TRUE(config.listeners[0].socks4);
@@ -130,6 +153,13 @@ format = "json"
   EXPECT_EQ(config.dial.source.v6, *IpAddress::parse("2001:db8::1"));
   EXPECT_EQ(config.dial.source.interface, "eth0");
   EXPECT_EQ(config.limits.sessions, 9U);
+  EXPECT_EQ(config.limits.client.sessions, 10U);
+  EXPECT_EQ(config.limits.client.rate, 11U);
+  EXPECT_EQ(config.limits.client.prefix_v4, 24U);
+  EXPECT_EQ(config.limits.client.prefix_v6, 56U);
+  EXPECT_EQ(config.limits.user.sessions, 12U);
+  EXPECT_EQ(config.limits.user.rate, 13U);
+  EXPECT_EQ(config.limits.user.bandwidth, 14U << 10U);
   EXPECT_EQ(config.log.level, LogLevel::debug);
   EXPECT_EQ(config.log.target, "/tmp/log");
   EXPECT_EQ(config.access_log.target, "none");
@@ -165,8 +195,18 @@ TEST(Config, WrongValuesAreNamed) {
        "f:2:8: timeouts.idle: \"1500ms\" is wrong, expected whole seconds"},
       {"[timeouts]\nhandshakes = 1",
        "f:2:1: timeouts.handshakes: unknown key, did you mean \"handshake\"?"},
-      {"[limits]\nxyzzy_quux = 1",
-       "f:2:1: limits.xyzzy_quux: unknown key, expected one of: sessions"},
+      {"[log]\nxyzzy_quux = 1",
+       "f:2:1: log.xyzzy_quux: unknown key, expected one of: level, target"},
+      {"[limits]\nbandwidth_per_user = \"10 MiB\"",
+       "f:2:22: limits.bandwidth_per_user: \"10 MiB\" is wrong, expected 0 or a number of octets "
+       "such as \"10MiB\", from \"1KiB\" to \"1024GiB\""},
+      {"[limits]\nbandwidth_per_user = 100",
+       "f:2:22: limits.bandwidth_per_user: 100 is wrong, expected 0 or a number of octets "
+       "such as \"10MiB\", from \"1KiB\" to \"1024GiB\""},
+      {"[limits]\nclient_prefix_v4 = 33",
+       "f:2:20: limits.client_prefix_v4: 33 is wrong, expected a whole number from 1 to 32"},
+      {"[limits]\nsession_per_client = 3",
+       "f:2:1: limits.session_per_client: unknown key, did you mean \"sessions_per_client\"?"},
       {"[bind]\naddress = [\"192.0.2.1\", \"192.0.2.2\"]",
        "f:2:25: bind.address: \"192.0.2.2\" is wrong: a second IPv4 address; expected an address "
        "such as \"192.0.2.1\" or \"2001:db8::1\", one of each family"},
@@ -177,6 +217,24 @@ TEST(Config, WrongValuesAreNamed) {
       {"[bind]\npeer_port = 20",
        "f:2:13: bind.peer_port: 20 is wrong, expected \"any\" or \"exact\""},
       {"[bind]\nadvertize = []", "f:2:1: bind.advertize: unknown key, did you mean \"advertise\"?"},
+      {"[udp]\nports = \"5-4\"",
+       "f:2:9: udp.ports: \"5-4\" is wrong: the last port is below the first; expected a range of "
+       "ports such "
+       "as \"50000-50999\", or \"\" for any"},
+      {"[udp]\nports = \"0-4\"",
+       "f:2:9: udp.ports: \"0-4\" is wrong: port 0; expected a range of ports such as "
+       "\"50000-50999\", or \"\" for any"},
+      {"[udp]\nports = \"1-65536\"",
+       "f:2:9: udp.ports: \"1-65536\" is wrong: not ports from 1 to 65535; expected a range of "
+       "ports such as "
+       "\"50000-50999\", or \"\" for any"},
+      {"[udp]\nadvertise = [\"192.0.2.1\", \"192.0.2.2\"]",
+       "f:2:27: udp.advertise: \"192.0.2.2\" is wrong: a second address of its family; expected "
+       "an address such as \"203.0.113.7\" or \"2001:db8::7\""},
+      {"[udp]\nadvertise = [\"0.0.0.0\"]",
+       "f:2:14: udp.advertise: \"0.0.0.0\" is wrong: no peer can connect to the unspecified "
+       "address; expected an address "
+       "such as \"203.0.113.7\" or \"2001:db8::7\""},
       {"[[listener]]\naddress = \"localhost:1080\"",
        "f:2:11: listener.address: \"localhost:1080\" is wrong: not an IP address; expected an "
        "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
@@ -285,10 +343,23 @@ TEST(Config, TextThatIsNotTomlIsNamedToo) {
   EXPECT_EQ(result.problems[0].substr(0, 4), "f:2:") << result.problems[0];
 }
 
+TEST(Config, ALineThatEndsTooEarlyIsToldInWords) {
+  EXPECT_EQ(all(parse_config("threads\n", "f").problems),
+            "f:1:8: Error while parsing key-value pair: expected '=', saw the end of the line\n");
+  EXPECT_EQ(all(parse_config("threads = 1\r \n", "f").problems),
+            "f:1:13: Error while parsing key-value pair: expected the end of the line after a "
+            "carriage return, saw ' '\n");
+}
+
 TEST(Config, HostileKeysStayOnTheirLine) {
-  const ConfigResult result = parse_config("\"a\\nb\" = 1", "f");
-  ASSERT_EQ(result.problems.size(), 1U);
-  EXPECT_EQ(result.problems[0].find('\n'), std::string::npos) << result.problems[0];
+  // Unknown, defined twice, not TOML, not UTF-8.
+  for (const char* text : {"\"a\\nb\" = 1", "\"a\\nb\" = 1\n\"a\\nb\" = 2", "\xc3\xa9 = \xc3\xa9",
+                           "threads = \x1b[31m", "\"\xe2\x80\xae\" = 1", "threads = \"\xff\""}) {
+    const ConfigResult result = parse_config(text, "f");
+    ASSERT_EQ(result.problems.size(), 1U) << text;
+    for (const char c : result.problems[0])
+      EXPECT_TRUE(c >= 0x20 && c < 0x7f) << result.problems[0];
+  }
 }
 
 TEST(Config, FilesThatCannotBeRead) {
@@ -308,6 +379,30 @@ TEST(Config, DurationsReadBack) {
   for (const char* wrong : {"", "s", "10", "-1s", "1.5s", "1d", "1s ", "99999999999999999999s"}) {
     EXPECT_LT(parse_duration(wrong).count(), 0) << wrong;
   }
+}
+
+TEST(Config, AMissingPortIsCalledThat) {
+  for (const char* address : {"127.0.0.1", "::1", "[::1]"}) {
+    ListenAddress parsed;
+    std::string problem;
+    EXPECT_FALSE(parse_listen_address(address, parsed, problem));
+    EXPECT_EQ(problem, "the port is missing") << address;
+  }
+}
+
+TEST(Config, SizesReadBack) {
+  EXPECT_EQ(parse_size("0"), 0U);
+  EXPECT_EQ(parse_size("500"), 500U);
+  EXPECT_EQ(parse_size("10MiB"), std::uint64_t{10} << 20U);
+  EXPECT_EQ(parse_size("1GiB"), std::uint64_t{1} << 30U);
+  EXPECT_EQ(parse_size("10MB"), 10'000'000U);
+  for (const char* wrong : {"", "MiB", "-1", "10 MiB", "10mib", "1.5MiB", "10MiBs", "0x10", "10M",
+                            "99999999999999999999", "9999999999999GiB"}) {
+    EXPECT_FALSE(parse_size(wrong)) << wrong;
+  }
+  EXPECT_EQ(size_text(0), "0B");
+  EXPECT_EQ(size_text(1024), "1KiB");
+  EXPECT_EQ(size_text(std::uint64_t{3} << 30U), "3GiB");
 }
 
 TEST(Config, UnixListeners) {
@@ -370,6 +465,12 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   EXPECT_EQ(shown.config.listeners[0].address, defaults.listeners[0].address);
   EXPECT_EQ(shown.config.listeners[1].address, defaults.listeners[1].address);
   EXPECT_EQ(shown.config.commands.resolve, defaults.commands.resolve);
+  EXPECT_EQ(shown.config.commands.udp, defaults.commands.udp);
+  EXPECT_EQ(shown.config.udp.idle, defaults.udp.idle);
+  EXPECT_EQ(shown.config.udp.ports.first, defaults.udp.ports.first);
+  EXPECT_EQ(shown.config.udp.advertise.v4, defaults.udp.advertise.v4);
+  EXPECT_EQ(shown.config.limits.udp.associations, defaults.limits.udp.associations);
+  EXPECT_EQ(shown.config.limits.udp.datagrams_per_second, defaults.limits.udp.datagrams_per_second);
   EXPECT_EQ(shown.config.threads, defaults.threads);
   EXPECT_EQ(shown.config.timeouts.handshake, defaults.timeouts.handshake);
   EXPECT_EQ(shown.config.timeouts.idle, defaults.timeouts.idle);
@@ -397,6 +498,13 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   EXPECT_EQ(shown.config.resolver.system_threads, defaults.resolver.system_threads);
   EXPECT_EQ(shown.config.resolver.system_ttl, defaults.resolver.system_ttl);
   EXPECT_EQ(shown.config.limits.sessions, defaults.limits.sessions);
+  EXPECT_EQ(shown.config.limits.client.sessions, defaults.limits.client.sessions);
+  EXPECT_EQ(shown.config.limits.client.rate, defaults.limits.client.rate);
+  EXPECT_EQ(shown.config.limits.client.prefix_v4, defaults.limits.client.prefix_v4);
+  EXPECT_EQ(shown.config.limits.client.prefix_v6, defaults.limits.client.prefix_v6);
+  EXPECT_EQ(shown.config.limits.user.sessions, defaults.limits.user.sessions);
+  EXPECT_EQ(shown.config.limits.user.rate, defaults.limits.user.rate);
+  EXPECT_EQ(shown.config.limits.user.bandwidth, defaults.limits.user.bandwidth);
   EXPECT_EQ(shown.config.log.level, defaults.log.level);
   EXPECT_EQ(shown.config.log.target, defaults.log.target);
   EXPECT_EQ(shown.config.access_log.target, defaults.access_log.target);

@@ -10,7 +10,9 @@
 #include <toml++/toml.h>
 
 #include "authorise.hpp"
+#include "config.hpp"
 #include "config_rules.hpp"
+#include "process.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -243,6 +245,29 @@ TEST(Rules, TenThousandEntriesStayFast) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
 }
 
+TEST(Rules, TenThousandRulesStayUsable) {
+  std::string text;
+  for (unsigned i = 0; i < 10'000; ++i) {
+    text +=
+        fmt::format("[[rule]]\naction = \"deny\"\nto = [\"n{}.example.com\", \"10.{}.{}.0/24\"]\n",
+                    i, i / 256, i % 256);
+  }
+  const auto rules = rules_of(text + "[[rule]]\naction = \"allow\"\n");
+  EXPECT_EQ(outcome(rules, {.name = "a.test", .address = "192.0.2.1"}), 'a');
+  EXPECT_EQ(outcome(rules, {.name = "n9999.example.com"}), 'o');
+  const auto began = std::chrono::steady_clock::now();
+  constexpr int rounds = 100;
+  for (int i = 0; i < rounds; ++i) {
+    (void)outcome(rules, {.name = "a.b.c.nowhere.test", .address = "192.0.2.1"});
+  }
+  // Rules are asked one after the other.
+  const auto each = (std::chrono::steady_clock::now() - began) / rounds;
+  RecordProperty(
+      "microseconds",
+      static_cast<int>(std::chrono::duration_cast<std::chrono::microseconds>(each).count()));
+  EXPECT_LT(each, std::chrono::milliseconds(50));
+}
+
 TEST(Rules, EveryWrongValueHasItsPlace) {
   struct Wrong {
     const char* line;
@@ -296,6 +321,16 @@ TEST(Rules, EveryWrongValueHasItsPlace) {
         problems_of(std::string("[[rule]]\naction = \"allow\"\n") + wrong.line + "\n", rules);
     EXPECT_NE(all.find(wrong.problem), std::string::npos) << wrong.line << "\n" << all;
   }
+}
+
+TEST(Rules, AUserWhoIsNotThereIsWarnedAbout) {
+  const test::TemporaryDirectory directory;
+  const std::string file = directory.write(
+      "gatewayd.toml", "[[rule]]\naction = \"allow\"\nusers = [\"nobody-here\", \"*\"]\n");
+  const ConfigResult result = load_config(file);
+  EXPECT_TRUE(result.problems.empty());
+  ASSERT_EQ(result.config.warnings.size(), 1U);
+  EXPECT_EQ(result.config.warnings[0], "\"rule 1\": there is no user nobody-here");
 }
 
 TEST(Rules, WhatAnAllowedRequestIsGivenIsNotForThoseThatDeny) {

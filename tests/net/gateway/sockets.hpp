@@ -58,6 +58,7 @@ class Destination {
   [[nodiscard]] Endpoint endpoint() const { return endpoint_; }
   [[nodiscard]] Port port() const { return endpoint_.port; }
   Stream accept();
+  [[nodiscard]] int fd() const { return socket_.get(); }
 
  private:
   Descriptor socket_;

@@ -3,9 +3,13 @@
 #include <cerrno>
 #include <chrono>
 #include <exception>
+#include <future>
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -42,17 +46,39 @@ struct Connection {
   std::optional<Stream> client;
 };
 
+/// What handshake() asks for, with one user, "alice"; `verify` judges the password.
+struct Host {
+  explicit Host(const Executor& executor, std::chrono::milliseconds time,
+                PasswordPool::Verify verify)
+      : deadlines(executor, time), passwords({2, 256, 4096, std::move(verify)}) {
+    EXPECT_EQ(writer.start(), 0);
+    policy.users = std::make_shared<const UserTable>(
+        parse_users("alice:" + std::string(nobodys_hash) + "\n", "users").users);
+  }
+
+  TemporaryDirectory directory;
+  LineWriter writer{directory.path("log")};
+  Log log{writer, LogLevel::info};
+  DeadlineQueue deadlines;
+  PasswordPool passwords;
+  AuthPolicy policy;
+  Client from;
+  AuthServices services{passwords, log};
+  Methods methods{Method::none, Method::userpass};
+  Reception reception{from, methods, policy, services, {}, deadlines};
+};
+
 TEST(Handshake, CancellationBetweenReadAndCompletionIsNotLost) {
   asio::io_context context(1);
   Connection connection(context.get_executor());
   connection.client->send("\x05\x03");  // a greeting that goes on
   connection.client->flush();
-  DeadlineQueue deadlines(context.get_executor(), 30s);
+  const Host host(context.get_executor(), 30s, verify_password);
   asio::cancellation_signal signal;
   std::optional<HandshakeEnd> end;
   const auto served = [&]() -> Task<> {
     co_await asio::this_coro::throw_if_cancelled(false);
-    const HandshakeResult result = co_await handshake(connection.gateway_side, deadlines, {});
+    const HandshakeResult result = co_await handshake(connection.gateway_side, host.reception);
     end = result.end;
     context.stop();
   };
@@ -66,6 +92,82 @@ TEST(Handshake, CancellationBetweenReadAndCompletionIsNotLost) {
   ASSERT_TRUE(end);
   EXPECT_EQ(*end, HandshakeEnd::cancelled);
   EXPECT_LT(Clock::now() - began, 10s);
+}
+
+/// A verification that takes until it is let go.
+class SlowVerdict {
+ public:
+  PasswordVerdict operator()() {
+    begun_.set_value();
+    (void)go_.get_future().wait_for(patience);
+    return PasswordVerdict::good;
+  }
+  void wait_until_begun() {
+    EXPECT_EQ(begun_.get_future().wait_for(patience), std::future_status::ready);
+  }
+  void let_go() { go_.set_value(); }
+
+ private:
+  std::promise<void> begun_;
+  std::promise<void> go_;
+};
+
+const std::string alice_logs_in(
+    "\x05\x01\x02\x01\x05"
+    "alice\x02pw",
+    13);
+
+// The verdict comes when session, connection and event loop are gone, and is good.
+TEST(Handshake, ALateVerdictFindsNobody) {
+  SlowVerdict slow;
+  std::optional<HandshakeEnd> end;
+  PasswordPool::Verify verify = [&slow](const Secret&, std::string_view) { return slow(); };
+  {
+    asio::io_context context(1);
+    Connection connection(context.get_executor());
+    const Host host(context.get_executor(), 100ms, verify);
+    connection.client->send(alice_logs_in);
+    const auto served = [&]() -> Task<> {
+      const HandshakeResult result = co_await handshake(connection.gateway_side, host.reception);
+      end = result.end;
+      context.stop();
+    };
+    spawn_logged(context.get_executor(), "test", served());
+    context.run_for(patience);
+    ASSERT_TRUE(end);
+    EXPECT_EQ(*end, HandshakeEnd::timed_out);
+    slow.wait_until_begun();
+  }
+  slow.let_go();
+}
+
+TEST(Handshake, CancellationEndsTheWaitForAVerdict) {
+  SlowVerdict slow;
+  asio::io_context context(1);
+  Connection connection(context.get_executor());
+  const Host host(context.get_executor(), 30s,
+                  [&slow](const Secret&, std::string_view) { return slow(); });
+  connection.client->send(alice_logs_in);
+  asio::cancellation_signal signal;
+  std::optional<HandshakeEnd> end;
+  const auto served = [&]() -> Task<> {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    const HandshakeResult result = co_await handshake(connection.gateway_side, host.reception);
+    end = result.end;
+    context.stop();
+  };
+  spawn_logged(context.get_executor(), "test", signal.slot(), 0, served());
+  std::thread canceller([&] {
+    slow.wait_until_begun();
+    asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); });
+  });
+  const auto began = Clock::now();
+  context.run_for(patience);
+  canceller.join();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(*end, HandshakeEnd::cancelled);
+  EXPECT_LT(Clock::now() - began, 10s);
+  slow.let_go();
 }
 
 TEST(Deadlines, NoMemoryForTheTimerLeavesNothingBehind) {
@@ -89,10 +191,11 @@ TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   Log log(writer, LogLevel::info);
   asio::io_context context(1);
   SessionLimit limit(1);  // a ticket that is not given back shows at once
+  ClientTable known({});
   ListeningSocket opened = open_listener(endpoint("127.0.0.1", 0));
   int failures = 3;
   std::vector<Descriptor> delivered;
-  Listener listener(context.get_executor(), std::move(opened), limit, log,
+  Listener listener(context.get_executor(), std::move(opened), limit, known, log,
                     [&](Descriptor socket, const Client&, SessionLimit::Ticket) {
                       if (failures-- > 0) throw std::bad_alloc();
                       delivered.push_back(std::move(socket));

@@ -1,0 +1,95 @@
+#include "udp_datagram.hpp"
+
+#include <algorithm>
+#include <array>
+#include <variant>
+
+#include "socks64/message.hpp"
+
+#include "dns_name.hpp"
+
+namespace socks64::gateway {
+namespace {
+
+constexpr std::uint32_t limited_broadcast = 0xffffffff;
+
+ClientDatagram dropped(UdpDrop cause) noexcept {
+  ClientDatagram result;
+  result.drop = cause;
+  return result;
+}
+
+}  // namespace
+
+ClientDatagram judge_datagram(Bytes datagram) noexcept {
+  const Parsed<UdpHeader> header = parse_udp_header(datagram);
+  if (header.status != ParseStatus::complete) return dropped(UdpDrop::malformed);
+  // RFC 1928 section 7: who does not reassemble drops what is not FRAG 0.
+  if (header.value.fragment != 0) return dropped(UdpDrop::fragment);
+  ClientDatagram result;
+  result.payload = datagram.subspan(header.consumed);
+  if (const auto* named = std::get_if<NamedEndpoint>(&header.value.target)) {
+    const std::optional<IpAddress> literal = literal_from(named->name.view());
+    if (!literal) {
+      if (named->port == 0) return dropped(UdpDrop::destination);
+      result.target = *named;
+      return result;
+    }
+    result.target = Endpoint{literal->unmapped(), named->port};
+  } else {
+    const auto& endpoint = std::get<Endpoint>(header.value.target);
+    result.target = Endpoint{endpoint.address.unmapped(), endpoint.port};
+  }
+  if (!is_usable_destination(std::get<Endpoint>(result.target))) {
+    return dropped(UdpDrop::destination);
+  }
+  return result;
+}
+
+bool is_usable_destination(const Endpoint& destination) noexcept {
+  const IpAddress& address = destination.address;
+  if (destination.port == 0 || address.is_unspecified() || address.is_multicast()) return false;
+  return !address.is_v4() || address.v4_value() != limited_broadcast;
+}
+
+std::size_t put_reply_header(std::uint8_t* payload, const Endpoint& sender) noexcept {
+  std::array<std::uint8_t, max_udp_header_size> header{};
+  Writer out(header);
+  encode(out, UdpHeader{0, sender});
+  std::copy_n(header.data(), out.size(), payload - out.size());
+  return out.size();
+}
+
+ClientSource::ClientSource(const IpAddress& client, const Target& announced) noexcept
+    : address_(client) {
+  std::optional<IpAddress> address;
+  if (const auto* endpoint = std::get_if<Endpoint>(&announced)) {
+    address = endpoint->address;
+  } else {
+    // Some clients write their address, or "0.0.0.0", as a name. A real name tells us nothing.
+    address = literal_from(std::get<NamedEndpoint>(announced).name.view());
+  }
+  if (!address) return;
+  const IpAddress plain = address->unmapped();
+  // No zone travels.
+  const bool same = plain.family() == client.family() &&
+                    std::equal(plain.bytes().begin(), plain.bytes().end(), client.bytes().begin());
+  if (plain.is_unspecified() || same) port_ = port_of(announced);
+}
+
+bool DatagramRate::admits(std::uint64_t per_second, Time now) noexcept {
+  if (per_second == 0) return true;
+  const auto most = static_cast<double>(per_second);
+  if (last_) {
+    const std::chrono::duration<double> since = now - *last_;
+    tokens_ = std::min(tokens_ + since.count() * most, most);
+  } else {
+    tokens_ = most;
+  }
+  last_ = now;
+  if (tokens_ < 1) return false;
+  tokens_ -= 1;
+  return true;
+}
+
+}  // namespace socks64::gateway
