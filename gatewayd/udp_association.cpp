@@ -84,7 +84,8 @@ bool take_over(DatagramSocket& socket, Descriptor& from, Family family) noexcept
 class Association final : public WaitOwner {
  public:
   Association(Socket& control, const ClientSource& source, const Requester& requester,
-              const SessionServices& services, UdpCounts& counts, Timer& alarm)
+              const SessionServices& services, UdpCounts& counts, const BandwidthPair& bandwidth,
+              Timer& alarm)
       : control_(control),
         source_(source),
         requester_(requester),
@@ -95,9 +96,10 @@ class Association final : public WaitOwner {
         client_(control.get_executor()),
         ipv4_(control.get_executor()),
         ipv6_(control.get_executor()),
+        bandwidth_(bandwidth),
         names_(
-            control.get_executor(), services.udp->resolver, services.udp->times,
-            services.udp->prefer, services.udp_pool.waiting_octets,
+            control.get_executor(), services.udp->resolver, services.udp->dial,
+            services.udp_pool.waiting_octets,
             [this](const NamedEndpoint& target, const Endpoint& address) {
               return is_usable_destination(address) && permitted(target, address);
             },
@@ -144,6 +146,7 @@ class Association final : public WaitOwner {
   Side ipv4_;
   Side ipv6_;
   UdpPeers peers_{most_peers};
+  BandwidthPair bandwidth_;
   UdpNames names_;
   DatagramRate rate_up_;
   DatagramRate rate_down_;
@@ -221,7 +224,9 @@ void Association::receive(Side& side, Handle handle) {
 void Association::from_client(std::size_t index) {
   const Endpoint from = batches_.received.from(index);
   if (!source_.admits(from)) return counts_.drop(UdpDrop::foreign);
-  if (!rate_up_.admits(policy_->limits.udp.datagrams_per_second, now_)) {
+  if (!rate_up_.admits(policy_->limits.udp.datagrams_per_second, now_) ||
+      (bandwidth_.up != nullptr &&
+       !bandwidth_.up->take(batches_.received.octets(index).size(), now_))) {
     return counts_.drop(UdpDrop::rate);
   }
   const ClientDatagram datagram = judge_datagram(batches_.received.octets(index));
@@ -304,7 +309,9 @@ void Association::from_destination(std::size_t index) {
     }
     peer->judged = policy_number_;
   }
-  if (!rate_down_.admits(policy_->limits.udp.datagrams_per_second, now_)) {
+  if (!rate_down_.admits(policy_->limits.udp.datagrams_per_second, now_) ||
+      (bandwidth_.down != nullptr &&
+       !bandwidth_.down->take(batches_.received.octets(index).size(), now_))) {
     return counts_.drop(UdpDrop::rate);
   }
   const std::span<std::uint8_t> payload = batches_.received.octets(index);
@@ -340,8 +347,9 @@ void Association::flush_down() noexcept {
 Side* Association::side_towards(Family family) {
   Side& side = family == Family::ipv4 ? ipv4_ : ipv6_;
   if (side.open()) return &side;
-  UdpSocket opened =
-      open_udp_socket(family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{}));
+  const IpAddress any = family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{});
+  const Source& source = services_.udp->dial.source;
+  UdpSocket opened = open_udp_socket(source.of(family).value_or(any), {}, source.interface);
   if (!opened.socket || !take_over(side.socket, opened.socket, family)) return nullptr;
   side.readable.arm(*this, side.socket, DatagramSocket::wait_read);
   return &side;
@@ -349,7 +357,9 @@ Side* Association::side_towards(Family family) {
 
 /// By the policy of this moment, except within a batch that has begun.
 bool Association::permitted(const Target& target, const Endpoint& address) const noexcept {
-  return judge(*policy_, requester_, Command::udp_associate, target, address).allowed;
+  const DialConfig& dial = services_.udp->dial;
+  return (address.address.is_v4() ? dial.ipv4 : dial.ipv6) &&
+         judge(*policy_, requester_, Command::udp_associate, target, address).allowed;
 }
 
 void Association::close_sockets() noexcept {
@@ -409,14 +419,15 @@ class Tenancy {
 }  // namespace
 
 Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening, const Requester& requester,
-                             const SessionServices& services, UdpCounts& counts) {
+                             const SessionServices& services, UdpCounts& counts,
+                             const BandwidthPair& bandwidth) {
   // A cancellation must find its way to end(), not out of the next co_await as an exception.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
 
   Timer alarm(control.get_executor());
   Association* const association =
-      new Association(control, opening.source, requester, services, counts, alarm);
+      new Association(control, opening.source, requester, services, counts, bandwidth, alarm);
   const Tenancy tenancy(association);
   if (!association->start(std::move(opening.socket))) association->end(UdpEnd::no_resources);
   while (!association->over()) {

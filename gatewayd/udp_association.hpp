@@ -14,10 +14,10 @@
 #include "socks64/address.hpp"
 
 #include "authorise.hpp"
+#include "bandwidth.hpp"
 #include "descriptor.hpp"
+#include "dial.hpp"
 #include "net.hpp"
-#include "order.hpp"
-#include "race.hpp"
 #include "resolve.hpp"
 #include "session.hpp"
 #include "udp_batch.hpp"
@@ -68,8 +68,7 @@ class AssociationLimit {
 struct UdpService {
   UdpConfig config;
   Resolver& resolver;
-  RaceTimes times;
-  FamilyPreference prefer;
+  DialConfig dial;  ///< how names are looked up, which families there are, and our end
   AssociationLimit limit;
 };
 
@@ -90,10 +89,11 @@ enum class UdpEnd : std::uint8_t {
 /// Relays until the client's TCP connection ends, nothing was relayed for the idle time, or the
 /// session is cancelled; every socket of the association is closed then, and so is the client's.
 /// `counts` is kept up to date, also when the coroutine is destroyed. What is referred to outlives
-/// it.
+/// it. Datagrams beyond the bandwidth are dropped, as those beyond the rate.
 [[nodiscard]] Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening,
                                            const Requester& requester,
-                                           const SessionServices& services, UdpCounts& counts);
+                                           const SessionServices& services, UdpCounts& counts,
+                                           const BandwidthPair& bandwidth = {});
 
 }  // namespace socks64::gateway
 

@@ -19,6 +19,15 @@ ClientDatagram dropped(UdpDrop cause) noexcept {
   return result;
 }
 
+/// Of a literal that was sent as a name, too; never IPv4-mapped. Nothing for a real name.
+std::optional<IpAddress> address_in(const Target& target) noexcept {
+  if (const auto* endpoint = std::get_if<Endpoint>(&target)) return endpoint->address.unmapped();
+  const auto* named = std::get_if<NamedEndpoint>(&target);
+  const std::optional<IpAddress> literal = literal_from(named->name.view());
+  if (!literal) return std::nullopt;
+  return literal->unmapped();
+}
+
 }  // namespace
 
 ClientDatagram judge_datagram(Bytes datagram) noexcept {
@@ -26,24 +35,15 @@ ClientDatagram judge_datagram(Bytes datagram) noexcept {
   if (header.status != ParseStatus::complete) return dropped(UdpDrop::malformed);
   // RFC 1928 section 7: who does not reassemble drops what is not FRAG 0.
   if (header.value.fragment != 0) return dropped(UdpDrop::fragment);
-  ClientDatagram result;
-  result.payload = datagram.subspan(header.consumed);
-  if (const auto* named = std::get_if<NamedEndpoint>(&header.value.target)) {
-    const std::optional<IpAddress> literal = literal_from(named->name.view());
-    if (!literal) {
-      if (named->port == 0) return dropped(UdpDrop::destination);
-      result.target = *named;
-      return result;
-    }
-    result.target = Endpoint{literal->unmapped(), named->port};
-  } else {
-    const auto& endpoint = std::get<Endpoint>(header.value.target);
-    result.target = Endpoint{endpoint.address.unmapped(), endpoint.port};
+  const Bytes payload = datagram.subspan(header.consumed);
+  const std::optional<IpAddress> address = address_in(header.value.target);
+  if (!address) {
+    if (port_of(header.value.target) == 0) return dropped(UdpDrop::destination);
+    return {std::nullopt, header.value.target, payload};
   }
-  if (!is_usable_destination(std::get<Endpoint>(result.target))) {
-    return dropped(UdpDrop::destination);
-  }
-  return result;
+  const Endpoint endpoint{*address, port_of(header.value.target)};
+  if (!is_usable_destination(endpoint)) return dropped(UdpDrop::destination);
+  return {std::nullopt, endpoint, payload};
 }
 
 bool is_usable_destination(const Endpoint& destination) noexcept {
@@ -62,19 +62,14 @@ std::size_t put_reply_header(std::uint8_t* payload, const Endpoint& sender) noex
 
 ClientSource::ClientSource(const IpAddress& client, const Target& announced) noexcept
     : address_(client) {
-  std::optional<IpAddress> address;
-  if (const auto* endpoint = std::get_if<Endpoint>(&announced)) {
-    address = endpoint->address;
-  } else {
-    // Some clients write their address, or "0.0.0.0", as a name. A real name tells us nothing.
-    address = literal_from(std::get<NamedEndpoint>(announced).name.view());
-  }
+  // Some clients write their address, or "0.0.0.0", as a name. A real name tells us nothing.
+  const std::optional<IpAddress> address = address_in(announced);
   if (!address) return;
-  const IpAddress plain = address->unmapped();
   // No zone travels.
-  const bool same = plain.family() == client.family() &&
-                    std::equal(plain.bytes().begin(), plain.bytes().end(), client.bytes().begin());
-  if (plain.is_unspecified() || same) port_ = port_of(announced);
+  const bool same =
+      address->family() == client.family() &&
+      std::equal(address->bytes().begin(), address->bytes().end(), client.bytes().begin());
+  if (address->is_unspecified() || same) port_ = port_of(announced);
 }
 
 bool DatagramRate::admits(std::uint64_t per_second, Time now) noexcept {

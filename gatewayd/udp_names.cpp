@@ -1,12 +1,11 @@
 #include "udp_names.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 #include <variant>
 
+#include "candidates.hpp"
 #include "dns_name.hpp"
-#include "route.hpp"
 
 namespace socks64::gateway {
 
@@ -14,59 +13,29 @@ namespace socks64::gateway {
 /// that it would start with is the answer.
 class UdpNames::Question : public std::enable_shared_from_this<Question> {
  public:
-  Question(UdpNames& names, Entry& entry, const NamedEndpoint& target, Clock::time_point now)
+  Question(UdpNames& names, Entry& entry, const NamedEndpoint& target)
       : names_(names),
         entry_(entry),
         target_(target),
-        race_(names.times_, names.prefer_, now),
-        wake_(names.executor_) {}
+        permit_([this](const Endpoint& address) { return names_.permit_(target_, address); }),
+        candidates_(names.executor_, Way(names.dial_, {}), target.port, permit_, std::nullopt) {}
 
   void ask() {
-    constexpr std::array families{Family::ipv6, Family::ipv4};
-    for (const Family family : families)
-      race_.asked(family);
-    for (std::size_t i = 0; i < families.size(); ++i) {
-      const Family family = families[i];
-      // An inquiry does not call once it is destroyed: a plain `this` is safe. But a callback must
-      // not destroy its own inquiry, which settling does: that is left to the timer's.
-      const std::optional<Answer> answer = names_.resolver_.ask(
-          target_.name, family, names_.executor_,
-          [this, family](const Answer& given) {
-            take(family, given);
-            wake_.cancel();
-          },
-          inquiries_[i]);
-      if (answer) take(family, *answer);
-    }
+    candidates_.ask(names_.resolver_, target_.name);
     step();
   }
 
  private:
-  void take(Family family, const Answer& answer) {
-    std::vector<Destination> destinations;
-    bool denied = false;
-    for (const IpAddress& address : answer.addresses) {
-      const Endpoint endpoint{address.unmapped(), target_.port};
-      if (names_.permit_(target_, endpoint)) {
-        destinations.push_back({endpoint.address, source_towards(endpoint)});
-      } else {
-        denied = true;
-      }
-    }
-    const Failure failure = denied ? Failure::denied : answer.failure;
-    race_.answered(family, failure, std::move(destinations), Clock::now());
-  }
-
   void step() {
     const std::shared_ptr<Question> alive = shared_from_this();  // settling ends its other owner
-    const Race::Step step = race_.next(Clock::now());
+    const Race::Step step = candidates_.race.next(Clock::now());
     if (const auto* start = std::get_if<Race::Start>(&step)) {
       names_.settle(entry_, start->address, Failure::none);
     } else if (const auto* give_up = std::get_if<Race::GiveUp>(&step)) {
       names_.settle(entry_, std::nullopt, give_up->failure);
     } else if (const auto* wait = std::get_if<Race::Wait>(&step)) {
-      wake_.expires_at(wait->until);
-      wake_.async_wait([question = weak_from_this()](const asio::error_code&) {
+      candidates_.wake.expires_at(wait->until);
+      candidates_.wake.async_wait([question = weak_from_this()](const asio::error_code&) {
         // Whether it expired or was cancelled by an answer: the race knows what is next. When it
         // was destroyed, nobody is left to ask.
         if (const std::shared_ptr<Question> still = question.lock()) still->step();
@@ -77,18 +46,16 @@ class UdpNames::Question : public std::enable_shared_from_this<Question> {
   UdpNames& names_;
   Entry& entry_;
   NamedEndpoint target_;
-  Race race_;
-  Timer wake_;
-  std::array<Resolver::Inquiry, 2> inquiries_;
+  AddressFilter permit_;
+  Candidates candidates_;
 };
 
-UdpNames::UdpNames(const Executor& executor, Resolver& resolver, const RaceTimes& times,
-                   FamilyPreference prefer, std::size_t& waiting_octets, Permit permit,
+UdpNames::UdpNames(const Executor& executor, Resolver& resolver, const DialConfig& dial,
+                   std::size_t& waiting_octets, Permit permit,
                    std::function<void(Settled)> on_settled)
     : executor_(executor),
       resolver_(resolver),
-      times_(times),
-      prefer_(prefer),
+      dial_(dial),
       waiting_octets_(waiting_octets),
       permit_(std::move(permit)),
       on_settled_(std::move(on_settled)) {}
@@ -118,7 +85,7 @@ UdpNames::Known UdpNames::find(const DomainName& name, Clock::time_point now) {
     }
   } else if (entry->state == State::waiting) {
     // A look-up that memory ran out under does not end by itself.
-    if (now - entry->used > times_.budget + retry) known.state = State::unknown;
+    if (now - entry->used > dial_.connect_timeout + retry) known.state = State::unknown;
   } else if (now - entry->used > retry) {
     known.state = State::unknown;
   }
@@ -148,7 +115,7 @@ UdpNames::State UdpNames::begin(const NamedEndpoint& target, Clock::time_point n
   }
   entry->state = State::waiting;
   entry->used = now;
-  entry->question = std::make_shared<Question>(*this, *entry, target, now);
+  entry->question = std::make_shared<Question>(*this, *entry, target);
   entry->question->ask();
   return entry->state;
 }

@@ -20,10 +20,9 @@
 #include "socks64/address.hpp"
 #include "socks64/wire.hpp"
 
+#include "dial.hpp"
 #include "failure.hpp"
 #include "net.hpp"
-#include "order.hpp"
-#include "race.hpp"
 #include "resolve.hpp"
 
 namespace socks64::gateway {
@@ -64,9 +63,8 @@ class UdpNames {
   using Permit = std::function<bool(const NamedEndpoint& target, const Endpoint& address)>;
 
   /// `waiting_octets`: of all associations of the worker. What is referred to outlives it.
-  UdpNames(const Executor& executor, Resolver& resolver, const RaceTimes& times,
-           FamilyPreference prefer, std::size_t& waiting_octets, Permit permit,
-           std::function<void(Settled)> on_settled);
+  UdpNames(const Executor& executor, Resolver& resolver, const DialConfig& dial,
+           std::size_t& waiting_octets, Permit permit, std::function<void(Settled)> on_settled);
   ~UdpNames() { clear(); }
   UdpNames(const UdpNames&) = delete;
   UdpNames& operator=(const UdpNames&) = delete;
@@ -100,8 +98,7 @@ class UdpNames {
 
   Executor executor_;
   Resolver& resolver_;
-  RaceTimes times_;
-  FamilyPreference prefer_;
+  const DialConfig& dial_;
   std::size_t& waiting_octets_;
   Permit permit_;
   std::function<void(Settled)> on_settled_;

@@ -47,7 +47,8 @@ bool bind_to(int socket, const Endpoint& local) noexcept {
 
 }  // namespace
 
-UdpSocket open_udp_socket(const IpAddress& address, PortRange ports) noexcept {
+UdpSocket open_udp_socket(const IpAddress& address, PortRange ports,
+                          const std::string& interface) noexcept {
   UdpSocket opened;
   opened.socket = Descriptor(
       ::socket(address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -57,6 +58,12 @@ UdpSocket open_udp_socket(const IpAddress& address, PortRange ports) noexcept {
   }
   const int fd = opened.socket.get();
   set_options(fd, address.family());
+  if (!interface.empty() && ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface.c_str(),
+                                         static_cast<socklen_t>(interface.size() + 1)) != 0) {
+    opened.error = errno;
+    opened.socket.close();
+    return opened;
+  }
   const std::uint32_t count = ports.any() ? 1U : std::uint32_t{ports.last} - ports.first + 1U;
   const std::uint32_t start = ports.any() ? 0U : random_number() % count;
   bool bound = false;

@@ -2,6 +2,8 @@
 #ifndef SOCKS64_GATEWAYD_UDP_SOCKET_HPP
 #define SOCKS64_GATEWAYD_UDP_SOCKET_HPP
 
+#include <string>
+
 #include "socks64/address.hpp"
 
 #include "descriptor.hpp"
@@ -15,9 +17,11 @@ struct UdpSocket {
   int error = 0;  ///< errno, when there is no socket; EADDRINUSE: every port of the range is taken
 };
 
-/// A socket at this address and a port of the range, the first that is free from a random one on.
-/// Non-blocking; of its address's family alone; fragments what is too large for a link.
-[[nodiscard]] UdpSocket open_udp_socket(const IpAddress& address, PortRange ports = {}) noexcept;
+/// A socket at this address and, unless `interface` is empty, of that interface alone, and a port
+/// of the range, the first that is free from a random one on. Non-blocking; of its address's family
+/// alone; fragments what is too large for a link.
+[[nodiscard]] UdpSocket open_udp_socket(const IpAddress& address, PortRange ports = {},
+                                        const std::string& interface = {}) noexcept;
 
 }  // namespace socks64::gateway
 
