@@ -31,6 +31,7 @@ add_library(gateway_core STATIC
   password_pool.cpp
   peer_wait.cpp
   protection.cpp
+  refusal_hints.cpp
   reply.cpp
   reset_watch.cpp
   rule_options.cpp

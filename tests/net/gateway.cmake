@@ -6,9 +6,10 @@ include(GoogleTest)
 add_executable(gateway_tests
   dial/dns_server.cpp
   gateway/account_test.cpp
-  gateway/bind_fixture.cpp
   gateway/auth_config_test.cpp
   gateway/auth_test.cpp
+  gateway/authorise_test.cpp
+  gateway/bind_fixture.cpp
   gateway/bind_parts_test.cpp
   gateway/bind_peer_test.cpp
   gateway/bind_test.cpp
@@ -22,11 +23,14 @@ add_executable(gateway_tests
   gateway/limits_test.cpp
   gateway/line_writer_test.cpp
   gateway/look_up_test.cpp
+  gateway/open_relay_test.cpp
   gateway/passwd_test.cpp
   gateway/password_pool_test.cpp
   gateway/ports_test.cpp
   gateway/process.cpp
+  gateway/protection_test.cpp
   gateway/reply_test.cpp
+  gateway/rules_test.cpp
   gateway/scarce_memory.cpp
   gateway/session_test.cpp
   gateway/sockets.cpp
