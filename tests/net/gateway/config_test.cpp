@@ -229,7 +229,7 @@ TEST(Config, WrongValuesAreNamed) {
        "ports such as "
        "\"50000-50999\", or \"\" for any"},
       {"[udp]\nadvertise = [\"192.0.2.1\", \"192.0.2.2\"]",
-       "f:2:27: udp.advertise: \"192.0.2.2\" is wrong: a second address of its family; expected "
+       "f:2:27: udp.advertise: \"192.0.2.2\" is wrong: a second IPv4 address; expected "
        "an address such as \"203.0.113.7\" or \"2001:db8::7\""},
       {"[udp]\nadvertise = [\"0.0.0.0\"]",
        "f:2:14: udp.advertise: \"0.0.0.0\" is wrong: no peer can connect to the unspecified "
