@@ -26,9 +26,9 @@ class LookUp {
   /// too.
   LookUp(Resolver& resolver, const DialConfig& config) : resolver_(resolver), config_(config) {}
 
-  /// The address that a CONNECT to this name would try first: both families are asked, the order is
-  /// RFC 6724 with `dial.prefer`, and A waits for AAAA for the resolution delay. A literal answers
-  /// itself. name_not_found means that neither family has an address; where a server failed or kept
+  /// An address of a name: both families are asked, an IPv4 address goes before an IPv6 one unless
+  /// `dial.prefer` is "ipv6", the rest of the order is RFC 6724, and the family that goes second
+  /// waits for the first for the resolution delay. A literal answers itself. name_not_found means that neither family has an address; where a server failed or kept
   /// silent about one of them and the other has none, the failure is that one.
   /// `wishes`: those that the CONNECT would come with.
   [[nodiscard]] Task<LookUpResult> address_of(const Target& target, DialWishes wishes = {}) const;

@@ -43,10 +43,13 @@ Task<> serve_bind(Exchange& exchange) {
     return verdict.allowed;
   };
   const std::optional<IpAddress> client = local_address_of(exchange.client);
+  // A reply of SOCKS4 has no room for an IPv6 address, and its client nothing else to pass on.
+  DialWishes wishes;
+  wishes.ipv6 = !exchange.socks4;
   Expectation expected;
   {
     const ResetWatch watch(exchange.client, exchange.control);
-    expected = co_await expect_peer(services, target, permit, client);
+    expected = co_await expect_peer(services, target, permit, client, wishes);
   }
   record->resolve_time = expected.resolve_time;
   if (exchange.stopped()) co_return;

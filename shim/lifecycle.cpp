@@ -18,6 +18,7 @@
 #include "host_guard.hpp"
 #include "name_verification.hpp"
 #include "table_file.hpp"
+#include "unknown_variable.hpp"
 
 namespace socks64::shim {
 
@@ -97,6 +98,18 @@ void configure_table(Config& config) noexcept {
   }
 }
 
+/// One that is near to no setting may be another program's.
+void diagnose_misspelt_variables() noexcept {
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const UnknownVariable unknown = unknown_variable(*entry);
+    if (!unknown.meant.empty()) {
+      diagnose(LogLevel::error,
+               {unknown.name, " is no setting and counts for nothing; did you mean ", unknown.meant,
+                "?"});
+    }
+  }
+}
+
 void start() noexcept {
   const ErrnoGuard guard;
   note_process_id();
@@ -132,6 +145,7 @@ bool ready() noexcept {
       diagnose(LogLevel::error, {"configuration: ", config().problem.view(),
                                  "; connections that need the gateway will fail"});
     }
+    if (diagnoses(LogLevel::error)) diagnose_misspelt_variables();
     return true;
   }
   const ErrnoGuard guard;

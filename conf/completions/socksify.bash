@@ -50,7 +50,7 @@ _socksify() {
     *)
       if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-g --gateway --credentials --config --direct --only --ignore-no-proxy
-          --dns --udp --private-table --log -v --verbose --explain --check --test --print-env -h --help --version' -- "$current")
+          --dns --udp --private-table --log -v --verbose --explain --check --test --print-env -h --help -V --version' -- "$current")
       else
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
       fi

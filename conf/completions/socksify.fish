@@ -34,4 +34,4 @@ complete -c socksify -n __fish_socksify_no_program -l check -d 'Say what of the 
 complete -c socksify -n __fish_socksify_no_program -x -l test -a '(__fish_print_hostnames):' -d 'Walk the way to HOST:PORT'
 complete -c socksify -n __fish_socksify_no_program -l print-env -d 'Print the settings as shell commands'
 complete -c socksify -n __fish_socksify_no_program -s h -l help -d 'Print help and exit'
-complete -c socksify -n __fish_socksify_no_program -l version -d 'Print the version and exit'
+complete -c socksify -n __fish_socksify_no_program -s V -l version -d 'Print the version and exit'

@@ -228,7 +228,7 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   test->excludes(print);
 
   app.set_help_flag("-h,--help", "Print this and exit")->group("Other");
-  app.set_version_flag("--version", "socksify " SOCKS64_VERSION, "Print the version and exit")
+  app.set_version_flag("-V,--version", "socksify " SOCKS64_VERSION, "Print the version and exit")
       ->group("Other");
   app.footer(
       "\nWithout -g: SOCKS64_GATEWAY, then all_proxy, ALL_PROXY, SOCKS_SERVER and SOCKS5_SERVER "

@@ -17,6 +17,7 @@
 #include "program_check.hpp"
 #include "settings.hpp"
 #include "shared_table.hpp"
+#include "unknown_variable.hpp"
 
 namespace {
 
@@ -46,6 +47,17 @@ void warn_of_obstacles(const CommandLine& line, const Library& library) {
     if (finding.obstacle) {
       std::fprintf(stderr, "socksify: warning: %s\n", finding.text.c_str());
     }
+  }
+}
+
+/// The library says so too, where its diagnostics are on.
+void warn_of_unknown_variables() {
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const socks64::shim::UnknownVariable unknown = socks64::shim::unknown_variable(*entry);
+    if (unknown.name.empty()) continue;
+    std::string text = std::string(unknown.name) + " is no setting and counts for nothing";
+    if (!unknown.meant.empty()) text += "; did you mean " + std::string(unknown.meant) + "?";
+    std::fprintf(stderr, "socksify: warning: %s\n", text.c_str());
   }
 }
 
@@ -81,6 +93,9 @@ int main(int argc, char** argv) {
     for (const std::string& remark : remarks) {
       std::fprintf(stderr, "socksify: %s\n", remark.c_str());
     }
+  }
+  if (line.action == Action::test || line.action == Action::check) {
+    warn_of_unknown_variables();
   }
   if (line.action == Action::test) {
     return test(line, origin, config);

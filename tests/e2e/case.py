@@ -63,8 +63,13 @@ class GatewayTest(LabTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.before_gateway()
         cls.lab.gateway.start(cls.configuration, cls.listener)
         cls.addClassCleanup(cls.lab.gateway.end)
+
+    @classmethod
+    def before_gateway(cls):
+        """Called inside the lab before the gateway starts."""
 
     def setUp(self):
         self.mark = self.lab.gateway.mark()
@@ -90,30 +95,6 @@ class GatewayTest(LabTest):
             self.assertEqual(record.asked, "name", record)
             self.assertIn(record.crossing, allowed, record)
         return found
-
-
-class CapableTest(GatewayTest):
-    """Of a gateway that may lack what the test is about (absent): it refuses the configuration then, and each test is skipped."""
-
-    absent = ""  # what it lacks
-
-    @classmethod
-    def setUpClass(cls):
-        super(GatewayTest, cls).setUpClass()
-        cls.serves = not cls.absent or cls.lab.gateway.accepts(cls.configuration, cls.listener)
-        if cls.serves:
-            super().setUpClass()
-
-    @classmethod
-    def before_gateway(cls, make):
-        """Calls make() inside the lab, which setUpClass() makes if need be."""
-        super(GatewayTest, cls).setUpClass()
-        make()
-
-    def setUp(self):
-        if not self.serves:
-            self.skipTest(f"This gatewayd has no {self.absent}.")
-        super().setUp()
 
 
 # --- a SOCKS client of our own, for what the shim would hide ----------------------------------------------------------------

@@ -71,11 +71,6 @@ class Gateway:
         listeners = "".join(f'[[listener]]\naddress = "{host_and_port(address)}"\n{listener}\n' for address in self.listen)
         write(CONFIGURATION, f"{extra}\n{listeners}{'' if '[[rule]]' in extra else self.rule}")
 
-    def accepts(self, extra="", listener=""):
-        """Whether this gatewayd knows all keys of a configuration; for what only some versions have."""
-        self.configure(extra, listener)
-        return self.host.run([self.program, "--check-config", "--config", CONFIGURATION]).returncode == 0
-
     def start(self, extra="", listener=""):
         """extra: lines of TOML in addition to the lab's own; listener: lines for each [[listener]]. DNS is what the gateway
         host's resolv.conf says."""

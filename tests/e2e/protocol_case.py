@@ -10,7 +10,7 @@ import threading
 
 import raw_socks as raw
 import topology
-from case import CapableTest
+from case import GatewayTest
 from raw_socks import CHOSEN, GREETING
 
 CLIENTS = ("client4", "client6")
@@ -112,7 +112,7 @@ def of_an_association(line):
         for host in topology.CLIENTS)
 
 
-class ProtocolTest(CapableTest):
+class ProtocolTest(GatewayTest):
     configuration = '[timeouts]\nhandshake = "4s"\nconnect = "3s"\n'
 
     def connect(self, client="client4"):

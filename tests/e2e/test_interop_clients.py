@@ -5,12 +5,14 @@ What a program cannot do, whatever the gateway, it is made to try: the reason st
 makes from these tests, and when it succeeds the test fails.
 """
 
+import tempfile
 import time
 import unittest
 
 import interop
 import topology
-from case import CapableTest, crossing
+from case import GatewayTest, crossing
+from hosts import LAB
 from interop_case import InteropCase, classes, say_what_is_absent
 from interop_gateway import DEMANDS_PASSWORD, PASSWORD, SOCKS4_LISTENER, USER, make_users_file
 from interop_programs import Call
@@ -18,7 +20,7 @@ from interop_programs import Call
 tearDownModule = say_what_is_absent
 
 
-class Client(InteropCase, CapableTest):
+class Client(InteropCase, GatewayTest):
     socks = {}                      # of a Call, besides what the test says
 
     def check(self, program, form):
@@ -51,18 +53,29 @@ class Client(InteropCase, CapableTest):
 
 
 class Socks4(Client):
-    listener, absent = SOCKS4_LISTENER, "SOCKS4"
+    listener = SOCKS4_LISTENER
 
 
 class Password(Client):
     socks = {"user": USER, "password": PASSWORD}
     configuration = DEMANDS_PASSWORD
-    absent = "authentication"
 
     @classmethod
-    def setUpClass(cls):
-        cls.before_gateway(make_users_file)
-        super().setUpClass()
+    def before_gateway(cls):
+        make_users_file()
+
+
+class Torsocks(GatewayTest):
+    """It asks for the address of a name by RESOLVE, and reads an IPv4 one only: of both it must be told that."""
+
+    def test_a_name_of_both_families(self):
+        program = next(one for one in interop.PLAIN if one.title == "torsocks curl")
+        if program.missing():
+            self.skipTest(f"{program.missing()} is not installed")
+        with tempfile.TemporaryDirectory(dir=f"{LAB}/tmp") as scratch:
+            call = Call(topology.HOSTS["client4"].gateways[0], "both.test", scratch)
+            said = self.run_on("client4", program.command(call))
+        self.assertTrue(said.startswith(self.lab.site.front_page("dest46").encode()), said[:200])
 
 
 def tests_of(programs):

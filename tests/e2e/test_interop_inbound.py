@@ -26,17 +26,6 @@ class Inbound(InteropCase, GatewayTest):
     def call(self, form):
         return Call(topology.HOSTS[self.client].gateways[0], self.target(form), self.scratch)
 
-    def skip_without_command(self, command, title):
-        """For a gatewayd that answers it with reply 7."""
-        host = topology.HOSTS[self.client]
-        with self.lab.hosts[self.client].socket(FAMILIES[4 if host.has4 else 6], socket.SOCK_STREAM) as connection:
-            connection.settimeout(20)
-            connection.connect((host.gateways[0], topology.GATEWAY_PORT))
-            connection.sendall(raw.GREETING + raw.request(raw.address("0.0.0.0", 0), command))
-            raw.take(connection, 2)
-            if raw.take_reply(connection)[0] == raw.BAD_COMMAND:
-                self.skipTest(f"This gatewayd has no {title}.")
-
 
 class Udp(Inbound):
     def unwanted(self, leaks):
@@ -44,7 +33,6 @@ class Udp(Inbound):
 
     def check(self, program, form):
         self.skip_without(program.missing())
-        self.skip_without_command(raw.UDP_ASSOCIATE, "UDP ASSOCIATE")
         echo = Echo(self.lab, self.family)
         self.addCleanup(echo.close)
         argv = program.command(self.call(form), echo.port)

@@ -6,7 +6,9 @@ include(GoogleTest)
 add_executable(gateway_tests
   dial/dns_server.cpp
   gateway/account_test.cpp
+  gateway/bind_fixture.cpp
   gateway/bind_parts_test.cpp
+  gateway/bind_peer_test.cpp
   gateway/bind_test.cpp
   gateway/client_limits_test.cpp
   gateway/command_line_test.cpp

@@ -70,8 +70,8 @@ TEST_F(LookUpTest, NameOfEitherFamily) {
   EXPECT_EQ(address(resolver, "localhost").empty(), false);
 }
 
-// As a CONNECT would: the preferred family, also when its answer comes a little later.
-TEST_F(LookUpTest, OfTwoFamiliesTheOneAConnectWouldTry) {
+// The preferred family, also when its answer comes a little later.
+TEST_F(LookUpTest, OfTwoFamiliesThePreferredOne) {
   dns_.script("both.test", Family::ipv4, {.addresses = {"127.0.0.1"}});
   dns_.script("both.test", Family::ipv6, {.addresses = {"::1"}, .delay = 30ms});
   Resolver resolver(resolver_config());
@@ -80,6 +80,17 @@ TEST_F(LookUpTest, OfTwoFamiliesTheOneAConnectWouldTry) {
   config.prefer = FamilyPreference::ipv6;
   EXPECT_EQ(address(resolver, "both.test", config), "::1");
   config.prefer = FamilyPreference::ipv4;
+  EXPECT_EQ(address(resolver, "both.test", config), "127.0.0.1");
+}
+
+// Clients made for Tor take no other where there is one.
+TEST_F(LookUpTest, OfTwoFamiliesIpv4WithoutAPreference) {
+  dns_.script("both.test", Family::ipv4, {.addresses = {"127.0.0.1"}, .delay = 30ms});
+  dns_.script("both.test", Family::ipv6, {.addresses = {"::1"}});
+  Resolver resolver(resolver_config());
+  DialConfig config;
+  config.resolution_delay = 2s;
+  config.prefer = FamilyPreference::system;
   EXPECT_EQ(address(resolver, "both.test", config), "127.0.0.1");
 }
 

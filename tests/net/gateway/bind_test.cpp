@@ -1,12 +1,10 @@
-// G10: BIND through the whole daemon, with clients and peers of both families.
-#include <atomic>
+// G10: BIND through the whole daemon: its replies, its relay, and everything that ends it.
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <optional>
 #include <poll.h>
 #include <string>
-#include <sys/socket.h>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -14,10 +12,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "socks64/sockaddr.hpp"
-
-#include "process.hpp"
-#include "sockets.hpp"
+#include "bind_fixture.hpp"
 
 namespace socks64::gateway::test {
 namespace {
@@ -25,82 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-const Endpoint any_v4 = endpoint("0.0.0.0", 0);
-const Endpoint any_v6 = endpoint("::", 0);
-constexpr const char* right = "127.0.0.1";
-constexpr const char* wrong = "127.0.0.2";
-
-/// A peer that connects from an address of its own choice. Throws when it cannot.
-Stream connect_from(const Endpoint& from, const Endpoint& to) {
-  Descriptor socket(
-      ::socket(to.address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const int on = 1;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_storage name{};
-  socklen_t size = to_sockaddr(from, name);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) {
-    throw std::system_error(errno, std::generic_category(), "bind");
-  }
-  size = to_sockaddr(to, name);
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) {
-    throw std::system_error(errno, std::generic_category(), "connect");
-  }
-  return Stream(std::move(socket));
-}
-
-ReplyMessage ask_bind(Stream& client, const Target& target) {
-  client.send(greeting_none + request(target, Command::bind));
-  return receive_answer(client);
-}
-
-Target named(std::string_view name, Port port = 0) {
-  return NamedEndpoint{*DomainName::from(name), port};
-}
-
-/// The port refuses; waits for it, because what frees it is on its way. Asks as a stranger: the
-/// right peer would be taken for what it is.
-bool becomes_free(const Endpoint& where) {
-  const Clock::time_point until = Clock::now() + patience;
-  while (Clock::now() < until) {
-    try {
-      connect_from(endpoint(wrong, 0), where).reset();
-    } catch (const std::system_error& error) {
-      if (error.code().value() == ECONNREFUSED) return true;
-    }
-    std::this_thread::yield();
-  }
-  return false;
-}
-
-void expect_carries(Stream& client, Stream& peer) {
-  client.send("ping");
-  EXPECT_EQ(peer.receive(4), "ping");
-  peer.send("pong");
-  EXPECT_EQ(client.receive(4), "pong");
-}
-
-class Bind : public ::testing::Test {
- protected:
-  [[nodiscard]] std::string config(const std::string& bind = {},
-                                   const std::string& more = {}) const {
-    return fmt::format(
-        "[bind]\n{}\n[resolver]\nhosts_file = \"{}\"\nservers = [\"{}\"]\n[timeouts]\ndrain = "
-        "\"10s\"\n{}\n",
-        bind, hosts_, dns_.endpoint().text().view(), more);
-  }
-  [[nodiscard]] GatewayProcess::Options both_families(const std::string& bind = {}) const {
-    return {config(bind), {"--listen", "127.0.0.1:0", "--listen", "[::1]:0"}};
-  }
-  /// A port that nobody has, and that the kernel gives nobody by itself for a while.
-  [[nodiscard]] static Port free_port() { return ClosedPort().endpoint().port; }
-
- private:
-  EmptyDns dns_;
-  TemporaryDirectory directory_;
-  std::string hosts_ = directory_.write("hosts",
-                                        "127.0.0.1 v4.test\n::1 v6.test\n"
-                                        "127.0.0.3 several.test\n127.0.0.1 several.test\n");
-};
+class Bind : public BindFixture {};
 
 // RFC 1928 section 4: the first reply says where the peer is to connect to, the second who did.
 TEST_F(Bind, BothRepliesOctetByOctet) {
@@ -207,65 +127,6 @@ TEST_F(Bind, RepliesKeepTheirOrderWhenThePeerIsEarly) {
   EXPECT_EQ(receive_answer(client).bound, endpoint("127.0.0.1", port));
   EXPECT_EQ(receive_reply(client).bound, peer->local());
   EXPECT_EQ(client.receive(5), "hello");
-}
-
-TEST_F(Bind, WrongPeerIsClosedAndTheRightOneStillComes) {
-  GatewayProcess gateway(config());
-  Stream client = Stream::connect(gateway.listener());
-  const ReplyMessage first = ask_bind(client, endpoint(right, 0));
-  ASSERT_EQ(first.code, 0);
-  for (int i = 0; i < 3; ++i) {
-    Stream stranger = connect_from(endpoint(wrong, 0), first.bound);
-    bool reset = false;
-    EXPECT_EQ(stranger.receive_all(&reset), "");
-    EXPECT_TRUE(reset);
-  }
-  pollfd readable{client.fd(), POLLIN, 0};
-  EXPECT_EQ(::poll(&readable, 1, 0), 0) << "the client hears of a wrong peer";
-  Stream peer = Stream::connect(first.bound);
-  EXPECT_EQ(receive_reply(client).bound, peer.local());
-  expect_carries(client, peer);
-  client.reset();
-  Fields record = gateway.next_record();
-  EXPECT_EQ(record["attempts"], "4");
-  EXPECT_EQ(record["address"], peer.local().text().view());
-}
-
-TEST_F(Bind, FloodOfWrongPeersKeepsNeitherThePeerNorOthersOut) {
-  GatewayProcess gateway("threads = 1\n" + config());
-  Stream client = Stream::connect(gateway.listener());
-  const ReplyMessage first = ask_bind(client, endpoint(right, 0));
-  ASSERT_EQ(first.code, 0);
-  std::atomic<bool> stop{false};
-  std::atomic<int> strangers{0};
-  std::vector<std::thread> flood;
-  for (int i = 0; i < 2; ++i) {
-    flood.emplace_back([&] {
-      while (!stop) {
-        try {
-          connect_from(endpoint(wrong, 0), first.bound).reset();
-          ++strangers;
-        } catch (const std::system_error&) {
-          std::this_thread::yield();
-        }
-      }
-    });
-  }
-  while (strangers < 500)
-    std::this_thread::yield();
-  Destination destination;
-  for (int i = 0; i < 20; ++i) {
-    Stream other = Stream::connect(gateway.listener());
-    EXPECT_EQ(ask(other, destination.endpoint()).code, 0);
-    other.reset();
-    (void)destination.accept();
-  }
-  Stream peer = Stream::connect(first.bound);
-  EXPECT_EQ(receive_reply(client).bound, peer.local());
-  stop = true;
-  for (std::thread& thread : flood)
-    thread.join();
-  expect_carries(client, peer);
 }
 
 TEST_F(Bind, PortIsClosedOnceThePeerIsThere) {
@@ -403,141 +264,6 @@ TEST_F(Bind, PeersResetReachesTheClient) {
   EXPECT_EQ(client.receive_all(&reset), "");
   EXPECT_TRUE(reset);
   EXPECT_EQ(gateway.next_record()["end"], "destination-reset");
-}
-
-// A client sends the port of its primary connection there, FTP's data come from another.
-TEST_F(Bind, PortOfThePeerIsFreeByDefault) {
-  GatewayProcess gateway(config());
-  Stream client = Stream::connect(gateway.listener());
-  const ReplyMessage first = ask_bind(client, endpoint("127.0.0.1", 21));
-  ASSERT_EQ(first.code, 0);
-  Stream peer = Stream::connect(first.bound);
-  EXPECT_EQ(receive_reply(client).bound, peer.local());
-}
-
-TEST_F(Bind, PortOfThePeerCountsWhenItIsToBeExact) {
-  if (!has_ipv6_loopback()) GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback";
-  GatewayProcess gateway(both_families("peer_port = \"exact\""));
-  for (const char* address : {"127.0.0.1", "::1"}) {
-    const Endpoint expected = Destination(address).endpoint();
-    Stream client = Stream::connect(gateway.listener());
-    const ReplyMessage first = ask_bind(client, expected);
-    ASSERT_EQ(first.code, 0);
-    Stream stranger = Stream::connect(first.bound);
-    EXPECT_EQ(stranger.receive_all(), "");
-    Stream peer = connect_from(expected, first.bound);
-    EXPECT_EQ(receive_reply(client).bound, expected);
-    expect_carries(client, peer);
-    peer.reset();
-  }
-}
-
-TEST_F(Bind, AnyAddressOfANameMayConnect) {
-  GatewayProcess gateway(config());
-  for (const char* address : {"127.0.0.1", "127.0.0.3"}) {
-    Stream client = Stream::connect(gateway.listener());
-    const ReplyMessage first = ask_bind(client, named("several.test", 21));
-    ASSERT_EQ(first.code, 0);
-    Stream stranger = connect_from(endpoint(wrong, 0), first.bound);
-    EXPECT_EQ(stranger.receive_all(), "");
-    Stream peer = connect_from(endpoint(address, 0), first.bound);
-    EXPECT_EQ(receive_reply(client).bound, peer.local());
-  }
-}
-
-TEST_F(Bind, FailuresBeforeAnybodyCouldConnect) {
-  GatewayProcess gateway(config());
-  struct Case {
-    Target target;
-    int code;
-    const char* reason;
-  };
-  const Case cases[] = {
-      {named("missing.test"), 4, "name-not-found"},
-      {named("a..b"), 4, "name-invalid"},
-      {endpoint("255.255.255.255", 0), 3, "network-unreachable"},
-  };
-  for (const Case& each : cases) {
-    Stream client = Stream::connect(gateway.listener());
-    EXPECT_EQ(ask_bind(client, each.target).code, each.code) << each.reason;
-    EXPECT_EQ(client.receive_all(), "");
-    client.close();
-    Fields record = gateway.next_record();
-    EXPECT_EQ(record["reason"], each.reason);
-    EXPECT_EQ(record["end"], "request-failed");
-  }
-}
-
-TEST_F(Bind, SwitchedOff) {
-  GatewayProcess gateway(config({}, "[commands]\nbind = false"));
-  Stream client = Stream::connect(gateway.listener());
-  EXPECT_EQ(ask_bind(client, any_v4).code, 7);
-  client.close();
-  EXPECT_EQ(gateway.next_record()["reason"], "command-not-supported");
-}
-
-TEST_F(Bind, PortsOfTheRangeAndNoOthers) {
-  const Port port = free_port();
-  GatewayProcess gateway(config(fmt::format("ports = \"{}-{}\"", port, port)));
-  Stream client = Stream::connect(gateway.listener());
-  const ReplyMessage first = ask_bind(client, any_v4);
-  ASSERT_EQ(first.code, 0);
-  EXPECT_EQ(first.bound.port, port);
-  Stream second = Stream::connect(gateway.listener());
-  EXPECT_EQ(ask_bind(second, any_v4).code, 1);
-  second.close();
-  EXPECT_EQ(gateway.next_record()["reason"], "no-resources");
-  // The port serves again while its relay runs, and when that has left a TIME_WAIT.
-  Stream peer = Stream::connect(first.bound);
-  ASSERT_EQ(receive_reply(client).code, 0);
-  Stream third = Stream::connect(gateway.listener());
-  const ReplyMessage again = ask_bind(third, any_v4);
-  ASSERT_EQ(again.code, 0);
-  EXPECT_EQ(again.bound.port, port);
-  expect_carries(client, peer);
-  client.finish();
-  EXPECT_EQ(peer.receive_all(), "");
-  peer.finish();
-  EXPECT_EQ(client.receive_all(), "");
-  Stream another = Stream::connect(again.bound);
-  EXPECT_EQ(receive_reply(third).bound, another.local());
-}
-
-TEST_F(Bind, WishedPortIsGivenWhenTheRangeHasIt) {
-  const Port port = free_port();
-  const Port last = port < 65'000 ? static_cast<Port>(port + 500) : Port{65'535};
-  GatewayProcess gateway(config(fmt::format("ports = \"{}-{}\"", port, last)));
-  Stream client = Stream::connect(gateway.listener());
-  EXPECT_EQ(ask_bind(client, endpoint("0.0.0.0", port)).bound.port, port);
-}
-
-TEST_F(Bind, ConfiguredAndAdvertisedAddresses) {
-  GatewayProcess gateway(
-      config("address = [\"127.0.0.7\"]\nadvertise = [\"192.0.2.1\", \"2001:db8::1\"]"));
-  Stream client = Stream::connect(gateway.listener());
-  const ReplyMessage first = ask_bind(client, endpoint("127.0.0.1", 0));
-  ASSERT_EQ(first.code, 0);
-  EXPECT_EQ(first.bound.address.text().view(), "192.0.2.1");
-  Stream peer = connect_from(endpoint("127.0.0.1", 0), endpoint("127.0.0.7", first.bound.port));
-  EXPECT_EQ(receive_reply(client).bound, peer.local());
-}
-
-// What holds for a dial holds for a peer that is awaited.
-TEST_F(Bind, FamiliesAndOwnAddressOfTheDial) {
-  GatewayProcess gateway(
-      config({}, "[dial]\nfamilies = [\"ipv4\"]\nbind_address = [\"127.0.0.8\"]"));
-  for (const Target& target : {Target(endpoint("127.0.0.1", 0)), Target(any_v4)}) {
-    Stream client = Stream::connect(gateway.listener());
-    EXPECT_EQ(ask_bind(client, target).bound.address.text().view(), "127.0.0.8");
-  }
-  (void)gateway.next_record();
-  (void)gateway.next_record();
-  for (const Target& target : {Target(endpoint("::1", 0)), Target(any_v6)}) {
-    Stream client = Stream::connect(gateway.listener());
-    EXPECT_EQ(ask_bind(client, target).code, 2);
-    client.close();
-    EXPECT_EQ(gateway.next_record()["reason"], "denied");
-  }
 }
 
 TEST_F(Bind, ShutdownIsAFailingReply) {

@@ -9,7 +9,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/resource.h>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -18,12 +20,14 @@
 #include <asio/post.hpp>
 #include <gtest/gtest.h>
 
+#include "bind.hpp"
 #include "deadline.hpp"
 #include "handshake.hpp"
 #include "limits.hpp"
 #include "line_writer.hpp"
 #include "listener.hpp"
 #include "log.hpp"
+#include "peer_wait.hpp"
 #include "process.hpp"
 #include "scarce_memory.hpp"
 #include "sockets.hpp"
@@ -182,6 +186,52 @@ TEST(Deadlines, NoMemoryForTheTimerLeavesNothingBehind) {
   const DeadlineQueue::Entry entry(deadlines, connection.gateway_side);
   context.run_for(patience);
   EXPECT_TRUE(entry.expired());
+}
+
+/// No descriptor can be opened while it exists.
+class ScarceDescriptors {
+ public:
+  ScarceDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const Descriptor lowest(::dup(STDERR_FILENO));
+    const rlimit now{static_cast<rlim_t>(lowest.get()), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~ScarceDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  ScarceDescriptors(const ScarceDescriptors&) = delete;
+  ScarceDescriptors& operator=(const ScarceDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST(PeerWait, NoDescriptorForThePeerOnlyDelaysIt) {
+  asio::io_context context(1);
+  Connection connection(context.get_executor());
+  Rendezvous rendezvous = open_rendezvous({}, *IpAddress::parse("127.0.0.1"), 0);
+  ASSERT_EQ(rendezvous.failure, Failure::none);
+  const Stream peer = Stream::connect(rendezvous.announced);
+  const Endpoint from = peer.local();
+  std::vector<std::uint8_t> early;
+  const AddressFilter is_right = [&from](const Endpoint& who) { return who == from; };
+  std::optional<PeerArrival> arrival;
+  const auto waits = [&]() -> Task<> {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    arrival.emplace(co_await wait_for_peer(connection.gateway_side, early, rendezvous, is_right,
+                                           std::chrono::hours(1)));
+    context.stop();
+  };
+  {
+    const ScarceDescriptors scarce;
+    spawn_logged(context.get_executor(), "test", waits());
+    context.run_for(300ms);
+    EXPECT_FALSE(arrival);
+  }
+  context.run_for(patience);
+  ASSERT_TRUE(arrival);
+  EXPECT_EQ(arrival->end, PeerArrival::End::peer);
+  EXPECT_EQ(arrival->remote, from);
+  EXPECT_EQ(arrival->connections, 1U);
 }
 
 TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {

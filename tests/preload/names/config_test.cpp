@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "config_options.hpp"
+#include "unknown_variable.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -340,6 +341,34 @@ TEST_F(ShimConfigLoad, CredentialsFromAFile) {
                         ": user and password may have 255 octets each"));
   EXPECT_TRUE(ends_with(load_secrets(std::string(1025, 'u'), 0600), " is larger than 1 KiB"));
   unlink(secrets.c_str());
+}
+
+TEST(UnknownVariable, KnowsEverySettingAndItsNeighbours) {
+  for (const Option& option : options()) {
+    const std::string name = option.variable;
+    EXPECT_EQ("", unknown_variable(name + "=x").name) << name;
+    for (const std::string& wrong : {name + "S", name.substr(0, name.size() - 1) + "X"}) {
+      const std::string entry = wrong + "=value";
+      const UnknownVariable unknown = unknown_variable(entry);
+      if (unknown.name.empty()) continue;  // another setting
+      EXPECT_EQ(wrong, unknown.name);
+      EXPECT_NE("", unknown.meant) << wrong;
+    }
+  }
+  EXPECT_EQ("", unknown_variable("SOCKS64_CONFIG=/x").name);
+  EXPECT_EQ("", unknown_variable("SOCKS64_TABLE=/x").name);
+  EXPECT_EQ("", unknown_variable("SOCKS64_LIBRARY=/x").name);
+  EXPECT_EQ("SOCKS64_GATEWAY", unknown_variable("SOCKS64_GATWAY=x").meant);
+  EXPECT_EQ("SOCKS64_RULES", unknown_variable("SOCKS64_RULE=x").meant);
+  EXPECT_EQ("SOCKS64_ELSEWHERE", unknown_variable("SOCKS64_ELSEWHERE=x").name);
+  EXPECT_EQ("", unknown_variable("SOCKS64_ELSEWHERE=x").meant);
+}
+
+TEST(UnknownVariable, LeavesOthersAlone) {
+  for (const char* entry : {"", "=", "PATH=/bin", "SOCKS64", "SOCKS5_SERVER=x",
+                            "SOCKS64_\x1b[31m=x", "SOCKS64_GATEWAY%00=x"}) {
+    EXPECT_EQ("", unknown_variable(entry).name) << entry;
+  }
 }
 
 TEST_F(ShimConfigLoad, TheGatewayIsNoFakeAddress) {

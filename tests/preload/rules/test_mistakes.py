@@ -92,6 +92,16 @@ class Mistakes(ProbeCase):
         done = self.run_probe("greeted_by", "192.0.2.1", script.HELLO, 4, environment={"SOCKS64_RULES": "x"})
         self.assertEqual((self.check(done), done.stderr), ("ENETDOWN\n", ""))
 
+    def test_a_misspelt_variable_is_told_where_diagnostics_are_on(self):
+        wrong = {"SOCKS64_GATWAY": "socks5://ann:secret@192.0.2.1", "SOCKS64_ELSEWHERE": "1"}
+        arguments = ("greeted_by", "192.0.2.1", script.HELLO, 4)
+        quiet = self.run_probe(*arguments, environment=wrong)
+        self.assertEqual(quiet.stderr, "")
+        told = self.run_probe(*arguments, environment={**wrong, "SOCKS64_LOG": "error"})
+        self.assertRegex(told.stderr, r"^socks64\S*: SOCKS64_GATWAY is no setting and counts for nothing; "
+                                      r"did you mean SOCKS64_GATEWAY\?\n$")
+        self.assertEqual(self.check(told), self.check(quiet))
+
 
 if __name__ == "__main__":
     main()

@@ -54,6 +54,23 @@ class Check(SocksifyCase):
         self.assertEqual(self.assert_followed("ls"), f"{shutil.which('ls')} can be followed\n")
         self.assert_followed(shutil.which("ls"), "--color", "-g")
 
+    def test_a_misspelt_variable_is_told(self):
+        status, out, err = self.socksify("--check", "ls", SOCKS64_GATWAY="socks5://ann:secret@192.0.2.1",
+                                         SOCKS64_ELSEWHERE="1", SOCKS64_TIMEOUT="5")
+        self.assertEqual((status, out), (0, f"{shutil.which('ls')} can be followed\n"))
+        self.assertEqual(sorted(err.splitlines()), [
+            "socksify: warning: SOCKS64_ELSEWHERE is no setting and counts for nothing",
+            "socksify: warning: SOCKS64_GATWAY is no setting and counts for nothing; did you mean SOCKS64_GATEWAY?"])
+
+    def test_a_wrong_configuration_is_told(self):
+        # The library itself would say nothing unless diagnostics are on.
+        self.assert_refused("SOCKS64_TIMEOUT: expected seconds, from 1 to 3600, not 'x'",
+                            "--check", "ls", SOCKS64_TIMEOUT="x")
+        config = self.directory / "socks64.conf"
+        config.write_text("timeuot = 5\n")
+        self.assert_refused(f"{config}:1: unknown key 'timeuot'; did you mean 'timeout'?",
+                            "--check", "ls", SOCKS64_CONFIG=str(config))
+
     def test_nothing_is_run(self):
         target = self.directory / "made"
         self.assert_followed("touch", target)

@@ -22,6 +22,14 @@ VALUED = {
 HINT = "(socksify --help shows the options)"
 
 
+class Version(SocksifyCase):
+    def test_both_spellings(self):
+        status, out, err = self.socksify("--version")
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"^socksify \d+\.\d+\.\d+\n$")
+        self.assertEqual(self.socksify("-V"), (status, out, err))
+
+
 class Wrong(SocksifyCase):
     def test_an_option_without_its_value(self):
         for option, (expected, name) in VALUED.items():
