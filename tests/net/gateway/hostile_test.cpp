@@ -146,6 +146,49 @@ TEST_F(Hostile, SilentAndSlowClientsWithinTheLimit) {
   }
 }
 
+// They have said EOF, and nobody ever closes the other half.
+TEST_F(Hostile, HalfOpenRelays) {
+  const std::size_t count = heavy() ? 9'500 : 500;
+  GatewayProcess gateway(config(heavy() ? "half_close = \"8s\"" : "half_close = \"2s\""));
+  EchoServer echo;
+  const std::size_t descriptors = warm_up(gateway, echo);
+  const std::size_t memory = resident(gateway.pid());
+  // Connections stay in the queues of these, which hold 4096 each.
+  const Destination destinations[] = {Destination("127.0.0.1", 4096),
+                                      Destination("127.0.0.1", 4096),
+                                      Destination("127.0.0.1", 4096)};
+  std::vector<Descriptor> crowd;
+  for (std::size_t i = 0; i < count; ++i) {
+    Descriptor client = begin_connect("127.0.0.2", gateway.listener());
+    pollfd ready{client.get(), POLLOUT, 0};
+    ASSERT_EQ(::poll(&ready, 1, 30'000), 1) << i;
+    const std::string words = greeting_none + request(destinations[i % 3].endpoint());
+    ASSERT_EQ(::send(client.get(), words.data(), words.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(words.size()));
+    for (std::size_t got = 0; got < 12;) {
+      pollfd answer{client.get(), POLLIN, 0};
+      ASSERT_EQ(::poll(&answer, 1, 30'000), 1) << i;
+      char room[64];
+      const ssize_t n = ::recv(client.get(), room, sizeof room, 0);
+      ASSERT_GT(n, 0) << i;
+      got += static_cast<std::size_t>(n);
+    }
+    crowd.push_back(std::move(client));
+  }
+  for (const Descriptor& client : crowd)
+    ::shutdown(client.get(), SHUT_WR);
+  const Latency latency = measure(gateway.listener(), echo.endpoint(), heavy() ? 5000ms : 500ms);
+  print("beside half-open relays", latency);
+  expect_served(latency);
+  const std::size_t more = resident(gateway.pid()) - memory;
+  std::printf("%zu relays: %.1f MiB more, %zu octets each\n", count,
+              static_cast<double>(more) / mebibyte, more / count);
+  if (memory_tells) {
+    EXPECT_LT(more, count * 16'384);
+  }
+  EXPECT_TRUE(settles(gateway, descriptors));
+}
+
 TEST_F(Hostile, MoreSilentClientsThanSessionsMakeRoom) {
   // The test's own descriptors are limited as well.
   const std::size_t count = heavy() ? 19'000 : 1'500;
