@@ -368,7 +368,9 @@ TEST_F(Hostile, StreamsMadeByChance) {
     std::printf(" %.1f", static_cast<double>(octets) / mebibyte);
   std::printf(" MiB\n");
   if (memory_tells) {
-    EXPECT_LT(left.back(), left[1] + 4 * mebibyte);
+    // How many were being said goodbye at once - that takes up to two seconds each - is chance, up
+    // to the 4000 sessions of some 6 KiB that are allowed.
+    EXPECT_LT(left.back(), left[1] + 24 * mebibyte);
   }
   // To another port: towards the old one most of the gateway's own are in TIME_WAIT, and the kernel
   // searches long for a free one.
