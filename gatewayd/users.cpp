@@ -265,11 +265,11 @@ UsersResult load_users(const std::string& path) {
     return fail("anybody may write to it, expected permissions such as 0640 or 0600");
   }
   std::string text;
-  std::array<char, 65536> piece;
+  char piece[65536];
   ssize_t got = 1;
   while (got > 0 && text.size() <= largest_users_file) {
-    got = ::read(file.get(), piece.data(), piece.size());
-    if (got > 0) text.append(piece.data(), static_cast<std::size_t>(got));
+    got = ::read(file.get(), piece, sizeof piece);
+    if (got > 0) text.append(piece, static_cast<std::size_t>(got));
   }
   if (got < 0) return fail(fmt::format("cannot read: {}", std::strerror(errno)));
   if (text.size() > largest_users_file) {

@@ -1,6 +1,5 @@
 #include "users_file.hpp"
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -36,12 +35,12 @@ std::string final_path(const std::string& path) {
 }
 
 bool read_whole(int file, std::string& text) {
-  std::array<char, 65536> piece;
+  char piece[65536];
   for (;;) {
-    const ssize_t got = ::read(file, piece.data(), piece.size());
+    const ssize_t got = ::read(file, piece, sizeof piece);
     if (got == 0) return true;
     if (got < 0) return false;
-    text.append(piece.data(), static_cast<std::size_t>(got));
+    text.append(piece, static_cast<std::size_t>(got));
     if (text.size() > largest_users_file) {
       errno = EFBIG;
       return false;
