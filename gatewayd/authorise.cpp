@@ -154,4 +154,16 @@ std::optional<FamilyPreference> preference(const Policy& policy, const Requester
   return std::nullopt;
 }
 
+Verdict judge(const Policy& policy, const Requester& requester, Command command,
+              const Target& target, const IpAddress& address) noexcept {
+  const AskedTarget asked(target);
+  const Endpoint endpoint{address, 0};
+  RuleQuery query = query_about(policy, requester, command, asked, endpoint);
+  query.port.reset();
+  const Decision decision = decide(policy.rules, query);
+  if (decision.outcome == Decision::Outcome::deny) return refused(decision.rule);
+  if (decision.outcome != Decision::Outcome::allow) return {};
+  return judge_address(policy, decision.rule, endpoint);
+}
+
 }  // namespace socks64::gateway

@@ -199,8 +199,8 @@ class Udp(ProtocolTest):
 
     def test_nothing_reaches_the_gateway_itself(self):
         """G15, datagram by datagram."""
-        for own, client, disguises in (("127.0.0.1", "client4", ("127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::127.0.0.1", "0.0.0.0")),
-                                       ("::1", "client6", ("::1", "::"))):
+        disguised = ("127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::127.0.0.1", "0.0.0.0")
+        for own, client, disguises in (("127.0.0.1", "client4", disguised), ("::1", "client6", ("::1", "::"))):
             with self.subTest(own=own), self.lab.hosts["gateway"].socket(FAMILIES[6 if ":" in own else 4], socket.SOCK_DGRAM) as inside:
                 inside.bind((own, 0))
                 inside.setblocking(False)

@@ -38,6 +38,7 @@ add_executable(gateway_tests
   gateway/survival_test.cpp
   gateway/udp_datagram_test.cpp
   gateway/udp_names_test.cpp
+  gateway/udp_rules_test.cpp
   gateway/udp_test.cpp
   gateway/unix_test.cpp
   gateway/user_limits_test.cpp

@@ -122,7 +122,7 @@ TEST(AuthConfig, WrongValuesAreNamed) {
        "f:3:1: listener.clients: from is empty, expected a network"},
       {"[[listener]]\naddress = \"[::1]:1\"\n[[listener.clients]]\nauth = [\"none\"]\nfrom = "
        "[\"10.0.0.1/8\"]",
-       "f:5:9: listener.clients.from: \"10.0.0.1/8\" is wrong: not a network prefix; expected a "
+       "f:5:9: listener.clients.from: \"10.0.0.1/8\" is wrong: not an address prefix; expected a "
        "network such as \"192.0.2.0/24\" or \"2001:db8::/32\""},
       {"[[listener]]\naddress = \"unix:/s\"\n[[listener.clients]]\nauth = [\"none\"]\nfrom = "
        "[\"::1\"]",
