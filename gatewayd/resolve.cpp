@@ -37,6 +37,8 @@
 #include "dns_channels.hpp"
 #include "dns_name.hpp"
 #include "hosts_file.hpp"
+#include "query_window.hpp"
+#include "turn_queue.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -130,7 +132,14 @@ class Resolver::Impl {
 
   // On the resolver's thread.
   void run() noexcept;
+  /// Who is this: the flight with this number of this question.
+  struct Departure {
+    Question question;
+    std::uint64_t number = 0;
+  };
   void put_to_servers(const Question& question, std::uint64_t number);
+  void send_departures();
+  void send(const Departure& departure);
   void arrive(const Question& question, std::uint64_t number, DnsReply reply) noexcept;
   void land(const Question& question, std::uint64_t number, DnsReply reply);
   void fail(const Question& question, std::uint64_t number) noexcept;
@@ -150,8 +159,15 @@ class Resolver::Impl {
 
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_ = asio::make_work_guard(context_);
-  std::unique_ptr<DnsChannels> channels_;  ///< dns
-  std::unique_ptr<SystemNames> system_;    ///< system
+  std::unique_ptr<DnsChannels> channels_;  ///< dns; with the three below
+  TurnQueue<Departure> departures_{[this](const Departure& departure) {
+    return assign(departure.question, departure.number, nullptr);
+  }};
+  QueryWindow window_;
+  std::uint64_t last_query_ = 0;
+  Timer window_timer_{context_.get_executor()};
+  bool window_awaited_ = false;
+  std::unique_ptr<SystemNames> system_;  ///< system
   std::thread thread_;
 };
 
@@ -341,10 +357,40 @@ void Resolver::Impl::put_to_servers(const Question& question, std::uint64_t numb
             arrive(question, number, std::move(reply));
           });
     }
+    departures_.push({question, number});
+    send_departures();
+  } catch (...) {
+    report_escape("resolver", std::current_exception());
+    fail(question, number);
+  }
+}
+
+/// As many as the window lets through; the others as soon as it does.
+void Resolver::Impl::send_departures() {
+  while (!departures_.empty() && window_.is_open(Clock::now())) {
+    if (const std::optional<Departure> departure = departures_.next()) send(*departure);
+  }
+  if (departures_.empty() || window_awaited_) return;
+  window_timer_.expires_at(window_.opens_at());
+  window_timer_.async_wait([this](std::error_code) {
+    window_awaited_ = false;
+    send_departures();
+  });
+  window_awaited_ = true;
+}
+
+void Resolver::Impl::send(const Departure& departure) {
+  const auto& [question, number] = departure;
+  try {
     CaresChannel& channel = channels_->next();  // may land flights
     if (!assign(question, number, &channel)) return;
-    channel.query(question, [this, question, number](DnsReply reply) {
+    const std::uint64_t query = ++last_query_;
+    window_.sent(query, Clock::now());
+    channel.query(question, [this, question = question, number = number, query](DnsReply reply) {
+      window_.answered(query);
       arrive(question, number, std::move(reply));
+      // Not from here, within c-ares: the next query may end the channel that this is called by.
+      if (window_awaited_) window_timer_.cancel();
     });
   } catch (...) {
     report_escape("resolver", std::current_exception());

@@ -33,7 +33,7 @@ struct ResolverConfig {
   std::chrono::seconds negative_ttl{
       10};  ///< upper bound for name-not-found; failures and timeouts are not cached
   std::size_t max_in_flight =
-      1'024;  ///< distinct questions that are awaited; more are answered with no_resources
+      8'192;  ///< distinct questions that are awaited; more are answered with no_resources
 };
 
 }  // namespace socks64::gateway

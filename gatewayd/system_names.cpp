@@ -1,13 +1,14 @@
 #include "system_names.hpp"
 
-#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <optional>
 #include <pthread.h>
 #include <resolv.h>
 #include <signal.h>
@@ -24,7 +25,6 @@
 namespace socks64::gateway {
 namespace {
 
-constexpr std::size_t first_look = 64;
 constexpr std::chrono::milliseconds pause_without_memory{20};
 
 Failure failure_of(int error) noexcept {
@@ -120,7 +120,7 @@ struct SystemNames::Pool {
 
 SystemNames::SystemNames(asio::io_context& context, unsigned threads, SystemLookUp look_up)
     : pool_(std::make_shared<Pool>(*this, context, std::move(look_up))),
-      look_at_(first_look),
+      waiting_([](const Job& job) { return job.is_wanted(); }),
       free_(threads) {}
 
 SystemNames::~SystemNames() {
@@ -132,37 +132,25 @@ SystemNames::~SystemNames() {
 }
 
 void SystemNames::ask(Question question, IsWanted is_wanted, OnReply on_reply) {
-  if (waiting_.size() >= look_at_) drop_unwanted();
-  waiting_.push_back({std::move(question), std::move(is_wanted), std::move(on_reply)});
+  waiting_.push({std::move(question), std::move(is_wanted), std::move(on_reply)});
   start_jobs();
-}
-
-/// Who asks and leaves must not make the queue longer than there are questions under way.
-void SystemNames::drop_unwanted() {
-  std::erase_if(waiting_, [](const Job& job) { return !job.is_wanted(); });
-  look_at_ = std::max(first_look, 2 * waiting_.size());
 }
 
 void SystemNames::start_jobs() {
   while (free_ > 0 && !waiting_.empty()) {
-    if (!waiting_.front().is_wanted()) {
-      waiting_.pop_front();
-      continue;
-    }
     const std::lock_guard lock(pool_->mutex);
-    if (pool_->idle <= pool_->tasks.size() && !start_thread()) {
-      // One that comes back takes the rest along; without any there is nobody to wait for.
-      if (threads_ > 0) return;
-      const OnReply on_reply = std::move(waiting_.front().on_reply);
-      waiting_.pop_front();
+    const bool has_thread = pool_->idle > pool_->tasks.size() || start_thread();
+    // One that comes back takes the rest along; without any there is nobody to wait for.
+    if (!has_thread && threads_ > 0) return;
+    std::optional<Job> job = waiting_.next();
+    if (!job) return;
+    if (!has_thread) {
       DnsReply none;
       none.failure = Failure::no_resources;
-      asio::post(*pool_->context, [on_reply, none] { on_reply(none); });
+      asio::post(*pool_->context, [on_reply = std::move(job->on_reply), none] { on_reply(none); });
       continue;
     }
-    Job& job = waiting_.front();
-    pool_->tasks.push_back({std::move(job.question), std::move(job.on_reply)});
-    waiting_.pop_front();
+    pool_->tasks.push_back({std::move(job->question), std::move(job->on_reply)});
     --free_;
     pool_->changed.notify_one();
   }

@@ -9,8 +9,6 @@
 #ifndef SOCKS64_GATEWAYD_SYSTEM_NAMES_HPP
 #define SOCKS64_GATEWAYD_SYSTEM_NAMES_HPP
 
-#include <cstddef>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,6 +17,7 @@
 
 #include "answer_cache.hpp"
 #include "dns_reply.hpp"
+#include "turn_queue.hpp"
 
 namespace socks64::gateway {
 
@@ -56,14 +55,12 @@ class SystemNames {
   struct Pool;
 
   void start_jobs();
-  void drop_unwanted();
   [[nodiscard]] bool start_thread() noexcept;
   static void work(const std::shared_ptr<Pool>& pool) noexcept;
   static void reply(const std::shared_ptr<Pool>& pool, OnReply on_reply, DnsReply answer) noexcept;
 
   std::shared_ptr<Pool> pool_;
-  std::deque<Job> waiting_;
-  std::size_t look_at_;   ///< when `waiting_` is so long, what is not wanted any more is dropped
+  TurnQueue<Job> waiting_;
   unsigned free_;         ///< look-ups that may still be started
   unsigned threads_ = 0;  ///< started; they end with their owner
 };
