@@ -49,6 +49,12 @@ bool admits_anybody(const AuthConfig& auth, const ListenerAuth& listener) noexce
                      });
 }
 
+bool admits_without_password(const AuthConfig& auth, const ListenerAuth& listener) noexcept {
+  return has(listener.methods.empty() ? auth.methods : listener.methods, Method::none) ||
+         std::any_of(listener.clients.begin(), listener.clients.end(),
+                     [](const ClientMethods& some) { return has(some.methods, Method::none); });
+}
+
 bool asks_for_passwords(const AuthConfig& auth, const ListenerAuth& listener) noexcept {
   return has(listener.methods.empty() ? auth.methods : listener.methods, Method::userpass) ||
          std::any_of(listener.clients.begin(), listener.clients.end(),

@@ -112,6 +112,11 @@ void read_listener(TableReader& table, const AuthConfig& auth,
   if (good && listener.address.is_unix() && !listener.auth.clients.empty()) {
     table.complain("clients: those of a UNIX socket come from no network");
   }
+  if (listener.socks4 && !admits_without_password(auth, listener.auth)) {
+    table.complain(
+        "socks4 is true and every client needs a password, which SOCKS4 has no room for; expected "
+        "\"none\" in auth, for some of its clients at least");
+  }
   if (good) listeners.push_back(std::move(listener));
 }
 

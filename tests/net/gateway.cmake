@@ -18,6 +18,7 @@ add_executable(gateway_tests
   gateway/config_test.cpp
   gateway/datagrams.cpp
   gateway/dialling_test.cpp
+  gateway/framing_login_test.cpp
   gateway/framing_test.cpp
   gateway/life_cycle_test.cpp
   gateway/limits_test.cpp

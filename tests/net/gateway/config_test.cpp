@@ -258,6 +258,10 @@ TEST(Config, WrongValuesAreNamed) {
        "\"[2001:db8::53]:5353\""},
       {"[resolver]\nmin_ttl = 9\nmax_ttl = 3",
        "f:1:1: resolver: min_ttl (9s) is longer than max_ttl (3s)"},
+      {"[auth]\nusers_file = \"/u\"\nmethods = [\"password\"]\n"
+       "[[listener]]\naddress = \"[::1]:1\"\nsocks4 = true",
+       "f:4:1: listener: socks4 is true and every client needs a password, which SOCKS4 has no "
+       "room for; expected \"none\" in auth, for some of its clients at least"},
       {"[[listener]]\naddress = \"[::1]:1\"\nsocks4 = \"yes\"",
        "f:3:10: listener.socks4: \"yes\" is wrong, expected true or false"},
       {"[commands]\nresolve = 1", "f:2:11: commands.resolve: 1 is wrong, expected true or false"},

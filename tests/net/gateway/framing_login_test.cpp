@@ -112,6 +112,7 @@ TEST_F(FramingLogin, BehindAWrongPasswordNothingCounts) {
     client.flush();
     (void)client.try_send(whole.substr(cut));
     EXPECT_EQ(client.receive_all().substr(0, 4), asks_password + "\x01\x01") << cut;
+    client.close();
     Fields record = gateway.next_record();
     EXPECT_EQ(record["end"], "auth-failed") << cut;
     EXPECT_EQ(record["attempts"], "0") << cut;

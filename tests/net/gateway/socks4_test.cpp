@@ -181,6 +181,48 @@ TEST_F(Socks4, Socks5IsTakenBesideIt) {
   EXPECT_EQ(ask(client, destination.endpoint()).code, 0);
 }
 
+// USERID is no authentication: whoever has to log in cannot come by SOCKS4.
+TEST_F(Socks4, IsNoWayAroundAPassword) {
+  const TemporaryDirectory directory;
+  // "secret", as cheap as bcrypt can be.
+  const std::string users = directory.write(
+      "users", "alice:$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n");
+  // Those from 127.0.0.2 need none, so the listener may take SOCKS4.
+  GatewayProcess gateway(
+      GatewayProcess::Options{"[auth]\nusers_file = \"" + users +
+                                  "\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nsocks4 = true\n"
+                                  "auth = [\"password\"]\n"
+                                  "clients = [{from = [\"127.0.0.2\"], auth = [\"none\"]}]\n",
+                              {}});
+  const Destination destination;
+  for (const std::string_view user : {"", "alice", "alice:secret"}) {
+    Stream client = Stream::connect(gateway.listener());
+    client.send(request4(destination.endpoint(), user));
+    EXPECT_EQ(client.receive_all(), rejection) << user;
+    client.close();
+    Fields record = gateway.next_record();
+    EXPECT_EQ(record["user"], "-");
+    EXPECT_EQ(record["reply"], "2");
+    EXPECT_EQ(record["reason"], "no-acceptable-method");
+  }
+}
+
+TEST_F(Socks4, BindHasTwoReplies) {
+  GatewayProcess gateway(options());
+  Stream client = Stream::connect(gateway.listener());
+  client.send(request4(endpoint("127.0.0.1", 0), "", Command::bind));
+  const std::string first = client.receive(socks4_reply_size);
+  ASSERT_EQ(first.size(), socks4_reply_size);
+  ASSERT_EQ(first.substr(0, 2), std::string("\0\x5a", 2));
+  EXPECT_EQ(first.substr(4), std::string("\x7f\0\0\1", 4));
+  const auto port = static_cast<Port>(static_cast<unsigned char>(first[2]) << 8U |
+                                      static_cast<unsigned char>(first[3]));
+  Stream peer = Stream::connect(endpoint("127.0.0.1", port));
+  EXPECT_EQ(client.receive(socks4_reply_size), granted(peer.local()));
+  peer.send("hello");
+  EXPECT_EQ(client.receive(5), "hello");
+}
+
 /// What curl prints for `url` by way of `proxy`, from a destination that answers one request.
 std::string curl(const std::string& proxy, const std::string& url, Destination& destination) {
   std::thread server([&destination] {
