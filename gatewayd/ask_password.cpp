@@ -6,13 +6,14 @@
 #include <cstddef>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "descriptor.hpp"
-#include "log.hpp"
+#include "escape.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -23,16 +24,21 @@ void note(int number) {
   caught = number;
 }
 
-/// No echo, and no signal that ends us before it is back: what came meanwhile is raised then.
+/// No echo, and no signal that ends us before it is back: signals are held, but for the waits of
+/// read_line(), which they end, and what came is raised when all is as before.
 class Quiet {
  public:
   explicit Quiet(int terminal) noexcept : terminal_(terminal) {
     caught = 0;
     struct sigaction action {};
-    action.sa_handler = note;  // without SA_RESTART: read(2) ends with EINTR
+    action.sa_handler = note;
+    sigset_t held;
+    ::sigemptyset(&held);
     for (std::size_t i = 0; i < signals.size(); ++i) {
       ::sigaction(signals[i], &action, &before_[i]);
+      ::sigaddset(&held, signals[i]);
     }
+    ::sigprocmask(SIG_BLOCK, &held, &mask_);
     good_ = ::tcgetattr(terminal_, &settings_) == 0;
     termios silent = settings_;
     silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
@@ -40,6 +46,7 @@ class Quiet {
   }
   ~Quiet() {
     if (good_) ::tcsetattr(terminal_, TCSAFLUSH, &settings_);
+    ::sigprocmask(SIG_SETMASK, &mask_, nullptr);  // what waits is noted now
     for (std::size_t i = 0; i < signals.size(); ++i) {
       ::sigaction(signals[i], &before_[i], nullptr);
     }
@@ -49,6 +56,7 @@ class Quiet {
   Quiet& operator=(const Quiet&) = delete;
 
   [[nodiscard]] bool good() const noexcept { return good_; }
+  [[nodiscard]] const sigset_t* waiting_mask() const noexcept { return &mask_; }
 
  private:
   static constexpr std::array signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
@@ -56,6 +64,7 @@ class Quiet {
   int terminal_;
   bool good_ = false;
   termios settings_{};
+  sigset_t mask_{};
   std::array<struct sigaction, 5> before_{};
 };
 
@@ -70,9 +79,12 @@ struct Line {
   [[nodiscard]] std::string_view view() const noexcept { return {octets.data(), size}; }
 };
 
-/// Up to a newline, which is taken and dropped, or the end. False: an error, or a signal.
-bool read_line(int file, Line& line) noexcept {
+/// Up to a newline, which is taken and dropped, or the end. False: an error, or a signal, which
+/// with a `mask` to wait with is never missed.
+bool read_line(int file, Line& line, const sigset_t* mask = nullptr) noexcept {
   while (line.size < line.octets.size()) {
+    pollfd ready{file, POLLIN, 0};
+    if (mask != nullptr && ::ppoll(&ready, 1, nullptr, mask) < 0) return false;
     const ssize_t got = ::read(file, line.octets.data() + line.size, 1);
     if (got < 0) return false;
     if (got == 0 || line.octets[line.size] == '\n') return true;
@@ -110,11 +122,11 @@ std::optional<Secret> ask_password(std::string_view user, std::string& problem) 
       return std::nullopt;
     }
     print(terminal.get(), fmt::format("New password for {}: ", escaped(user)));
-    read = read_line(terminal.get(), first);
+    read = read_line(terminal.get(), first, quiet.waiting_mask());
     print(terminal.get(), "\n");
     if (read && problem_of(first.view()).empty()) {
       print(terminal.get(), "The same again: ");
-      read = read_line(terminal.get(), second);
+      read = read_line(terminal.get(), second, quiet.waiting_mask());
       print(terminal.get(), "\n");
     }
   }

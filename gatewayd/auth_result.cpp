@@ -4,7 +4,7 @@
 
 #include "socks64/prefix.hpp"
 
-#include "log.hpp"
+#include "escape.hpp"
 
 namespace socks64::gateway {
 

@@ -85,8 +85,7 @@ AskedTarget::AskedTarget(const Target& target) noexcept
 RuleQuery query_before(const Policy& policy, const Requester& requester, Command command,
                        const AskedTarget& asked) noexcept {
   RuleQuery query = query_of(policy, requester, command, asked);
-  // DST.PORT of a BIND is where the client's first connection went, not where its peer comes from.
-  if (command != Command::bind) query.port = asked.port();
+  query.port = asked.port();
   // A BIND with zeros waits for anybody, a UDP ASSOCIATE has no destination yet.
   const bool nowhere =
       asked.address() && asked.address()->is_unspecified() &&
@@ -102,7 +101,9 @@ RuleQuery query_about(const Policy& policy, const Requester& requester, Command 
                       const AskedTarget& asked, const Endpoint& address) noexcept {
   RuleQuery query = query_of(policy, requester, command, asked);
   query.address = address.address.unmapped();
-  query.port = address.port;
+  // The peer of a BIND may come from any port; what it is about is DST.PORT, where the client's
+  // first connection went (RFC 1928 section 4).
+  query.port = command == Command::bind ? asked.port() : address.port;
   return query;
 }
 
@@ -126,6 +127,43 @@ Verdict judge(const Policy& policy, const Requester& requester, Command command,
   if (decision.outcome != Decision::Outcome::allow) return refused(decision.rule);
   if (!reaches(command)) return {};
   return judge_address(policy, decision.rule, {*query.address, address.port});
+}
+
+std::optional<IpAddress> source_address(const Policy& policy, const Requester& requester,
+                                        Command command, const Target& target,
+                                        const Endpoint& address) noexcept {
+  if (!policy.any_source) return std::nullopt;
+  const AskedTarget asked(target);
+  const RuleQuery query = query_about(policy, requester, command, asked, address);
+  const Rule* const rule = decide(policy.rules, query).rule;
+  if (rule == nullptr) return std::nullopt;
+  return query.address->is_v4() ? rule->source_v4 : rule->source_v6;
+}
+
+std::optional<FamilyPreference> preference(const Policy& policy, const Requester& requester,
+                                           Command command, const Target& target) noexcept {
+  if (!policy.any_preference) return std::nullopt;
+  const AskedTarget asked(target);
+  const RuleQuery query = query_before(policy, requester, command, asked);
+  for (const Rule& rule : policy.rules) {
+    const Certainty certainty = match(rule, query).certainty;
+    if (certainty == Certainty::no) continue;
+    if (rule.action == RuleAction::allow) return rule.prefer;
+    if (certainty == Certainty::yes) break;
+  }
+  return std::nullopt;
+}
+
+Verdict judge(const Policy& policy, const Requester& requester, Command command,
+              const Target& target, const IpAddress& address) noexcept {
+  const AskedTarget asked(target);
+  const Endpoint endpoint{address, 0};
+  RuleQuery query = query_about(policy, requester, command, asked, endpoint);
+  query.port.reset();
+  const Decision decision = decide(policy.rules, query);
+  if (decision.outcome == Decision::Outcome::deny) return refused(decision.rule);
+  if (decision.outcome != Decision::Outcome::allow) return {};
+  return judge_address(policy, decision.rule, endpoint);
 }
 
 }  // namespace socks64::gateway

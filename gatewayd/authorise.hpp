@@ -37,6 +37,23 @@ struct Verdict {
 [[nodiscard]] Verdict judge(const Policy& policy, const Requester& requester, Command command,
                             const Target& target, const Endpoint& address) noexcept;
 
+/// `bind_address` of the rule that allows this address, if it has one for its family.
+[[nodiscard]] std::optional<IpAddress> source_address(const Policy& policy,
+                                                      const Requester& requester, Command command,
+                                                      const Target& target,
+                                                      const Endpoint& address) noexcept;
+
+/// `prefer` of the first rule that allows the request as far as is known before its addresses are.
+[[nodiscard]] std::optional<FamilyPreference> preference(const Policy& policy,
+                                                         const Requester& requester,
+                                                         Command command,
+                                                         const Target& target) noexcept;
+
+/// An address from which the peer of a BIND may come: its port is not known before it is there.
+/// Allowed means: not refused yet.
+[[nodiscard]] Verdict judge(const Policy& policy, const Requester& requester, Command command,
+                            const Target& target, const IpAddress& address) noexcept;
+
 // What judge() asks the rules, for who wants to know why.
 
 /// The target as rules see it: a name, or an address however it was spelled (RFC 3089 section 3

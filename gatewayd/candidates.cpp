@@ -12,7 +12,8 @@ Way::Way(const DialConfig& config, const DialWishes& wishes)
       prefer(wishes.prefer.value_or(config.prefer)),
       ipv4(config.ipv4 && wishes.ipv4),
       ipv6(config.ipv6 && wishes.ipv6),
-      source(config.source) {
+      source(config.source),
+      source_for(wishes.source_for) {
   if (wishes.source_v4) source.v4 = wishes.source_v4;
   if (wishes.source_v6) source.v6 = wishes.source_v6;
 }
@@ -33,6 +34,16 @@ Candidates::Candidates(const Executor& executor, Way way, Port port, const Addre
 
 bool Candidates::permits(const Endpoint& endpoint) const {
   return way_.has(endpoint.address.family()) && (!permit_ || permit_(endpoint));
+}
+
+Source Candidates::source_for(const Endpoint& endpoint) const {
+  Source source = way_.source;
+  if (way_.source_for != nullptr) {
+    if (const std::optional<IpAddress> wanted = (*way_.source_for)(endpoint)) {
+      (wanted->is_v4() ? source.v4 : source.v6) = wanted;
+    }
+  }
+  return source;
 }
 
 void Candidates::ask(Resolver& resolver, const DomainName& name) {
@@ -67,7 +78,7 @@ void Candidates::take(Family family, Failure failure, const std::vector<IpAddres
       failure = Failure::denied;
       continue;
     }
-    destinations.push_back({endpoint.address, source_towards(endpoint, way_.source)});
+    destinations.push_back({endpoint.address, source_towards(endpoint, source_for(endpoint))});
   }
   race.answered(family, failure, std::move(destinations), Clock::now());
 }

@@ -31,6 +31,7 @@ struct Way {
   bool ipv4;
   bool ipv6;
   Source source;
+  const SourceChoice* source_for;
 };
 
 /// The address that a target is, or was written as.
@@ -54,6 +55,7 @@ class Candidates {
 
  protected:
   [[nodiscard]] bool permits(const Endpoint& endpoint) const;
+  [[nodiscard]] Source source_for(const Endpoint& endpoint) const;
   /// No answer is awaited any more.
   void withdraw() noexcept;
 

@@ -402,6 +402,22 @@ ConfigResult parse_config(std::string_view text, std::string_view file) {
   return result;
 }
 
+namespace {
+
+/// A rule for somebody whom the users file does not have is good, and most likely a slip.
+void warn_of_strangers(const Config& config, std::vector<std::string>& warnings) {
+  for (const Rule& rule : config.rules) {
+    if (!rule.users) continue;
+    for (const std::string& user : rule.users->names) {
+      using Kind = UserTable::Entry::Kind;
+      if (config.auth.users->find(user, SipKey{}).kind != Kind::unknown) continue;
+      warnings.push_back(fmt::format("{}: there is no user {}", escaped(rule.name), escaped(user)));
+    }
+  }
+}
+
+}  // namespace
+
 ConfigResult load_config(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;
@@ -430,6 +446,7 @@ ConfigResult load_config(const std::string& path) {
     result.config.warnings = std::move(users.warnings);
     auth.users = std::make_shared<const UserTable>(std::move(users.users));
   }
+  warn_of_strangers(result.config, result.config.warnings);
   return result;
 }
 

@@ -8,12 +8,11 @@
 #include <fmt/format.h>
 
 #include "dns_name.hpp"
+#include "escape.hpp"
 
 namespace socks64::gateway {
 namespace {
 
-constexpr std::string_view network_forms =
-    "an address or a block such as \"192.0.2.7\", \"10.0.0.0/8\", \"2001:db8::/32\"";
 constexpr std::string_view client_forms =
     "an address or a block such as \"192.0.2.7\", \"10.0.0.0/8\", \"2001:db8::/32\", or \"unix\"";
 constexpr std::string_view user_forms = "a user's name, or \"*\" for whoever has authenticated";
@@ -39,6 +38,7 @@ std::string joined(const std::vector<std::string_view>& words) {
 
 /// A name that rules can hold: what a client may ask for, and nothing that was meant otherwise.
 std::string name_problem(std::string_view name) {
+  if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
   if (name.find('*') != std::string_view::npos) {
     return "a name has no wildcards; a leading dot stands for every name below";
   }
@@ -146,7 +146,7 @@ class RuleReader {
       const std::vector<std::string_view> words(listeners_.begin(), listeners_.end());
       const std::string_view meant = nearest(text, words);
       if (meant.empty()) return "there is no such listener";
-      return fmt::format("there is no such listener, did you mean \"{}\"?", meant);
+      return fmt::format("there is no such listener, did you mean \"{}\"?", escaped(meant));
     }
     rule_.listeners->add(known);
     return {};
@@ -170,6 +170,24 @@ class RuleReader {
       }
     }
     words("families", family_words, rule_.families);
+    table_.choice("prefer", {"ipv6", "ipv4", "system"}, [this](std::size_t index) {
+      constexpr std::array preferences{FamilyPreference::ipv6, FamilyPreference::ipv4,
+                                       FamilyPreference::system};
+      rule_.prefer = preferences.at(index);
+    });
+    table_.some("bind_address", source_forms, false,
+                [this](std::string_view text) { return add_source(text); });
+  }
+
+  std::string add_source(std::string_view text) {
+    const Result<IpAddress> address = IpAddress::parse(text);
+    if (!address) return std::string(describe(address.error()));
+    if (address->zone() != 0 || address->is_v4_mapped()) return "a zone, or an IPv4-mapped address";
+    if (address->is_unspecified() || address->is_multicast()) return "no address to send from";
+    std::optional<IpAddress>& source = address->is_v4() ? rule_.source_v4 : rule_.source_v6;
+    if (source) return "the second one of its family";
+    source = *address;
+    return {};
   }
 
   void words(std::string_view key, const std::vector<std::string_view>& known,

@@ -31,6 +31,7 @@ add_library(gateway_core STATIC
   password_pool.cpp
   peer_wait.cpp
   protection.cpp
+  refusal_hints.cpp
   reply.cpp
   reset_watch.cpp
   rule_options.cpp
@@ -71,6 +72,8 @@ install(FILES ${PROJECT_SOURCE_DIR}/conf/gatewayd.toml DESTINATION ${CMAKE_INSTA
 configure_file(${PROJECT_SOURCE_DIR}/conf/systemd/gatewayd.service.in
                ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service DESTINATION lib/systemd/system)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/conf/fail2ban DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(completions ${PROJECT_SOURCE_DIR}/conf/completions)
 install(FILES ${completions}/gatewayd.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME gatewayd)

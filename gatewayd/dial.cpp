@@ -128,7 +128,7 @@ void Contest::start(const IpAddress& address) {
     return;
   }
   const auto attempt = running_.emplace(running_.end(), executor_, remote);
-  if (const std::error_code error = open_socket(attempt->socket, address, way_.source)) {
+  if (const std::error_code error = open_socket(attempt->socket, address, source_for(remote))) {
     failed(failure_from_errno(error.value()));
     running_.erase(attempt);
     return;
@@ -175,7 +175,7 @@ void Contest::finished(Attempts::iterator attempt, std::error_code error) {
     running_.erase(attempt);
     return;
   }
-  Failure failure = failure_of_connect(error, attempt->remote, way_.source);
+  Failure failure = failure_of_connect(error, attempt->remote, source_for(attempt->remote));
   if (failure == Failure::none) failure = verify(*attempt);
   if (failure != Failure::none) {
     failed(failure);

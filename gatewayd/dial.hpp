@@ -25,6 +25,9 @@
 
 namespace socks64::gateway {
 
+/// Our end towards one address; nothing: as for the others.
+using SourceChoice = std::function<std::optional<IpAddress>(const Endpoint&)>;
+
 /// What one request wants otherwise than the configuration says: the part of a rule that is about
 /// dialling. It cannot bring back a family that the configuration does without.
 struct DialWishes {
@@ -33,6 +36,7 @@ struct DialWishes {
   bool ipv6 = true;
   std::optional<IpAddress> source_v4;  ///< an address of this host
   std::optional<IpAddress> source_v6;
+  const SourceChoice* source_for = nullptr;  ///< comes before both; lives until the coroutine ends
 };
 // It is a parameter of coroutines, by value and with a default.
 static_assert(std::is_trivially_destructible_v<DialWishes>);

@@ -6,6 +6,7 @@
 
 #include "farewell.hpp"
 #include "handshake.hpp"
+#include "refusal_hints.hpp"
 #include "reply.hpp"
 
 namespace socks64::gateway {
@@ -25,6 +26,16 @@ bool Exchange::reply(ReplyCode code, const Target& bound) const noexcept {
   }
   open->reply = code;
   return true;
+}
+
+bool Exchange::permits(const Endpoint& address, std::string_view& denied) const noexcept {
+  const Verdict verdict = judge(*policy, requester, request.command, request.target, address);
+  if (verdict.allowed) return true;
+  denied = verdict.reason;
+  if (policy->hints != nullptr) {
+    policy->hints->tell(requester, verdict.reason, address, !policy->rules.empty());
+  }
+  return false;
 }
 
 bool Exchange::stopped() const noexcept {

@@ -11,7 +11,7 @@
 
 #include "authorise.hpp"
 #include "config_reader.hpp"
-#include "log.hpp"
+#include "escape.hpp"
 #include "policy.hpp"
 #include "resolve.hpp"
 

@@ -116,6 +116,7 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
     : config_(config),
       log_(log),
       on_reload_(std::move(on_reload)),
+      hints_(log),
       policy_(make_policy(config)),
       threads_(config.threads != 0 ? config.threads : processors()),
       resolver_(config.resolver),
@@ -176,7 +177,7 @@ std::vector<std::string> Gateway::open() {
 }
 
 void Gateway::use_policy(const Config& config) {
-  policy_ = make_policy(config, own_);
+  policy_ = make_policy(config, own_, &hints_);
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->use(policy_);
   }

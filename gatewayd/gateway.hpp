@@ -24,6 +24,7 @@
 #include "look_up.hpp"
 #include "password_pool.hpp"
 #include "policy.hpp"
+#include "refusal_hints.hpp"
 #include "resolve.hpp"
 #include "udp_association.hpp"
 #include "user_limits.hpp"
@@ -76,6 +77,7 @@ class Gateway {
   const Config& config_;
   Log& log_;
   OnReload on_reload_;
+  RefusalHints hints_;
   std::shared_ptr<const Policy> policy_;
   unsigned threads_;
   Resolver resolver_;

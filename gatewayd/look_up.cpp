@@ -19,7 +19,8 @@ constexpr Port any_port = 53;
 
 }  // namespace
 
-Task<LookUpResult> LookUp::address_of(const Target& target, DialWishes wishes) const {
+Task<LookUpResult> LookUp::address_of(const Target& target, const AddressFilter& permit,
+                                      DialWishes wishes) const {
   LookUpResult result;
   if (const std::optional<IpAddress> literal = literal_of(target)) {
     result.failure = Failure::none;
@@ -29,12 +30,11 @@ Task<LookUpResult> LookUp::address_of(const Target& target, DialWishes wishes) c
   const Executor executor = co_await asio::this_coro::executor;
   const Clock::time_point began = Clock::now();
   // The Race decides as it does for a dial; the address that it would start with is the answer.
-  const AddressFilter any;
   Way way(config_, wishes);
   // One address is all that the answer has room for, and clients made for Tor, which answers alike,
   // may read nothing but an IPv4 one: torsocks fails on the other.
   if (way.prefer == FamilyPreference::system) way.prefer = FamilyPreference::ipv4;
-  Candidates candidates(executor, way, any_port, any, std::nullopt);
+  Candidates candidates(executor, way, any_port, permit, std::nullopt);
   candidates.ask(resolver_, std::get<NamedEndpoint>(target).name);
   for (bool over = false; !over;) {
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;

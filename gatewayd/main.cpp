@@ -47,7 +47,7 @@ struct Options {
   std::vector<std::string> allow_from;
   std::vector<std::string> allow_to;
   bool insecure_open = false;
-  std::string explain_rule;
+  std::optional<std::string> explain_rule;
 };
 
 /// The log for what must not happen; set for as long as run_gateway() runs.
@@ -198,7 +198,7 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
   const std::string problem =
       apply({networks(options.allow_from), networks(options.allow_to)}, config.rules);
   if (!problem.empty()) problems.push_back("gatewayd: " + problem);
-  if (!options.insecure_open && options.explain_rule.empty()) {
+  if (!options.insecure_open && !options.explain_rule) {
     for (const std::string& open : open_relays(config))
       append_lines(problems, open);
   }
@@ -326,9 +326,9 @@ int main(int argc, char** argv) {
     for (const std::string& problem : problems) {
       fmt::print(stderr, "{}\n", problem);
     }
-    const bool explaining = !options.explain_rule.empty();
+    const bool explaining = options.explain_rule.has_value();
     if (!config) return explaining ? exit_usage : exit_failure;
-    if (explaining) return explain_rule(options.explain_rule, *config);
+    if (explaining) return explain_rule(*options.explain_rule, *config);
     if (options.check_config) {
       for (const std::string& warning : config->warnings) {
         say(warning);

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "log.hpp"
+#include "escape.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -67,6 +67,19 @@ std::string problem_of(const ExposedListener& listener, const Rule* rule) {
         "  {}\n"
         "(--insecure-open serves everybody all the same)",
         listener.text, list, options.substr(1));
+  }
+  if (rule->from_option) {
+    return fmt::format(
+        "the listener {} would serve everybody who reaches it: there is no authentication, and "
+        "--allow-to says what is allowed, but not to whom. Add, with your networks,\n"
+        "  {}\n"
+        "or, where the configuration has rules, put it there\n"
+        "  [[rule]]\n"
+        "  action = \"allow\"\n"
+        "  clients = [{}]\n"
+        "  to = [...]\n"
+        "(--insecure-open serves everybody all the same)",
+        listener.text, options.substr(1), list);
   }
   return fmt::format(
       "the listener {} would serve everybody who reaches it: there is no authentication, and {} "

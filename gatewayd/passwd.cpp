@@ -15,7 +15,7 @@
 
 #include "ask_password.hpp"
 #include "config.hpp"
-#include "log.hpp"
+#include "escape.hpp"
 #include "users.hpp"
 #include "users_file.hpp"
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "socks64/address.hpp"
@@ -15,11 +16,16 @@
 
 namespace socks64::gateway {
 
+class RefusalHints;
+
 struct Policy {
   AuthPolicy auth;
   LimitConfig limits;
   std::vector<Rule> rules;             ///< empty: everybody may do everything (but protection.hpp)
+  bool any_preference = false;         ///< whether some rule has `prefer`
+  bool any_source = false;             ///< whether some rule has `bind_address`
   std::vector<std::string> listeners;  ///< as rules call them, by index into Config::listeners
+  RefusalHints* hints = nullptr;       ///< null: nobody is told
   std::vector<Endpoint> own;           ///< where the gateway listens, with the ports that it got
 };
 
@@ -31,16 +37,22 @@ struct Policy {
   return auth;
 }
 
-/// `own`: the TCP listeners as they were bound.
+/// `own`: the TCP listeners as they were bound. `hints` outlives the policy.
 [[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config,
-                                                               std::vector<Endpoint> own = {}) {
+                                                               std::vector<Endpoint> own = {},
+                                                               RefusalHints* hints = nullptr) {
   auto policy = std::make_shared<Policy>();
   policy->auth = make_auth_policy(config);
   policy->limits = config.limits;
   policy->rules = config.rules;
+  for (const Rule& rule : policy->rules) {
+    policy->any_preference |= rule.prefer.has_value();
+    policy->any_source |= rule.source_v4 || rule.source_v6;
+  }
   for (const ListenerConfig& listener : config.listeners)
     policy->listeners.push_back(listener.address.text());
   policy->own = std::move(own);
+  policy->hints = hints;
   return policy;
 }
 

@@ -41,6 +41,8 @@ ReplyCode look_up_reply_code(Failure failure) noexcept {
     case Failure::name_invalid:
     case Failure::name_not_found:
       return ReplyCode::host_unreachable;
+    case Failure::denied:
+      return ReplyCode::not_allowed;
     default:
       return ReplyCode::general_failure;
   }

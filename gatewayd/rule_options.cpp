@@ -23,6 +23,7 @@ std::string apply(const RuleOptions& options, std::vector<Rule>& rules) {
     Rule others;
     others.name = options.allow_from.empty() ? "everybody" : "--allow-from";
     others.clients = clients_of(options);
+    others.from_option = true;
     seal(others);
     rules.push_back(std::move(others));
   }
@@ -30,6 +31,7 @@ std::string apply(const RuleOptions& options, std::vector<Rule>& rules) {
     Rule first;
     first.name = "--allow-to";
     first.clients = clients_of(options);
+    first.from_option = true;
     DestinationSet& to = first.to.emplace();
     for (const Prefix& block : options.allow_to) {
       to.networks.add(block);

@@ -38,6 +38,9 @@ class TextSet {
     return texts_.find(text) != texts_.end();
   }
   [[nodiscard]] bool empty() const noexcept { return texts_.empty(); }
+  /// In no order.
+  [[nodiscard]] auto begin() const noexcept { return texts_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return texts_.end(); }
 
  private:
   struct Hash {

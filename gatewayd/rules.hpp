@@ -95,7 +95,8 @@ struct Rule {
   std::optional<FamilyPreference> prefer;
   std::optional<IpAddress> source_v4;
   std::optional<IpAddress> source_v6;
-  std::string refusal;  ///< for access records: "denied-by:NAME"; seal() writes it
+  bool from_option = false;  ///< of the command line, and not of the file
+  std::string refusal;       ///< for access records: "denied-by:NAME"; seal() writes it
 
   [[nodiscard]] bool matches_everything() const noexcept;
   /// Whether the criteria that are known before any request is read leave a request from there

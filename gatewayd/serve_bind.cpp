@@ -36,9 +36,9 @@ Task<> serve_bind(Exchange& exchange) {
 
   // Stage 6: whom does DST name? Those who may not connect are not waited for.
   std::string_view denied = describe(Failure::denied);
-  const AddressFilter permit = [&exchange, &target, &denied](const Endpoint& address) {
+  const AddressFilter may_come = [&exchange, &target, &denied](const Endpoint& address) {
     const Verdict verdict =
-        judge(*exchange.policy, exchange.requester, Command::bind, target, address);
+        judge(*exchange.policy, exchange.requester, Command::bind, target, address.address);
     if (!verdict.allowed) denied = verdict.reason;
     return verdict.allowed;
   };
@@ -49,7 +49,7 @@ Task<> serve_bind(Exchange& exchange) {
   Expectation expected;
   {
     const ResetWatch watch(exchange.client, exchange.control);
-    expected = co_await expect_peer(services, target, permit, client, wishes);
+    expected = co_await expect_peer(services, target, may_come, client, wishes);
   }
   record->resolve_time = expected.resolve_time;
   if (exchange.stopped()) co_return;
@@ -70,8 +70,9 @@ Task<> serve_bind(Exchange& exchange) {
   if (!exchange.reply(ReplyCode::succeeded, rendezvous.announced)) co_return;
 
   // Stage 7: the peer is judged as the one that it turns out to be.
-  const AddressFilter is_right = [&expected, &permit](const Endpoint& peer) {
-    return expected.peer.matches(peer) && permit(peer);
+  const AddressFilter is_right = [&exchange, &target, &expected](const Endpoint& peer) {
+    return expected.peer.matches(peer) &&
+           judge(*exchange.policy, exchange.requester, Command::bind, target, peer).allowed;
   };
   PeerArrival arrival = co_await wait_for_peer(exchange.client, exchange.early, rendezvous,
                                                is_right, services.config.timeout);

@@ -48,15 +48,20 @@ Task<> serve_connect(Exchange& exchange) {
   // Stages 6 and 7: resolve and dial. Every address is judged right before it is dialled.
   std::string_view denied = describe(Failure::denied);
   const AddressFilter permit = [&exchange, &denied](const Endpoint& address) {
-    const Verdict verdict = judge(*exchange.policy, exchange.requester, Command::connect,
-                                  exchange.request.target, address);
-    if (!verdict.allowed) denied = verdict.reason;
-    return verdict.allowed;
+    return exchange.permits(address, denied);
   };
+  const SourceChoice source = [&exchange](const Endpoint& address) {
+    return source_address(*exchange.policy, exchange.requester, Command::connect,
+                          exchange.request.target, address);
+  };
+  DialWishes wishes;
+  wishes.prefer =
+      preference(*exchange.policy, exchange.requester, Command::connect, exchange.request.target);
+  wishes.source_for = &source;
   DialResult reached;
   {
     const ResetWatch watch(exchange.client, exchange.control);
-    reached = co_await exchange.services.dialer.dial(exchange.request.target, permit);
+    reached = co_await exchange.services.dialer.dial(exchange.request.target, permit, wishes);
   }
   OpenRecord& record = exchange.record();
   record->attempts = reached.attempts;

@@ -84,7 +84,8 @@ bool take_over(DatagramSocket& socket, Descriptor& from, Family family) noexcept
 class Association final : public WaitOwner {
  public:
   Association(Socket& control, const ClientSource& source, const Requester& requester,
-              const SessionServices& services, UdpCounts& counts, Timer& alarm)
+              const SessionServices& services, UdpCounts& counts, const BandwidthPair& bandwidth,
+              Timer& alarm)
       : control_(control),
         source_(source),
         requester_(requester),
@@ -95,6 +96,7 @@ class Association final : public WaitOwner {
         client_(control.get_executor()),
         ipv4_(control.get_executor()),
         ipv6_(control.get_executor()),
+        bandwidth_(bandwidth),
         names_(
             control.get_executor(), services.udp->resolver, services.udp->dial,
             services.udp_pool.waiting_octets,
@@ -144,6 +146,7 @@ class Association final : public WaitOwner {
   Side ipv4_;
   Side ipv6_;
   UdpPeers peers_{most_peers};
+  BandwidthPair bandwidth_;
   UdpNames names_;
   DatagramRate rate_up_;
   DatagramRate rate_down_;
@@ -221,7 +224,9 @@ void Association::receive(Side& side, Handle handle) {
 void Association::from_client(std::size_t index) {
   const Endpoint from = batches_.received.from(index);
   if (!source_.admits(from)) return counts_.drop(UdpDrop::foreign);
-  if (!rate_up_.admits(policy_->limits.udp.datagrams_per_second, now_)) {
+  if (!rate_up_.admits(policy_->limits.udp.datagrams_per_second, now_) ||
+      (bandwidth_.up != nullptr &&
+       !bandwidth_.up->take(batches_.received.octets(index).size(), now_))) {
     return counts_.drop(UdpDrop::rate);
   }
   const ClientDatagram datagram = judge_datagram(batches_.received.octets(index));
@@ -304,7 +309,9 @@ void Association::from_destination(std::size_t index) {
     }
     peer->judged = policy_number_;
   }
-  if (!rate_down_.admits(policy_->limits.udp.datagrams_per_second, now_)) {
+  if (!rate_down_.admits(policy_->limits.udp.datagrams_per_second, now_) ||
+      (bandwidth_.down != nullptr &&
+       !bandwidth_.down->take(batches_.received.octets(index).size(), now_))) {
     return counts_.drop(UdpDrop::rate);
   }
   const std::span<std::uint8_t> payload = batches_.received.octets(index);
@@ -412,14 +419,15 @@ class Tenancy {
 }  // namespace
 
 Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening, const Requester& requester,
-                             const SessionServices& services, UdpCounts& counts) {
+                             const SessionServices& services, UdpCounts& counts,
+                             const BandwidthPair& bandwidth) {
   // A cancellation must find its way to end(), not out of the next co_await as an exception.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
 
   Timer alarm(control.get_executor());
   Association* const association =
-      new Association(control, opening.source, requester, services, counts, alarm);
+      new Association(control, opening.source, requester, services, counts, bandwidth, alarm);
   const Tenancy tenancy(association);
   if (!association->start(std::move(opening.socket))) association->end(UdpEnd::no_resources);
   while (!association->over()) {

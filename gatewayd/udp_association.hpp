@@ -14,6 +14,7 @@
 #include "socks64/address.hpp"
 
 #include "authorise.hpp"
+#include "bandwidth.hpp"
 #include "descriptor.hpp"
 #include "dial.hpp"
 #include "net.hpp"
@@ -88,10 +89,11 @@ enum class UdpEnd : std::uint8_t {
 /// Relays until the client's TCP connection ends, nothing was relayed for the idle time, or the
 /// session is cancelled; every socket of the association is closed then, and so is the client's.
 /// `counts` is kept up to date, also when the coroutine is destroyed. What is referred to outlives
-/// it.
+/// it. Datagrams beyond the bandwidth are dropped, as those beyond the rate.
 [[nodiscard]] Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening,
                                            const Requester& requester,
-                                           const SessionServices& services, UdpCounts& counts);
+                                           const SessionServices& services, UdpCounts& counts,
+                                           const BandwidthPair& bandwidth = {});
 
 }  // namespace socks64::gateway
 

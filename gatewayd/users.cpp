@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 
 #include "descriptor.hpp"
-#include "log.hpp"
+#include "escape.hpp"
 
 namespace socks64::gateway {
 namespace {

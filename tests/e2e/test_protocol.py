@@ -253,6 +253,31 @@ class Refusals(ProtocolTest):
             raw.seconds_to_close(connection, 20)
 
 
+class Inside(ProtocolTest):
+    """G15: the way into the gateway itself, in its disguises, as addresses and as names; for CONNECT, BIND and both clients."""
+
+    LOOPBACK = ("127.0.0.1", "127.1.2.3", "0.0.0.1", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+                "2001:0:0:0:0:0:80ff:fffe")
+    LOCAL = ("169.254.169.254", "fd00:ec2::254", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe")
+    LISTENERS = ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8:c6::1", "64:ff9b::c000:201")
+    NAMES = ("localhost", "LocalHost.", "foo.localhost", "ip6-localhost", "[::1]", "::ffff:7f00:1")
+    UNSPECIFIED = ("0.0.0.0", "::")  # to BIND these say "any peer"
+
+    def test_connect_and_bind(self):
+        for client in CLIENTS:
+            for command, addresses in ((CONNECT, self.LOOPBACK + self.LOCAL + self.LISTENERS + self.UNSPECIFIED),
+                                       (raw.BIND, self.LOOPBACK + self.LOCAL)):
+                for target in addresses:
+                    for form in (address, name):
+                        with self.subTest(client=client, command=command, target=target, form=form.__name__):
+                            self.assert_refused(request(form(target, topology.GATEWAY_PORT), command), raw.NOT_ALLOWED, client=client)
+
+    def test_names(self):
+        for target in self.NAMES:
+            with self.subTest(target=target):
+                self.assert_refused(request(name(target, topology.GATEWAY_PORT)), raw.NOT_ALLOWED)
+
+
 class Bystanders(ProtocolTest):
     def test_a_client_that_goes_away_at_every_octet(self):
         """With an EOF and with a RST; the next client is served."""

@@ -197,6 +197,26 @@ class Udp(ProtocolTest):
                     self.assertEqual(len(echo.senders), 2)
                 self.lab.leaks()  # the stranger's
 
+    def test_nothing_reaches_the_gateway_itself(self):
+        """G15, datagram by datagram."""
+        disguised = ("127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::127.0.0.1", "0.0.0.0")
+        for own, client, disguises in (("127.0.0.1", "client4", disguised), ("::1", "client6", ("::1", "::"))):
+            with self.subTest(own=own), self.lab.hosts["gateway"].socket(FAMILIES[6 if ":" in own else 4], socket.SOCK_DGRAM) as inside:
+                inside.bind((own, 0))
+                inside.setblocking(False)
+                port = inside.getsockname()[1]
+                association = Association(self, client)
+                echo = self.echo(6)
+                for written in disguises:
+                    association.send(address(written, port), b"in")
+                    association.send(name(written, port), b"in")
+                association.send(name("localhost", port), b"in")
+                to = address(echo.address, echo.port)
+                association.send(to, b"right")
+                self.assertEqual(association.take(), (to, b"right"))
+                with self.assertRaises(BlockingIOError):
+                    inside.recv(100)
+
     def test_it_ends_with_its_connection(self):
         for leave in (socket.socket.close, raw.reset):
             with self.subTest(leave=leave):

@@ -21,18 +21,19 @@ constexpr gateway::SipKey key{1, 2};
 /// What stands behind the first colon of a line, where it is long enough to be told from words.
 void check_no_hash_shows(std::string_view text, std::string_view problem) {
   constexpr std::size_t telling = 16;
+  const std::string_view whole = text;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) continue;
     const std::string_view secret = line.substr(colon + 1);
-    const bool like_a_hash =
-        secret.size() >= telling && secret.front() == '$' &&
-        std::all_of(secret.begin(), secret.end(), [](unsigned char c) {
-          return c == '$' || c == '.' || c == '/' || std::isalnum(c) != 0;
-        });
-    if (!like_a_hash) continue;
+    const bool like_a_hash = secret.size() >= telling && secret.front() == '$' &&
+                             std::all_of(secret.begin(), secret.end(), [](unsigned char c) {
+                               return c == '$' || c == '.' || c == '/' || std::isalnum(c) != 0;
+                             });
+    // Somewhere else it may stand in a name, which a problem does show.
+    if (!like_a_hash || whole.find(secret) != whole.rfind(secret)) continue;
     require(problem.find(secret) == std::string_view::npos);
   }
 }

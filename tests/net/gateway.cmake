@@ -6,6 +6,9 @@ include(GoogleTest)
 add_executable(gateway_tests
   dial/dns_server.cpp
   gateway/account_test.cpp
+  gateway/auth_config_test.cpp
+  gateway/auth_test.cpp
+  gateway/authorise_test.cpp
   gateway/bind_fixture.cpp
   gateway/bind_parts_test.cpp
   gateway/bind_peer_test.cpp
@@ -20,10 +23,14 @@ add_executable(gateway_tests
   gateway/limits_test.cpp
   gateway/line_writer_test.cpp
   gateway/look_up_test.cpp
+  gateway/open_relay_test.cpp
+  gateway/passwd_test.cpp
   gateway/password_pool_test.cpp
   gateway/ports_test.cpp
   gateway/process.cpp
+  gateway/protection_test.cpp
   gateway/reply_test.cpp
+  gateway/rules_test.cpp
   gateway/scarce_memory.cpp
   gateway/session_test.cpp
   gateway/sockets.cpp
@@ -31,6 +38,7 @@ add_executable(gateway_tests
   gateway/survival_test.cpp
   gateway/udp_datagram_test.cpp
   gateway/udp_names_test.cpp
+  gateway/udp_rules_test.cpp
   gateway/udp_test.cpp
   gateway/unix_test.cpp
   gateway/user_limits_test.cpp
@@ -42,6 +50,7 @@ set_source_files_properties(gateway/survival_test.cpp PROPERTIES
 target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
+  GATEWAYD_FAIL2BAN_FILTER="${PROJECT_SOURCE_DIR}/conf/fail2ban/filter.d/gatewayd.conf"
   GATEWAYD_VERSION="${PROJECT_VERSION}" GATEWAYD_DEFAULT_CONFIG="${CMAKE_INSTALL_FULL_SYSCONFDIR}/socks64/gatewayd.toml")
 target_link_libraries(gateway_tests PRIVATE gateway_core tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
 add_dependencies(gateway_tests gatewayd)

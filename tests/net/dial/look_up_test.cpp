@@ -18,8 +18,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
+const AddressFilter any;
+
 Task<LookUpResult> address_of(const LookUp& look_up, Target target) {
-  co_return co_await look_up.address_of(target);
+  co_return co_await look_up.address_of(target, any);
 }
 
 Task<LookUpResult> name_of(const LookUp& look_up, Target target) {

@@ -233,5 +233,50 @@ TEST_F(BindPeer, FamiliesAndOwnAddressOfTheDial) {
   }
 }
 
+// With no rule at all, as everywhere.
+TEST_F(BindPeer, ProtectedAddressesAreNotWaitedFor) {
+  GatewayProcess gateway(GatewayProcess::Options{config(), {"--listen", "127.0.0.1:0"}, 0, false});
+  for (const Target& target : {Target(endpoint("127.0.0.1", 0)), Target(endpoint("::1", 0)),
+                               named("v4.test"), named("127.0.0.1")}) {
+    Stream client = Stream::connect(gateway.listener());
+    EXPECT_EQ(ask_bind(client, target).code, 2) << text(target).view();
+    client.close();
+    EXPECT_EQ(gateway.next_record()["reason"], "protected-loopback") << text(target).view();
+  }
+  // Who is protected does not become anybody.
+  Stream client = Stream::connect(gateway.listener());
+  const ReplyMessage first = ask_bind(client, any_v4);
+  ASSERT_EQ(first.code, 0);
+  Stream peer = Stream::connect(first.bound);
+  EXPECT_EQ(peer.receive_all(), "");
+}
+
+TEST_F(BindPeer, RulesJudgeThePeerThatComes) {
+  GatewayProcess gateway(GatewayProcess::Options{
+      "[[rule]]\nname = \"no-two\"\naction = \"deny\"\ncommands = [\"bind\"]\n"
+      "to = [\"127.0.0.2\"]\n"
+      "[[rule]]\naction = \"allow\"\ncommands = [\"bind\"]\nto = [\"127.0.0.0/8\"]\n"
+      "ports = [\"1024-65535\"]\n" +
+          config(),
+      {"--listen", "127.0.0.1:0"},
+      0,
+      false});
+  Stream refused = Stream::connect(gateway.listener());
+  EXPECT_EQ(ask_bind(refused, endpoint(wrong, 0)).code, 2);
+  refused.close();
+  EXPECT_EQ(gateway.next_record()["reason"], "denied-by:no-two");
+  // DST.PORT says nothing of the peer's port, which is not known before it comes.
+  for (const Target& target : {Target(any_v4), Target(endpoint(right, 21)), named("v4.test", 21)}) {
+    Stream client = Stream::connect(gateway.listener());
+    const ReplyMessage first = ask_bind(client, target);
+    ASSERT_EQ(first.code, 0) << text(target).view();
+    Stream stranger = connect_from(endpoint(wrong, 0), first.bound);
+    EXPECT_EQ(stranger.receive_all(), "");
+    Stream peer = Stream::connect(first.bound);
+    EXPECT_EQ(receive_reply(client).bound, peer.local());
+    expect_carries(client, peer);
+  }
+}
+
 }  // namespace
 }  // namespace socks64::gateway::test

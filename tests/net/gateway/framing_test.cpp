@@ -116,7 +116,7 @@ struct Refusal {
 };
 
 TEST(Framing, RequestsThatAreAnsweredWithAFailure) {
-  GatewayProcess gateway("[commands]\nbind = false\n");
+  GatewayProcess gateway("[commands]\nbind = false\nudp = false\n");
   const std::string v4("\x7f\x00\x00\x01\x00\x50", 6);
   const Refusal refusals[] = {
       {"unknown command", std::string("\x05\x09\x00\x01", 4) + v4, 7, "\"unknown command\""},

@@ -175,6 +175,7 @@ std::string GatewayProcess::next_line(const std::function<bool(const std::string
     const ssize_t got = ::read(err_.get(), piece.data(), piece.size());
     if (got <= 0) return {};
     partial_.append(piece.data(), static_cast<std::size_t>(got));
+    said_.append(piece.data(), static_cast<std::size_t>(got));
     for (std::size_t end = 0; (end = partial_.find('\n')) != std::string::npos;) {
       lines_.push_back(partial_.substr(0, end));
       partial_.erase(0, end + 1);

@@ -68,6 +68,8 @@ class GatewayProcess {
   std::string wait_for_log(std::string_view part);
   /// The next access record, of whichever session.
   Fields next_record();
+  /// All that has been read of its log and records so far.
+  [[nodiscard]] const std::string& said() const { return said_; }
   /// The exit status; -1 when it does not end.
   int wait_for_end(std::chrono::milliseconds limit);
 
@@ -83,6 +85,7 @@ class GatewayProcess {
   pid_t pid_ = -1;
   Descriptor err_;
   std::string partial_;
+  std::string said_;
   std::deque<std::string> lines_;
   std::vector<Endpoint> listeners_;
 };

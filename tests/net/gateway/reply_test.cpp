@@ -33,13 +33,14 @@ TEST(ReplyTable, KnowsEveryFailure) {
   EXPECT_EQ(static_cast<int>(Failure::internal), next - 1);
 }
 
-TEST(ReplyTable, OfALookUpKnowsThreeAnswers) {
+TEST(ReplyTable, OfALookUpKnowsFourAnswers) {
   for (int value = 0; value <= static_cast<int>(Failure::internal); ++value) {
     const auto failure = static_cast<Failure>(value);
     const bool nothing = failure == Failure::name_not_found || failure == Failure::name_invalid;
-    EXPECT_EQ(static_cast<int>(look_up_reply_code(failure)), failure == Failure::none ? 0
-                                                             : nothing                ? 4
-                                                                                      : 1)
+    EXPECT_EQ(static_cast<int>(look_up_reply_code(failure)), failure == Failure::none     ? 0
+                                                             : failure == Failure::denied ? 2
+                                                             : nothing                    ? 4
+                                                                                          : 1)
         << describe(failure);
   }
 }

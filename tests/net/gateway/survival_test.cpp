@@ -123,9 +123,9 @@ const std::string alice_logs_in(
 
 // The verdict comes when session, connection and event loop are gone, and is good.
 TEST(Handshake, ALateVerdictFindsNobody) {
-  SlowVerdict slow;
+  const auto slow = std::make_shared<SlowVerdict>();  // the pool's thread may outlive us
   std::optional<HandshakeEnd> end;
-  PasswordPool::Verify verify = [&slow](const Secret&, std::string_view) { return slow(); };
+  const PasswordPool::Verify verify = [slow](const Secret&, std::string_view) { return (*slow)(); };
   {
     asio::io_context context(1);
     Connection connection(context.get_executor());
@@ -140,17 +140,17 @@ TEST(Handshake, ALateVerdictFindsNobody) {
     context.run_for(patience);
     ASSERT_TRUE(end);
     EXPECT_EQ(*end, HandshakeEnd::timed_out);
-    slow.wait_until_begun();
+    slow->wait_until_begun();
   }
-  slow.let_go();
+  slow->let_go();
 }
 
 TEST(Handshake, CancellationEndsTheWaitForAVerdict) {
-  SlowVerdict slow;
+  const auto slow = std::make_shared<SlowVerdict>();
   asio::io_context context(1);
   Connection connection(context.get_executor());
   const Host host(context.get_executor(), 30s,
-                  [&slow](const Secret&, std::string_view) { return slow(); });
+                  [slow](const Secret&, std::string_view) { return (*slow)(); });
   connection.client->send(alice_logs_in);
   asio::cancellation_signal signal;
   std::optional<HandshakeEnd> end;
@@ -162,7 +162,7 @@ TEST(Handshake, CancellationEndsTheWaitForAVerdict) {
   };
   spawn_logged(context.get_executor(), "test", signal.slot(), 0, served());
   std::thread canceller([&] {
-    slow.wait_until_begun();
+    slow->wait_until_begun();
     asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); });
   });
   const auto began = Clock::now();
@@ -171,7 +171,7 @@ TEST(Handshake, CancellationEndsTheWaitForAVerdict) {
   ASSERT_TRUE(end);
   EXPECT_EQ(*end, HandshakeEnd::cancelled);
   EXPECT_LT(Clock::now() - began, 10s);
-  slow.let_go();
+  slow->let_go();
 }
 
 TEST(Deadlines, NoMemoryForTheTimerLeavesNothingBehind) {

@@ -1,0 +1,63 @@
+#include "refusal_hints.hpp"
+
+#include <string>
+
+#include <fmt/format.h>
+
+#include "socks64/prefix.hpp"
+
+#include "authorise.hpp"
+#include "log.hpp"
+
+namespace socks64::gateway {
+namespace {
+
+bool is_protection(std::string_view reason) noexcept {
+  return reason.starts_with("protected-");
+}
+
+std::string hint(const Requester& requester, std::string_view reason, const Endpoint& endpoint,
+                 bool has_rules) {
+  const Client& client = requester.client;
+  const std::string from =
+      client.process ? "unix" : std::string(client.endpoint.address.text().view());
+  // Without its zone, which no rule has.
+  const Result<Prefix> host = Prefix::make(endpoint.address, endpoint.address.is_v4() ? 32 : 128);
+  const std::string to(host ? host->network().text().view() : "");
+  std::string text = fmt::format("refused {} to {}: {}. To allow it: ", endpoint.text().view(),
+                                 client.text().view(), reason);
+  if (is_protection(reason) && reason != "protected-own-listener") {
+    text += fmt::format("--allow-to {}, or ", to);
+  }
+  text += fmt::format(
+      "[[rule]] | action = \"allow\" | clients = [\"{}\"] | to = [\"{}\"] | ports = [{}], a line "
+      "each",
+      from, to, endpoint.port);
+  text += has_rules ? ", in front of the other rules"
+                    : "; and a [[rule]] that allows what else is wanted, for with rules the rest "
+                      "is denied";
+  return text;
+}
+
+}  // namespace
+
+void RefusalHints::tell(const Requester& requester, std::string_view reason,
+                        const Endpoint& endpoint, bool has_rules) noexcept {
+  if (!is_protection(reason) && reason != "no-rule-allows") return;
+  using std::chrono::seconds;
+  const auto now =
+      std::chrono::duration_cast<seconds>(std::chrono::steady_clock::now().time_since_epoch())
+          .count();
+  std::int64_t next = next_.load(std::memory_order_relaxed);
+  if (next != 0 && now < next) return;
+  if (!next_.compare_exchange_strong(next, now + interval.count(), std::memory_order_relaxed)) {
+    return;
+  }
+  try {
+    log_.warning("{}", hint(requester, reason, endpoint, has_rules));
+  } catch (...) {
+    // Without memory for a hint there is none.
+  }
+}
+
+}  // namespace socks64::gateway
