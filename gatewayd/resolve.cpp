@@ -127,6 +127,7 @@ class Resolver::Impl {
   [[nodiscard]] bool assign(const Question& question, std::uint64_t number,
                             const CaresChannel* channel);
   [[nodiscard]] bool is_awaited(const CaresChannel& channel);
+  [[nodiscard]] bool is_awaited(const Question& question, std::uint64_t number);
 
   static void deliver(Waiters waiters, const Answer& answer);
 
@@ -326,6 +327,17 @@ bool Resolver::Impl::is_awaited(const CaresChannel& channel) {
   });
 }
 
+/// Of a flight that has not begun. One without passengers ends here: a thread is too dear for an
+/// answer that only the cache would take.
+bool Resolver::Impl::is_awaited(const Question& question, std::uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  const auto flight = flights_.find(question);
+  if (flight == flights_.end() || flight->second.number != number) return false;
+  if (!flight->second.waiters.empty()) return true;
+  remove(flight);
+  return false;
+}
+
 void Resolver::Impl::leave(const std::shared_ptr<Waiter>& waiter) noexcept {
   const std::lock_guard lock(mutex_);
   const auto found = flights_.find(waiter->question);
@@ -351,7 +363,7 @@ void Resolver::Impl::put_to_servers(const Question& question, std::uint64_t numb
     if (!assign(question, number, nullptr)) return;
     if (system_ != nullptr) {
       return system_->ask(
-          question, [this, question, number] { return assign(question, number, nullptr); },
+          question, [this, question, number] { return is_awaited(question, number); },
           [this, question, number](DnsReply reply) {
             if (reply.failure == Failure::none) reply.ttl = config_.system_ttl;
             arrive(question, number, std::move(reply));

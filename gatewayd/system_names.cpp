@@ -1,5 +1,6 @@
 #include "system_names.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <chrono>
@@ -26,6 +27,8 @@ namespace socks64::gateway {
 namespace {
 
 constexpr std::chrono::milliseconds pause_without_memory{20};
+constexpr int longest_wait = 2;
+constexpr int most_tries = 2;
 
 Failure failure_of(int error) noexcept {
   switch (error) {
@@ -85,8 +88,13 @@ DnsReply name_of(std::string_view text) {
 
 DnsReply ask_system(const Question& question) {
   // This thread's own state of the C library, as resolv.conf has it now. A name is looked up as it
-  // was given, and not below the domains of this host.
-  if (::res_init() == 0) _res.options &= ~static_cast<unsigned long>(RES_DNSRCH | RES_DEFNAMES);
+  // was given, and not below the domains of this host. And 2 s twice, as for DNS by our own
+  // default, instead of 5 s twice: that is how long a server that is silent keeps the thread.
+  if (::res_init() == 0) {
+    _res.options &= ~static_cast<unsigned long>(RES_DNSRCH | RES_DEFNAMES);
+    _res.retrans = std::min(_res.retrans, longest_wait);
+    _res.retry = std::min(_res.retry, most_tries);
+  }
   switch (question.type) {
     case RecordType::a:
       return addresses_of(question.name.c_str(), AF_INET);

@@ -194,9 +194,13 @@ class Dns(GatewayTest):
 
     def ask_the_dead(self, number):
         try:
-            socks_connect(self.lab, "client6", ("name", f"n{number}.{topology.DEAD_ZONE}"), timeout=60).close()
+            socks_connect(self.lab, "client6", ("name", f"n{number}.{self.dead_zone()}"), timeout=60).close()
         except (Refused, EOFError, OSError):
             pass
+
+    def dead_zone(self):
+        """One for each test: the log that queries() reads is that of all of them."""
+        return f"{self.id().split('.', 1)[1].lower().replace('_', '-')}.{topology.DEAD_ZONE}"
 
     def queries(self, text):
         with open(f"{LOGS}/dnsmasq", encoding="utf-8") as file:
@@ -204,12 +208,12 @@ class Dns(GatewayTest):
 
     def wait_for_queries(self, names):
         deadline = time.monotonic() + 10
-        while len({line.split()[-3] for line in self.queries(topology.DEAD_ZONE)}) < names:
+        while len({line.split()[-3] for line in self.queries(self.dead_zone())}) < names:
             self.assertLess(time.monotonic(), deadline, "the gateway did not ask for every name")
             time.sleep(0.01)
 
     def test_equal_names_share_one_query(self):
-        name = f"shared.{topology.SLOW_ZONE}"
+        name = f"{type(self).__name__.lower()}.{topology.SLOW_ZONE}"
         done = []
 
         def one():
@@ -258,7 +262,7 @@ class SystemNames(Dns):
         self.assertLess(time.monotonic() - begin, 3)
         for thread in stuck:
             thread.join()
-        self.lab.gateway.start()
+        self.lab.gateway.start(self.configuration)
 
 
 class LifeCycle(GatewayTest):
