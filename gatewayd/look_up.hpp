@@ -28,11 +28,11 @@ class LookUp {
 
   /// An address of a name: both families are asked, an IPv4 address goes before an IPv6 one unless
   /// `dial.prefer` is "ipv6", the rest of the order is RFC 6724, and the family that goes second
-  /// waits for the first for the resolution delay. A literal answers itself. name_not_found means that neither family has an address; where a server failed or kept
-  /// silent about one of them and the other has none, the failure is that one.
-  /// Addresses that `permit` drops are not told; when none is left the failure is denied. It is
-  /// asked with a port that means nothing, and must live until the coroutine ends, as `target`.
-  /// `wishes`: those that the CONNECT would come with.
+  /// waits for the first for the resolution delay. A literal answers itself. name_not_found means
+  /// that neither family has an address; where a server failed or kept silent about one of them and
+  /// the other has none, the failure is that one. Addresses that `permit` drops are not told; when
+  /// none is left the failure is denied. It is asked with a port that means nothing, and must live
+  /// until the coroutine ends, as `target`. `wishes`: those that the CONNECT would come with.
   [[nodiscard]] Task<LookUpResult> address_of(const Target& target, const AddressFilter& permit,
                                               DialWishes wishes = {}) const;
 
