@@ -38,15 +38,15 @@ std::string joined(const std::vector<std::string_view>& words) {
 
 /// A name that rules can hold: what a client may ask for, and nothing that was meant otherwise.
 std::string name_problem(std::string_view name) {
-  if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
   if (name.find('*') != std::string_view::npos) {
     return "a name has no wildcards; a leading dot stands for every name below";
   }
   if (name.find('/') != std::string_view::npos) return "no address block, and no name has a slash";
   if (name.find(':') != std::string_view::npos) return "no address, and no name has a colon";
   for (const char c : name) {
-    if (c <= ' ' || c == '\x7f') return "no name has blanks or control characters";
-    if (static_cast<unsigned char>(c) >= 0x80) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet <= ' ' || octet == 0x7f) return "no name has blanks or control characters";
+    if (octet >= 0x80) {
       return "a name with letters beyond ASCII is written as DNS has it, \"xn--...\"";
     }
   }
@@ -54,6 +54,7 @@ std::string name_problem(std::string_view name) {
     return "no name: an empty label, a label of more than 63 octets, or more than 253 in all";
   }
   // "127.1" and "0x7f000001": some resolver may take it for an address, a rule should say which.
+  if (name.ends_with('.')) name.remove_suffix(1);
   const std::string_view last = name.substr(name.rfind('.') + 1);
   const bool number = last.find_first_not_of("0123456789") == std::string_view::npos ||
                       last.starts_with("0x") || last.starts_with("0X");

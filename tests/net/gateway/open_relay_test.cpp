@@ -148,7 +148,6 @@ TEST(OpenRelay, StartsWithClientsOrWhenToldTo) {
         {"--check-config", "--listen", "unix:/run/nowhere/a"}}) {
     const Finished finished = run_gatewayd(arguments);
     EXPECT_EQ(finished.status, 0) << finished.err;
-    EXPECT_EQ(finished.out, "ok\n");
   }
 }
 

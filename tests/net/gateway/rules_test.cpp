@@ -254,7 +254,8 @@ TEST(Rules, TenThousandRulesStayUsable) {
   }
   const auto rules = rules_of(text + "[[rule]]\naction = \"allow\"\n");
   EXPECT_EQ(outcome(rules, {.name = "a.test", .address = "192.0.2.1"}), 'a');
-  EXPECT_EQ(outcome(rules, {.name = "n9999.example.com"}), 'o');
+  EXPECT_EQ(outcome(rules, {.name = "a.test"}), 'o');
+  EXPECT_EQ(outcome(rules, {.name = "n9999.example.com"}), 'd');
   const auto began = std::chrono::steady_clock::now();
   constexpr int rounds = 100;
   for (int i = 0; i < rounds; ++i) {
@@ -306,7 +307,7 @@ TEST(Rules, EveryWrongValueHasItsPlace) {
       {"ports = [65536]", "not a port from 1 to 65535"},
       {"ports = [\"-\"]", "not a port from 1 to 65535"},
       {"ports = [1.5]", "f:3:10: rule.ports: 1.5 is wrong, expected a port"},
-      {"crossing = [\"v4>unix\"]", "rule.crossing: \"v4>unix\" is wrong: did you mean \"v4>v6\"?"},
+      {"crossing = [\"v4>v5\"]", "rule.crossing: \"v4>v5\" is wrong: did you mean \"v4>v4\"?"},
       {"families = [\"ipv5\"]", "rule.families: \"ipv5\" is wrong: did you mean"},
       {"name = \"\"", "f:3:8: rule.name: \"\" is wrong"},
       {"name = \"a\\nb\"", "not 1 to 64 printable ASCII characters"},
