@@ -27,10 +27,11 @@ void check_no_hash_shows(std::string_view text, std::string_view problem) {
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) continue;
     const std::string_view secret = line.substr(colon + 1);
-    const bool like_a_hash = secret.size() >= telling && secret.front() == '$' &&
-                             std::all_of(secret.begin(), secret.end(), [](unsigned char c) {
-                               return c == '$' || c == '.' || c == '/' || std::isalnum(c) != 0;
-                             });
+    const bool like_a_hash =
+        secret.size() >= telling && secret.front() == '$' &&
+        std::all_of(secret.begin(), secret.end(), [](unsigned char c) {
+          return c == '$' || c == '.' || c == '/' || std::isalnum(c) != 0;
+        });
     if (!like_a_hash) continue;
     require(problem.find(secret) == std::string_view::npos);
   }

@@ -12,16 +12,14 @@ namespace socks64::gateway::test {
 namespace {
 
 const std::string greeting("\x05\x02\x00\x02", 4);
-const std::string login(
-    "\x01\x05"
-    "alice"
-    "\x06"
-    "secret");
-const std::string wrong_login(
-    "\x01\x05"
-    "alice"
-    "\x06"
-    "Secret");
+const std::string login("\x01\x05"
+                        "alice"
+                        "\x06"
+                        "secret");
+const std::string wrong_login("\x01\x05"
+                              "alice"
+                              "\x06"
+                              "Secret");
 const std::string asks_password("\x05\x02", 2);
 const std::string welcome("\x01\x00", 2);
 
