@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "rule_sets.hpp"
+
 namespace socks64::gateway {
 namespace {
 
@@ -40,13 +42,15 @@ std::span<const Method> AuthPolicy::methods_for(std::size_t listener,
 }
 
 bool admits_anybody(const AuthConfig& auth, const ListenerAuth& listener) noexcept {
-  const auto is_everybody = [](const Prefix& block) { return block.length() == 0; };
-  return has(listener.methods.empty() ? auth.methods : listener.methods, Method::none) ||
-         std::any_of(listener.clients.begin(), listener.clients.end(),
-                     [&](const ClientMethods& some) {
-                       return has(some.methods, Method::none) &&
-                              std::any_of(some.from.begin(), some.from.end(), is_everybody);
-                     });
+  if (has(listener.methods.empty() ? auth.methods : listener.methods, Method::none)) return true;
+  NetworkSet named;
+  for (const ClientMethods& some : listener.clients) {
+    if (!has(some.methods, Method::none)) continue;
+    for (const Prefix& block : some.from)
+      named.add(block);
+  }
+  named.seal();
+  return is_everybody(named, Family::ipv4) || is_everybody(named, Family::ipv6);
 }
 
 bool admits_without_password(const AuthConfig& auth, const ListenerAuth& listener) noexcept {

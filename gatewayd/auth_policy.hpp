@@ -57,7 +57,7 @@ struct AuthPolicy {
 };
 
 /// Whether clients that nobody has named may use this listener without a password. Networks that
-/// [[listener.clients]] lets in without one are named, if they are not the whole of a family.
+/// [[listener.clients]] lets in without one are named, if they are not everybody (rule_sets.hpp).
 [[nodiscard]] bool admits_anybody(const AuthConfig& auth, const ListenerAuth& listener) noexcept;
 /// Whether there is any client, named or not, that may use this listener without a password.
 [[nodiscard]] bool admits_without_password(const AuthConfig& auth,

@@ -1,5 +1,6 @@
 #include "authorise.hpp"
 
+#include <cerrno>
 #include <optional>
 #include <variant>
 
@@ -18,7 +19,11 @@ constexpr std::string_view own_listener = "protected-own-listener";
 /// The kernel's word for it: towards an address of its own it sends from that address.
 bool is_local(const IpAddress& address) {
   constexpr Port any_port = 53;  // 0 is none that can be asked about
-  return source_towards({address, any_port}) == address;
+  if (const std::optional<IpAddress> source = source_towards({address, any_port})) {
+    return *source == address;
+  }
+  // Without a descriptor there was nobody to ask: not knowing must not open the way to ourselves.
+  return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
 }
 
 RuleQuery query_of(const Policy& policy, const Requester& requester, Command command,

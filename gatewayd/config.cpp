@@ -423,6 +423,12 @@ void warn_of_strangers(const Config& config, std::vector<std::string>& warnings)
 
 }  // namespace
 
+std::string config_file(const std::string& chosen, const std::string& usual) {
+  if (!chosen.empty()) return chosen;
+  const bool absent = ::access(usual.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
+  return absent ? "" : usual;
+}
+
 ConfigResult load_config(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;

@@ -43,6 +43,7 @@ std::string name_problem(std::string_view name) {
   }
   if (name.find('/') != std::string_view::npos) return "no address block, and no name has a slash";
   if (name.find(':') != std::string_view::npos) return "no address, and no name has a colon";
+  if (name.find('%') != std::string_view::npos) return "an address has no zone here, and no name %";
   for (const char c : name) {
     const auto octet = static_cast<unsigned char>(c);
     if (octet <= ' ' || octet == 0x7f) return "no name has blanks or control characters";

@@ -148,12 +148,6 @@ void describe_options(CLI::App& app, Options& options) {
       "--check-config, 1 when the configuration is bad or the start failed, 2 for wrong options.");
 }
 
-/// The file that is read; empty when there is none.
-std::string config_file(const Options& options) {
-  if (!options.config.empty()) return options.config;
-  return ::access(default_config, F_OK) == 0 ? default_config : "";
-}
-
 /// A line of the log each.
 void append_lines(std::vector<std::string>& lines, std::string_view text) {
   std::string prefix = "gatewayd: ";
@@ -165,9 +159,17 @@ void append_lines(std::vector<std::string>& lines, std::string_view text) {
   }
 }
 
+bool names_only(const TextSet& names, const std::vector<ListenerConfig>& listeners) {
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return std::any_of(listeners.begin(), listeners.end(), [&](const ListenerConfig& listener) {
+      return listener.address.text() == name;
+    });
+  });
+}
+
 std::optional<Config> configure(const Options& options, std::vector<std::string>& problems) {
   ConfigResult loaded;
-  const std::string file = config_file(options);
+  const std::string file = config_file(options.config, default_config);
   if (!file.empty()) loaded = load_config(file);
   problems = std::move(loaded.problems);
   if (!problems.empty()) return std::nullopt;
@@ -189,6 +191,16 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
         config.listeners.push_back(listener);
       }
     }
+    // A rule that denies something there would deny it no more.
+    for (const Rule& rule : config.rules) {
+      if (rule.listeners && !names_only(*rule.listeners, config.listeners)) {
+        problems.push_back(fmt::format(
+            "--listen would leave {} without a listener that it names, expected rules for the "
+            "addresses of --listen, or without listeners, or no --listen",
+            escaped(rule.name)));
+      }
+    }
+    if (!problems.empty()) return std::nullopt;
   }
   if (options.threads) config.threads = *options.threads;
   if (!options.log_level.empty()) {
@@ -321,6 +333,9 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? EXIT_SUCCESS : exit_usage;
   }
   try {
+    // Once and for all: a file that is gone at a reload is an error then, and no reason to go on
+    // with the defaults, which ask nobody for a password.
+    options.config = config_file(options.config, default_config);
     std::vector<std::string> problems;
     const std::optional<Config> config = configure(options, problems);
     for (const std::string& problem : problems) {
@@ -333,12 +348,11 @@ int main(int argc, char** argv) {
       for (const std::string& warning : config->warnings) {
         say(warning);
       }
-      const std::string file = config_file(options);
-      if (file.empty()) {
+      if (options.config.empty()) {
         fmt::print("no configuration file ({} does not exist): the defaults are ok\n",
                    default_config);
       } else {
-        fmt::print("{}: ok\n", file);
+        fmt::print("{}: ok\n", options.config);
       }
       return EXIT_SUCCESS;
     }

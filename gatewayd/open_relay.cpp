@@ -1,8 +1,5 @@
 #include "open_relay.hpp"
 
-#include <algorithm>
-#include <cmath>
-
 #include <fmt/format.h>
 
 #include "escape.hpp"
@@ -10,32 +7,27 @@
 namespace socks64::gateway {
 namespace {
 
-/// Whether the set holds every address of the family that a client can have: in one block or in
-/// pieces such as 0.0.0.0/1 and 128.0.0.0/1. All of IPv6's Internet lies within 2000::/3.
-bool is_everybody(const NetworkSet& networks, Family family) {
-  constexpr unsigned global_bits = 3;
-  IpAddress::V6Bytes octets{0x20};
-  const Prefix global = Prefix::make(IpAddress::v6(octets), global_bits).value_or(Prefix{});
-  double share = 0;  // sums of powers of two: exact as far as it matters
-  for (const Prefix& block : networks.blocks()) {
-    if (block.network().family() != family) continue;
-    if (family == Family::ipv4) {
-      share += std::ldexp(1.0, -static_cast<int>(block.length()));
-    } else if (block.length() <= global_bits) {
-      if (block.contains(global.network())) share = 1;
-    } else if (global.contains(block.network())) {
-      share += std::ldexp(1.0, static_cast<int>(global_bits) - static_cast<int>(block.length()));
-    }
-  }
-  return share >= 1;
+/// Nobody's request comes as far as the rules behind it.
+bool denies_all(const Rule& rule, const ExposedListener& listener) {
+  return rule.action == RuleAction::deny && rule.applies_to(listener.text) && !rule.clients &&
+         !rule.users && !rule.commands && (!rule.to || rule.to->everything) && rule.ports.empty() &&
+         !rule.crossing;
 }
 
-bool is_open(const Rule& rule, const ExposedListener& listener) {
-  if (rule.action == RuleAction::deny || !rule.applies_to(listener.text)) return false;
-  if (rule.users) return false;
-  if (!rule.clients) return true;
-  // A listener has clients of its own family only.
-  return is_everybody(rule.clients->networks, listener.address.family());
+/// The rule that allows clients who are not named, by itself or together with those before it.
+const Rule* open_rule(const std::vector<Rule>& rules, const ExposedListener& listener) {
+  NetworkSet together;
+  for (const Rule& rule : rules) {
+    if (denies_all(rule, listener)) break;
+    if (rule.action == RuleAction::deny || !rule.applies_to(listener.text) || rule.users) continue;
+    if (!rule.clients) return &rule;
+    for (const Prefix& block : rule.clients->networks.blocks())
+      together.add(block);
+    together.seal();
+    // A listener has clients of its own family only.
+    if (is_everybody(together, listener.address.family())) return &rule;
+  }
+  return nullptr;
 }
 
 /// Clients to begin with: those who share the listener's network, or all private ones.
@@ -102,9 +94,9 @@ std::vector<std::string> open_relays(const std::vector<ExposedListener>& listene
       problems.push_back(problem_of(listener, nullptr));
       continue;
     }
-    const auto open = std::find_if(rules.begin(), rules.end(),
-                                   [&](const Rule& rule) { return is_open(rule, listener); });
-    if (open != rules.end()) problems.push_back(problem_of(listener, &*open));
+    if (const Rule* const open = open_rule(rules, listener)) {
+      problems.push_back(problem_of(listener, open));
+    }
   }
   return problems;
 }

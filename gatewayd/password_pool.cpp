@@ -103,6 +103,7 @@ class PasswordPool::State : public std::enable_shared_from_this<State> {
  public:
   explicit State(Config config) : config_(std::move(config)) {
     config_.threads = std::max(config_.threads, 2U);
+    running_.reserve(config_.threads);  // run() has nobody to tell that memory ran out
   }
 
   std::optional<PasswordVerdict> ask(const Question& question, OnVerdict on_verdict,

@@ -19,7 +19,8 @@ namespace socks64::gateway {
 /// - unspecified: 0.0.0.0/8 (0.0.0.0 is this host to the kernel, RFC 1122 section 3.2.1.3), ::
 /// - link-local: 169.254.0.0/16, fe80::/10
 /// - metadata: what clouds tell their machines, credentials included: 169.254.169.254,
-///   100.100.100.200, 168.63.129.16, 192.0.0.192, fd00:ec2::254, fd20:ce::254
+///   100.100.100.200, 168.63.129.16, 192.0.0.192, fd00:ec2::/32 (credentials of a pod
+///   are at ::23, those of a machine at ::254), fd20:ce::254
 /// - multicast: 224.0.0.0/4, ff00::/8
 /// Broadcast addresses are not: TCP has no use for them, and no socket of the gateway may send to
 /// one (SO_BROADCAST).

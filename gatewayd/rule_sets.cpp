@@ -1,6 +1,7 @@
 #include "rule_sets.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace socks64::gateway {
 
@@ -25,6 +26,25 @@ bool NetworkSet::contains(const IpAddress& address) const noexcept {
       blocks_.begin(), blocks_.end(), plain,
       [](const IpAddress& wanted, const Prefix& block) { return wanted < block.network(); });
   return after != blocks_.begin() && std::prev(after)->contains(plain);
+}
+
+bool is_everybody(const NetworkSet& networks, Family family) {
+  constexpr unsigned global_bits = 3;
+  constexpr double too_much = 0.5;
+  const IpAddress::V6Bytes octets{0x20};
+  const Prefix global = Prefix::make(IpAddress::v6(octets), global_bits).value_or(Prefix{});
+  double share = 0;  // sums of powers of two: exact as far as it matters
+  for (const Prefix& block : networks.blocks()) {
+    if (block.network().family() != family) continue;
+    if (family == Family::ipv4) {
+      share += std::ldexp(1.0, -static_cast<int>(block.length()));
+    } else if (block.length() <= global_bits) {
+      if (block.contains(global.network())) share = 1;
+    } else if (global.contains(block.network())) {
+      share += std::ldexp(1.0, static_cast<int>(global_bits) - static_cast<int>(block.length()));
+    }
+  }
+  return share >= too_much;
 }
 
 void NameSet::add(std::string_view name) {

@@ -31,6 +31,10 @@ class NetworkSet {
   std::vector<Prefix> blocks_;
 };
 
+/// Whether a sealed set holds so much of a family that it names nobody: half of the addresses that
+/// clients on the Internet can have, or more, in whatever pieces. Those of IPv6 are 2000::/3.
+[[nodiscard]] bool is_everybody(const NetworkSet& networks, Family family);
+
 class TextSet {
  public:
   void add(std::string_view text) { texts_.emplace(text); }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "auth_policy.hpp"
@@ -80,6 +81,26 @@ address = "unix:/s"
   EXPECT_FALSE(admits_anybody(result.config.auth, result.config.listeners[0].auth));
   EXPECT_TRUE(admits_anybody(result.config.auth, result.config.listeners[1].auth));
   EXPECT_TRUE(asks_for_passwords(result.config.auth, result.config.listeners[1].auth));
+}
+
+TEST(AuthConfig, NetworksThatAreEverybodyInPiecesNameNobody) {
+  const auto anybody = [](const std::string& networks) {
+    const ConfigResult result = parse_config(
+        "[auth]\nusers_file = \"/u\"\n[[listener]]\naddress = \"192.0.2.1:1080\"\n"
+        "auth = [\"password\"]\n" +
+            networks,
+        "f");
+    EXPECT_EQ(all(result.problems), "");
+    return admits_anybody(result.config.auth, result.config.listeners[0].auth);
+  };
+  const auto clients = [](std::string_view from) {
+    return fmt::format("[[listener.clients]]\nfrom = [{}]\nauth = [\"none\"]\n", from);
+  };
+  EXPECT_TRUE(anybody(clients("\"0.0.0.0/1\", \"128.0.0.0/1\"")));
+  EXPECT_TRUE(anybody(clients("\"0.0.0.0/2\"") + clients("\"64.0.0.0/2\"")));
+  EXPECT_TRUE(anybody(clients("\"2000::/3\"")));
+  EXPECT_FALSE(anybody(clients("\"10.0.0.0/8\", \"2001:db8::/32\"")));
+  EXPECT_FALSE(anybody(""));
 }
 
 struct Case {

@@ -404,6 +404,24 @@ TEST_F(Auth, ListenDoesNotDropWhatTheFileAsksFor) {
   EXPECT_NE(finished.err.find("--listen would drop"), std::string::npos) << finished.err;
 }
 
+TEST_F(Auth, ListenDoesNotDropWhatARuleDenies) {
+  const auto start = [&](std::string_view at) {
+    const std::string file = directory_.write(
+        "gatewayd.toml",
+        fmt::format("[[listener]]\naddress = \"127.0.0.1:1080\"\n[[rule]]\nname = \"no mail\"\n"
+                    "action = \"deny\"\nlisteners = [\"127.0.0.1:1080\"]\nports = [25]\n"
+                    "[[rule]]\naction = \"allow\"\n"));
+    return run_gatewayd({"-c", file, "--check-config", "--listen", std::string(at)});
+  };
+  const Finished refused = start("127.0.0.1:1081");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("--listen would leave \"no mail\" without a listener"),
+            std::string::npos)
+      << refused.err;
+  const Finished same = start("127.0.0.1:1080");
+  EXPECT_EQ(same.status, 0) << same.err;
+}
+
 /// Whether octets wait to be read.
 bool has_octets(const Stream& stream) {
   pollfd ready{stream.fd(), POLLIN, 0};

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "config.hpp"
 #include "process.hpp"
 #include "sockets.hpp"
 
@@ -79,6 +80,18 @@ TEST(CommandLine, CheckConfig) {
   const Finished missing = run_gatewayd({"--check-config", "--config", "/nonexistent"});
   EXPECT_EQ(missing.status, 1);
   EXPECT_EQ(missing.err, "/nonexistent: cannot read: No such file or directory\n");
+}
+
+TEST(CommandLine, AFileThatCannotBeSeenCountsAsThere) {
+  const TemporaryDirectory directory;
+  const std::string there = directory.write("there.toml", "");
+  const std::string loop = directory.path("loop");
+  std::filesystem::create_symlink("loop", loop);
+  EXPECT_EQ(config_file("", there), there);
+  EXPECT_EQ(config_file("", directory.path("absent")), "");
+  EXPECT_EQ(config_file("", there + "/below-a-file"), "");
+  EXPECT_EQ(config_file("", loop), loop) << "ELOOP, as EACCES would be for somebody else than root";
+  EXPECT_EQ(config_file("chosen", there), "chosen");
 }
 
 TEST(CommandLine, PortInUse) {

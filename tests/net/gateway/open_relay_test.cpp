@@ -59,12 +59,36 @@ TEST(OpenRelay, EverybodyIsNoName) {
   EXPECT_TRUE(open("0.0.0.0:1080", "clients = [\"0.0.0.0/0\"]"));
   EXPECT_TRUE(open("0.0.0.0:1080", "clients = [\"0.0.0.0/1\", \"128.0.0.0/1\"]"));
   EXPECT_TRUE(open("0.0.0.0:1080", "clients = [\"0.0.0.0/1\", \"128.0.0.0/2\", \"192.0.0.0/2\"]"));
-  EXPECT_FALSE(open("0.0.0.0:1080", "clients = [\"0.0.0.0/1\", \"128.0.0.0/2\"]"));
+  // Every address that a client can have.
+  EXPECT_TRUE(open("0.0.0.0:1080", "clients = [\"0.0.0.0/1\", \"128.0.0.0/2\", \"192.0.0.0/3\"]"));
+  EXPECT_TRUE(open("0.0.0.0:1080", "clients = [\"128.0.0.0/1\"]"));
+  EXPECT_FALSE(open("0.0.0.0:1080", "clients = [\"10.0.0.0/8\", \"128.0.0.0/2\"]"));
   EXPECT_FALSE(open("0.0.0.0:1080", "clients = [\"::/0\"]"));  // nobody of IPv4
   EXPECT_TRUE(open("[::]:1080", "clients = [\"::/0\"]"));
   EXPECT_TRUE(open("[::]:1080", "clients = [\"2000::/3\"]"));
   EXPECT_TRUE(open("[::]:1080", "clients = [\"2000::/4\", \"3000::/4\"]"));
-  EXPECT_FALSE(open("[::]:1080", "clients = [\"2000::/4\", \"fc00::/7\"]"));
+  EXPECT_TRUE(open("[::]:1080", "clients = [\"2000::/4\"]"));  // all that is assigned so far
+  EXPECT_TRUE(open("[::]:1080", "clients = [\"::/1\", \"8000::/1\"]"));
+  EXPECT_FALSE(open("[::]:1080", "clients = [\"2a00::/11\", \"fc00::/7\", \"8000::/1\"]"));
+}
+
+TEST(OpenRelay, EverybodyInSeveralRulesIsNoName) {
+  const std::string rest = "[[rule]]\naction = \"allow\"\nports = [80]\nclients = ";
+  EXPECT_TRUE(open("0.0.0.0:1080", "clients = [\"0.0.0.0/2\"]\n" + rest + "[\"64.0.0.0/2\"]"));
+  EXPECT_FALSE(open("0.0.0.0:1080", "clients = [\"10.0.0.0/8\"]\n" + rest + "[\"64.0.0.0/2\"]"));
+  EXPECT_FALSE(open("0.0.0.0:1080",
+                    "clients = [\"0.0.0.0/2\"]\n" + rest + "[\"64.0.0.0/2\"]\nusers = [\"*\"]"));
+}
+
+TEST(OpenRelay, WhatIsDeniedToAllIsOpenToNobody) {
+  const std::string deny = "clients = [\"10.0.0.0/8\"]\n[[rule]]\naction = \"deny\"\n";
+  const std::string rest = "[[rule]]\naction = \"allow\"\n";
+  EXPECT_FALSE(open("0.0.0.0:1080", deny + "listeners = [\"0.0.0.0:1080\"]\n" + rest));
+  EXPECT_TRUE(open("[::]:1080", deny + "listeners = [\"0.0.0.0:1080\"]\n" + rest));
+  for (const char* narrow : {"ports = [25]", "to = [\"10.0.0.0/8\"]", "commands = [\"bind\"]",
+                             "clients = [\"192.0.2.0/24\"]", "users = [\"*\"]"}) {
+    EXPECT_TRUE(open("0.0.0.0:1080", deny + narrow + "\n" + rest)) << narrow;
+  }
 }
 
 TEST(OpenRelay, RulesOfOtherListenersDoNotMatter) {

@@ -2,6 +2,7 @@
 #include "protection.hpp"
 
 #include <string>
+#include <sys/resource.h>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,7 @@ TEST(Protection, OfAddressesAndTheirDisguises) {
       {"febf::1", "protected-link-local"},
       {"169.254.169.254", "protected-metadata"},
       {"fd00:ec2::254", "protected-metadata"},
+      {"fd00:ec2::23", "protected-metadata"},
       {"fd20:ce::254", "protected-metadata"},
       {"100.100.100.200", "protected-metadata"},
       {"168.63.129.16", "protected-metadata"},
@@ -107,6 +109,26 @@ TEST(Protection, OfBlocks) {
 
 bool is_local(const IpAddress& asked) {
   return asked == address("192.0.2.1") || asked == address("2001:db8::1");
+}
+
+TEST(Protection, WithoutADescriptorToAskWithNobodyIsTakenForSomebodyElse) {
+  Policy policy;
+  policy.own = {{address("0.0.0.0"), 1080}};
+  const Requester requester{Client(Endpoint{address("192.0.2.9"), 1}), 0, ""};
+  const auto reason = [&](Port port) {
+    const Endpoint elsewhere{address("203.0.113.9"), port};
+    return judge(policy, requester, Command::connect, Target(elsewhere), elsewhere).reason;
+  };
+  EXPECT_EQ(reason(1080), "");
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string_view scarce = reason(1080);
+  const std::string_view other = reason(1081);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(scarce, "protected-own-listener");
+  EXPECT_EQ(other, "");
 }
 
 TEST(Protection, OfTheGatewaysOwnListeners) {

@@ -295,6 +295,7 @@ TEST(Rules, EveryWrongValueHasItsPlace) {
       {"to = [\"2130706433\"]", "looks like an address, and is none"},
       {"to = [\"example.com:443\"]", "no name has a colon"},
       {"to = [\"example.com/24\"]", "no name has a slash"},
+      {"to = [\"127.0.0.1%lo\"]", "an address has no zone here"},
       {"to = [\"two words\"]", "no name has blanks"},
       {"to = [\"bücher.example\"]", "xn--"},
       {"to = [\"a..b\"]", "an empty label"},
