@@ -97,6 +97,22 @@ std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& runni
   return ordered;
 }
 
+/// Of what says who may do what, the part that only a restart changes: "reloaded" must not be read
+/// as if it were in force. `wanted` has its listeners in the order of `running`.
+void tell_what_waits(const Config& running, const Config& wanted, Log& log) {
+  const auto waits = [&log](std::string_view what, bool now, bool then) {
+    if (now != then) log.warning("{} is {} until the next start", what, now);
+  };
+  waits("commands.bind", running.commands.bind, wanted.commands.bind);
+  waits("commands.resolve", running.commands.resolve, wanted.commands.resolve);
+  waits("commands.udp", running.commands.udp, wanted.commands.udp);
+  for (std::size_t i = 0; i < running.listeners.size(); ++i) {
+    const ListenerConfig& listener = running.listeners[i];
+    waits(fmt::format("socks4 at {}", listener.address.text()), listener.socks4,
+          wanted.listeners[i].socks4);
+  }
+}
+
 void mask_signals(int how) noexcept {
   sigset_t set;
   ::sigemptyset(&set);
@@ -249,6 +265,7 @@ void Gateway::reload() {
   for (const std::string& warning : config->warnings) {
     log_.warning("{}", warning);
   }
+  tell_what_waits(config_, *config, log_);
   limit_.set_limit(session_limit(*config, threads_, log_));
   clients_.set_limits(config->limits.client);
   use_policy(*config);

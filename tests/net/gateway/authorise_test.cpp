@@ -1,6 +1,7 @@
 // Rules and the built-in protection through the whole daemon: what is refused, when, with which
 // reply and reason, and what a reload changes.
 #include <csignal>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -294,6 +295,23 @@ TEST_F(Access, ABadReloadKeepsTheOldRules) {
   EXPECT_NE(gateway.wait_for_log("the old one stays"), "");
   EXPECT_EQ(code(gateway, at2_.endpoint()), allowed);
   EXPECT_EQ(code(gateway, endpoint("127.0.0.3", at2_.port())), denied);
+}
+
+TEST_F(Access, AFileThatIsGoneKeepsTheOldRules) {
+  GatewayProcess gateway(with(rule("allow", "to = [\"127.0.0.2\"]")));
+  std::filesystem::remove(gateway.directory().path("gatewayd.toml"));
+  gateway.signal(SIGHUP);
+  EXPECT_NE(gateway.wait_for_log("cannot read"), "");
+  EXPECT_NE(gateway.wait_for_log("the old one stays"), "");
+  EXPECT_EQ(code(gateway, endpoint("127.0.0.3", at2_.port())), denied);
+}
+
+TEST_F(Access, AReloadSaysWhatWaitsForARestart) {
+  GatewayProcess gateway(with(""));
+  (void)gateway.directory().write("gatewayd.toml", config("[commands]\nudp = false\n"));
+  gateway.signal(SIGHUP);
+  EXPECT_NE(gateway.wait_for_log("commands.udp is true until the next start"), "");
+  EXPECT_NE(gateway.wait_for_log("configuration reloaded"), "");
 }
 
 TEST_F(Access, AReloadDoesNotOpenTheGatewayToEverybody) {
