@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <mutex>
 #include <netdb.h>
@@ -48,10 +49,17 @@ Failure failure_of(int error) noexcept {
   }
 }
 
+/// Whether the C library would look up another name than this one, which no rule has judged: what
+/// inet_aton(3) takes for an address, and what it reads an escape of zone files in (RFC 1035
+/// section 5.1), "ev\105l.test" for "evil.test".
+bool is_read_otherwise(const char* name) noexcept {
+  in_addr number{};
+  return ::inet_aton(name, &number) != 0 || std::strchr(name, '\\') != nullptr;
+}
+
 DnsReply addresses_of(const char* name, int family) {
   DnsReply reply;
-  in_addr number{};
-  if (::inet_aton(name, &number) != 0) {
+  if (is_read_otherwise(name)) {
     reply.failure = Failure::name_not_found;
     return reply;
   }

@@ -251,6 +251,14 @@ class SystemNames(Dns):
                         socks_connect(self.lab, client, ("name", name)).close()
                     self.assertEqual(refused.exception.reply, 4)
 
+    def test_escapes_are_no_other_spelling(self):
+        """getaddrinfo reads \\108 as the letter l: a rule about v4only.test would not have seen it."""
+        for name in ("v4on\\108y.test", "v4only.tes\\116", "v4\\only.test"):
+            with self.subTest(name=name):
+                with self.assertRaises(Refused) as refused:
+                    socks_connect(self.lab, CLIENTS[0], ("name", name)).close()
+                self.assertEqual(refused.exception.reply, 4)
+
     def test_ends_at_once_with_stuck_names(self):
         stuck = [threading.Thread(target=self.ask_the_dead, args=(number,)) for number in range(16)]
         for thread in stuck:

@@ -121,6 +121,14 @@ TEST(AskSystem, TakesNoNumbersForAddresses) {
   }
 }
 
+// "evil.test" by another name is not the one that a rule denies.
+TEST(AskSystem, TakesNoEscapesForLetters) {
+  for (const char* const name : {"ev\\105l.test", "\\101vil.test", "e\\vil.test", "evil\\.test"}) {
+    EXPECT_EQ(ask_system({name, RecordType::a}).failure, Failure::name_not_found) << name;
+    EXPECT_EQ(ask_system({name, RecordType::aaaa}).failure, Failure::name_not_found) << name;
+  }
+}
+
 TEST_F(SystemNamesTest, AnswersAreCachedAndFailuresAreNot) {
   Resolver resolver(config(), system_.look_up());
   for (int i = 0; i < 2; ++i) {
