@@ -49,8 +49,11 @@ bool opens_listener(const Rule* rule, const Endpoint& endpoint) noexcept {
          rule->to->hosts.contains(endpoint.address);
 }
 
-bool opens(const Rule* rule, const IpAddress& address) noexcept {
-  return rule != nullptr && rule->to && rule->to->opened.contains(address);
+/// Credentials are not given away along with the printers of a link: metadata has to be named by
+/// its very address, not by the block around it.
+bool opens(const Rule* rule, const IpAddress& address, std::string_view reason) noexcept {
+  if (rule == nullptr || !rule->to || !rule->to->opened.contains(address)) return false;
+  return reason != protected_metadata || rule->to->hosts.contains(address);
 }
 
 Verdict refused(const Rule* rule) noexcept {
@@ -67,7 +70,7 @@ Verdict judge_address(const Policy& policy, const Rule* rule, const Endpoint& en
     return {false, own_listener};
   }
   const std::string_view reason = protected_as(endpoint.address);
-  if (!reason.empty() && !opens(rule, endpoint.address)) return {false, reason};
+  if (!reason.empty() && !opens(rule, endpoint.address, reason)) return {false, reason};
   return {};
 }
 

@@ -18,7 +18,7 @@ struct Block {
 constexpr std::string_view loopback = "protected-loopback";
 constexpr std::string_view unspecified = "protected-unspecified";
 constexpr std::string_view link_local = "protected-link-local";
-constexpr std::string_view metadata = "protected-metadata";
+constexpr std::string_view metadata = protected_metadata;
 constexpr std::string_view multicast = "protected-multicast";
 
 // The first that contains an address says what it is.

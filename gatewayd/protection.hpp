@@ -26,6 +26,9 @@ namespace socks64::gateway {
 /// one (SO_BROADCAST).
 [[nodiscard]] std::string_view protected_as(const IpAddress& address) noexcept;
 
+/// As protected_as() has it.
+inline constexpr std::string_view protected_metadata = "protected-metadata";
+
 /// Whether the whole block is protected, and for one reason: only a rule for such a block reaches
 /// what is in it. 127.0.0.0/8 is, 0.0.0.0/0 is not; 64:ff9b::7f00:0/104 is, too.
 [[nodiscard]] bool is_protected(const Prefix& block) noexcept;

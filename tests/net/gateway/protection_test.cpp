@@ -202,6 +202,15 @@ TEST_F(OpenedBy, NothingWiderAndNoName) {
   EXPECT_EQ(judged("127.0.0.0/8", "64:ff9b::7f00:1"), "no-rule-allows");
 }
 
+TEST_F(OpenedBy, MetadataByItsAddressAlone) {
+  EXPECT_EQ(judged("169.254.0.0/16", "169.254.1.1"), "");
+  EXPECT_EQ(judged("169.254.0.0/16", "169.254.169.254"), "protected-metadata");
+  EXPECT_EQ(judged("fd00:ec2::/32", "fd00:ec2::254"), "protected-metadata");
+  EXPECT_EQ(judged("169.254.169.254", "169.254.169.254"), "");
+  EXPECT_EQ(judged("64:ff9b::a9fe:0/112", "64:ff9b::a9fe:a9fe"), "protected-metadata");
+  EXPECT_EQ(judged("64:ff9b::a9fe:a9fe", "64:ff9b::a9fe:a9fe"), "");
+}
+
 TEST_F(OpenedBy, AListenerWithItsPort) {
   EXPECT_EQ(judged("127.0.0.0/8", "127.0.0.1", 1080), "protected-own-listener");
   EXPECT_EQ(judged("127.0.0.1", "127.0.0.1", 1080), "protected-own-listener");
