@@ -16,23 +16,27 @@ bool is_protection(std::string_view reason) noexcept {
   return reason.starts_with("protected-");
 }
 
+/// As a rule can have it: without a zone.
+std::string in_a_rule(const IpAddress& address) {
+  const Result<Prefix> host = Prefix::make(address, address.is_v4() ? 32 : 128);
+  return std::string(host ? host->network().text().view() : "");
+}
+
 std::string hint(const Requester& requester, std::string_view reason, const Endpoint& endpoint,
                  bool has_rules) {
   const Client& client = requester.client;
-  const std::string from =
-      client.process ? "unix" : std::string(client.endpoint.address.text().view());
-  // Without its zone, which no rule has.
-  const Result<Prefix> host = Prefix::make(endpoint.address, endpoint.address.is_v4() ? 32 : 128);
-  const std::string to(host ? host->network().text().view() : "");
+  const std::string from = client.process ? "unix" : in_a_rule(client.endpoint.address);
+  const std::string to = in_a_rule(endpoint.address);
   std::string text = fmt::format("refused {} to {}: {}. To allow it: ", endpoint.text().view(),
                                  client.text().view(), reason);
   if (is_protection(reason) && reason != "protected-own-listener") {
     text += fmt::format("--allow-to {}, or ", to);
   }
+  // A look-up, and a BIND as a rule, have no port.
+  const std::string ports = endpoint.port == 0 ? "" : fmt::format(" | ports = [{}]", endpoint.port);
   text += fmt::format(
-      "[[rule]] | action = \"allow\" | clients = [\"{}\"] | to = [\"{}\"] | ports = [{}], a line "
-      "each",
-      from, to, endpoint.port);
+      "[[rule]] | action = \"allow\" | clients = [\"{}\"] | to = [\"{}\"]{}, a line each", from, to,
+      ports);
   text += has_rules ? ", in front of the other rules"
                     : "; and a [[rule]] that allows what else is wanted, for with rules the rest "
                       "is denied";

@@ -1,7 +1,12 @@
 // Rules and the built-in protection through the whole daemon: what is refused, when, with which
 // reply and reason, and what a reload changes.
+#include "authorise.hpp"
+
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -9,7 +14,10 @@
 #include <gtest/gtest.h>
 
 #include "../dial/dns_server.hpp"
+#include "line_writer.hpp"
+#include "log.hpp"
 #include "process.hpp"
+#include "refusal_hints.hpp"
 #include "sockets.hpp"
 
 namespace socks64::gateway::test {
@@ -76,10 +84,9 @@ TEST_F(Access, ANameThatIsDeniedIsNotLookedUp) {
 
 TEST_F(Access, WithRulesTheRestIsDenied) {
   GatewayProcess gateway(with(rule("allow", "to = [\"127.0.0.2\"]")));
-  EXPECT_EQ(code(gateway, at2_.endpoint()), allowed);
   EXPECT_EQ(code(gateway, endpoint("127.0.0.3", at2_.port())), denied);
-  gateway.next_record();
   EXPECT_EQ(gateway.next_record()["reason"], "no-rule-allows");
+  EXPECT_EQ(code(gateway, at2_.endpoint()), allowed);
 }
 
 TEST_F(Access, AResolvedAddressIsJudged) {
@@ -200,6 +207,31 @@ TEST_F(Access, TheLogSaysHowToAllowWhatWasRefused) {
   EXPECT_NE(hint.find("--allow-to 127.0.0.2"), std::string::npos) << hint;
   EXPECT_NE(hint.find("clients = [\"127.0.0.1\"] | to = [\"127.0.0.2\"]"), std::string::npos)
       << hint;
+}
+
+/// What the log says of a refusal.
+std::string hint_for(std::string_view client, const Endpoint& refused) {
+  const TemporaryDirectory directory;
+  LineWriter writer(directory.path("log"));
+  EXPECT_EQ(writer.start(), 0);
+  {
+    Log log(writer, LogLevel::info);
+    RefusalHints hints(log);
+    const IpAddress from = IpAddress::parse(client).value_or(IpAddress());
+    hints.tell({Client(Endpoint{from, 4711}), 0, ""}, "no-rule-allows", refused, true);
+  }
+  EXPECT_TRUE(writer.stop(std::chrono::seconds{30}));
+  std::ifstream file(directory.path("log"));
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+TEST(RefusalHints, AreRulesThatTheConfigurationTakes) {
+  const std::string zone = hint_for("fe80::1%3", endpoint("2001:db8::1", 443));
+  EXPECT_NE(zone.find("clients = [\"fe80::1\"] | to = [\"2001:db8::1\"] | ports = [443], a line"),
+            std::string::npos)
+      << zone;
+  const std::string portless = hint_for("192.0.2.9", endpoint("198.51.100.1", 0));
+  EXPECT_NE(portless.find("to = [\"198.51.100.1\"], a line each"), std::string::npos) << portless;
 }
 
 TEST_F(Access, FamiliesThatARuleLimits) {
