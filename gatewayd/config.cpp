@@ -400,6 +400,7 @@ ConfigResult parse_config(std::string_view text, std::string_view file) {
     const toml::table root = toml::parse(text);
     TableReader reader(root, "", problems);
     read_root(reader, result.config);
+    result.config.blank = root.empty();
   } catch (const toml::parse_error& error) {
     problems.add(error.source(), "", in_words(error.description()));
   }

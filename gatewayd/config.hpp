@@ -82,6 +82,7 @@ struct Config {
   std::vector<Rule> rules;  ///< sealed; empty: none
   LogConfig log;
   AccessLogConfig access_log;
+  bool blank = false;                 ///< read from a file that holds no key at all
   std::vector<std::string> warnings;  ///< for the log; nothing to stop for
 
   /// 127.0.0.1:1080 and [::1]:1080

@@ -113,6 +113,14 @@ void tell_what_waits(const Config& running, const Config& wanted, Log& log) {
   }
 }
 
+/// A file that is just being written holds nothing, nor does one that a full disk has cut off: no
+/// reason to let everybody do everything.
+bool would_forget_rules(const Policy& running, const Config& wanted) {
+  const bool has_rules = std::any_of(running.rules.begin(), running.rules.end(),
+                                     [](const Rule& rule) { return !rule.from_option; });
+  return wanted.blank && (has_rules || running.auth.methods != Methods{Method::none});
+}
+
 void mask_signals(int how) noexcept {
   sigset_t set;
   ::sigemptyset(&set);
@@ -253,6 +261,11 @@ void Gateway::reload() {
   if (config) {
     config->listeners =
         in_order_of(config_.listeners, std::move(config->listeners), log_, problems);
+    if (would_forget_rules(*policy_, *config)) {
+      problems.emplace_back(
+          "the configuration file holds nothing, and there are rules or passwords: if they are to "
+          "go, restart");
+    }
     if (!problems.empty()) config.reset();
   }
   for (const std::string& problem : problems) {

@@ -338,6 +338,15 @@ TEST_F(Access, AFileThatIsGoneKeepsTheOldRules) {
   EXPECT_EQ(code(gateway, endpoint("127.0.0.3", at2_.port())), denied);
 }
 
+TEST_F(Access, AFileThatWasCutOffKeepsTheOldRules) {
+  GatewayProcess gateway(with(rule("allow", "to = [\"127.0.0.2\"]")));
+  (void)gateway.directory().write("gatewayd.toml", "# who may do what\n");
+  gateway.signal(SIGHUP);
+  EXPECT_NE(gateway.wait_for_log("the configuration file holds nothing"), "");
+  EXPECT_NE(gateway.wait_for_log("the old one stays"), "");
+  EXPECT_EQ(code(gateway, endpoint("127.0.0.3", at2_.port())), denied);
+}
+
 TEST_F(Access, AReloadSaysWhatWaitsForARestart) {
   GatewayProcess gateway(with(""));
   (void)gateway.directory().write("gatewayd.toml", config("[commands]\nudp = false\n"));
