@@ -154,7 +154,7 @@ TEST_F(Dial, ALateFamilyDoesNotHoldUpTheOther) {
 TEST_F(Dial, ALateFamilyJoinsTheRace) {
   const BlackHole hole({ip("127.0.0.2"), 0});
   const Listener good({ip("::1"), hole.port()});
-  Dialled result;
+  Dialled result{};
   // On a busy machine the delay may be over before the first attempt begins: then nothing joins.
   for (int round = 0; round < 5 && result.attempts != 2; ++round) {
     const std::string joins = "joins" + std::to_string(round) + ".test";
