@@ -59,6 +59,7 @@ target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
   PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus PkgConfig::CRYPT socks64_warnings)
+socks64_build_fast_when_sanitized(gateway_core "<fmt/format.h>;${CMAKE_CURRENT_SOURCE_DIR}/session.hpp")
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
 target_compile_options(gateway_core PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 
