@@ -80,3 +80,4 @@ install(FILES ${completions}/gatewayd.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/
 install(FILES ${completions}/_gatewayd DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES ${completions}/gatewayd.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES ${PROJECT_SOURCE_DIR}/docs/man/gatewayd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES ${PROJECT_SOURCE_DIR}/docs/man/gatewayd.toml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
