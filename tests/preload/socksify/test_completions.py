@@ -146,7 +146,8 @@ class Zsh(SocksifyCase):
 
     def test_options_values_and_commands(self):
         for line, expected in (("socksify --expl", "--explain"), ("socksify --udp dir", "direct"),
-                               ("socksify -g socks5://192.0.2.1 readli", "readlink"), ("socksify -v cat some", "some-file")):
+                               ("socksify -g socks5://192.0.2.1 readli", "readlink"), ("socksify -v cat some", "some-file"),
+                               ("gatewayd pas", "passwd"), ("gatewayd passwd --st", "--stdin"), ("gatewayd --allow-f", "--allow-from")):
             (self.directory / "some-file").write_text("")
             with self.subTest(line):
                 self.assertTrue(self.complete(line, expected))
@@ -156,7 +157,7 @@ class Zsh(SocksifyCase):
 class Fish(SocksifyCase):
     def complete(self, line):
         done = subprocess.run(["fish", "--no-config", "-c",
-                               f"source {COMPLETIONS}/socksify.fish; complete -C {subprocess.list2cmdline([line])}"],
+                               f"source {COMPLETIONS}/{line.split()[0]}.fish; complete -C {subprocess.list2cmdline([line])}"],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               env=clean_environment(HOME=str(self.directory)))
         self.assertEqual(done.stderr, "")
@@ -170,6 +171,11 @@ class Fish(SocksifyCase):
         self.assertIn("readlink", self.complete("socksify readl"))
         self.assertIn("readlink", self.complete("socksify -g socks5://192.0.2.1 readl"))
         self.assertNotIn("--explain", self.complete("socksify cat --"))
+
+    def test_passwd_of_the_gateway(self):
+        self.assertIn("passwd", self.complete("gatewayd pas"))
+        self.assertEqual(self.complete("gatewayd passwd --st"), {"--stdin"})
+        self.assertNotIn("--stdin", self.complete("gatewayd --"))
 
 
 if __name__ == "__main__":
