@@ -356,10 +356,9 @@ TEST(Config, ALineThatEndsTooEarlyIsToldInWords) {
 }
 
 TEST(Config, TextWithoutQuotesIsTakenForSomethingElse) {
-  for (const char* text :
-       {"[log]\nlevel = info\n", "[[listener]]\naddress = 127.0.0.1:1080\n",
-        "[[listener]]\naddress = [::1]:1080\n", "[auth]\nmethods = [none]\n",
-        "[auth]\nmethods = [true_]\n"}) {
+  for (const char* text : {"[log]\nlevel = info\n", "[[listener]]\naddress = 127.0.0.1:1080\n",
+                           "[[listener]]\naddress = [::1]:1080\n", "[auth]\nmethods = [none]\n",
+                           "[auth]\nmethods = [true_]\n"}) {
     const ConfigResult result = parse_config(text, "f");
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_TRUE(result.problems[0].starts_with("f:2:")) << result.problems[0];
