@@ -318,6 +318,9 @@ std::string in_words(std::string_view description) {
       return text + "; text has to stand in quotes";
     }
   }
+  if (text.starts_with("Error while parsing string: unescaped control characters")) {
+    text += "; is the quote at its end missing?";
+  }
   return text;
 }
 
