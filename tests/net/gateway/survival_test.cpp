@@ -262,5 +262,30 @@ TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   listener.close();
 }
 
+// A crowd that connects as fast as it is taken must not be able to keep the gateway from ending.
+TEST(Accepting, EndsAlthoughClientsKeepComing) {
+  constexpr int for_ever = 20'000;
+  const TemporaryDirectory directory;
+  LineWriter writer(directory.path("log"));
+  ASSERT_EQ(writer.start(), 0);
+  Log log(writer, LogLevel::info);
+  asio::io_context context(1);
+  SessionLimit limit(1);
+  ClientTable known({});
+  ListeningSocket opened = open_listener(endpoint("127.0.0.1", 0));
+  const Endpoint local = opened.local.endpoint;
+  const auto come = [&local] { Stream::connect(local).reset(); };
+  int delivered = 0;
+  Listener listener(context.get_executor(), std::move(opened), limit, known, log,
+                    [&](const Descriptor&, const Client&, const SessionLimit::Ticket&) {
+                      if (++delivered < for_ever) come();
+                    });
+  for (int i = 0; i < 64; ++i)
+    come();  // so that a batch is always full
+  listener.close();
+  EXPECT_GE(delivered, 64) << "these had connected before";
+  EXPECT_LT(delivered, for_ever);
+}
+
 }  // namespace
 }  // namespace socks64::gateway::test
