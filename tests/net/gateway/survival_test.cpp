@@ -20,6 +20,7 @@
 #include <asio/post.hpp>
 #include <gtest/gtest.h>
 
+#include "authorise.hpp"
 #include "bind.hpp"
 #include "deadline.hpp"
 #include "handshake.hpp"
@@ -28,6 +29,7 @@
 #include "listener.hpp"
 #include "log.hpp"
 #include "peer_wait.hpp"
+#include "policy.hpp"
 #include "process.hpp"
 #include "scarce_memory.hpp"
 #include "sockets.hpp"
@@ -232,6 +234,18 @@ TEST(PeerWait, NoDescriptorForThePeerOnlyDelaysIt) {
   EXPECT_EQ(arrival->end, PeerArrival::End::peer);
   EXPECT_EQ(arrival->remote, from);
   EXPECT_EQ(arrival->connections, 1U);
+}
+
+// Which addresses are ours is asked of the kernel, and that takes a descriptor.
+TEST(Protection, OfOwnListenersHoldsWithoutDescriptors) {
+  Policy policy;
+  policy.own = {endpoint("0.0.0.0", 1080)};
+  const Requester requester{Client(endpoint("127.0.0.1", 2)), 0, {}};
+  const Endpoint other = endpoint("192.0.2.1", 1080);
+  EXPECT_TRUE(judge(policy, requester, Command::connect, other, other).allowed);
+  const ScarceDescriptors scarce;
+  EXPECT_EQ(judge(policy, requester, Command::connect, other, other).reason,
+            "protected-own-listener");
 }
 
 TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
