@@ -94,10 +94,8 @@ RuleQuery query_before(const Policy& policy, const Requester& requester, Command
   const bool nowhere =
       asked.address() && asked.address()->is_unspecified() &&
       (command == Command::bind || (command == Command::udp_associate && asked.port() == 0));
-  if (nowhere) {
-    query.address.reset();
-    query.port.reset();
-  }
+  if (nowhere) query.address.reset();
+  if (command == Command::udp_associate && nowhere) query.port.reset();
   return query;
 }
 
@@ -156,18 +154,6 @@ std::optional<FamilyPreference> preference(const Policy& policy, const Requester
     if (certainty == Certainty::yes) break;
   }
   return std::nullopt;
-}
-
-Verdict judge(const Policy& policy, const Requester& requester, Command command,
-              const Target& target, const IpAddress& address) noexcept {
-  const AskedTarget asked(target);
-  const Endpoint endpoint{address, 0};
-  RuleQuery query = query_about(policy, requester, command, asked, endpoint);
-  query.port.reset();
-  const Decision decision = decide(policy.rules, query);
-  if (decision.outcome == Decision::Outcome::deny) return refused(decision.rule);
-  if (decision.outcome != Decision::Outcome::allow) return {};
-  return judge_address(policy, decision.rule, endpoint);
 }
 
 }  // namespace socks64::gateway

@@ -49,11 +49,6 @@ struct Verdict {
                                                          Command command,
                                                          const Target& target) noexcept;
 
-/// An address from which the peer of a BIND may come: its port is not known before it is there.
-/// Allowed means: not refused yet.
-[[nodiscard]] Verdict judge(const Policy& policy, const Requester& requester, Command command,
-                            const Target& target, const IpAddress& address) noexcept;
-
 // What judge() asks the rules, for who wants to know why.
 
 /// The target as rules see it: a name, or an address however it was spelled (RFC 3089 section 3

@@ -296,7 +296,8 @@ void read_access_log(TableReader& table, AccessLogConfig& access_log) {
   });
 }
 
-/// The parser of TOML says '\n' where a line ends too early.
+/// The parser of TOML says '\n' where a line ends too early, and takes text without quotes for a
+/// number, a date or a boolean.
 std::string in_words(std::string_view description) {
   struct Word {
     std::string_view sign;
@@ -310,6 +311,15 @@ std::string in_words(std::string_view description) {
          at = text.find(word.sign)) {
       text.replace(at, word.sign.size(), word.name);
     }
+  }
+  for (const std::string_view kind :
+       {"value", "boolean", "integer", "floating-point", "date", "time", "date-time"}) {
+    if (text.starts_with(fmt::format("Error while parsing {}: ", kind))) {
+      return text + "; text has to stand in quotes";
+    }
+  }
+  if (text.starts_with("Error while parsing string: unescaped control characters")) {
+    text += "; is the quote at its end missing?";
   }
   return text;
 }

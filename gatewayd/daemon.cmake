@@ -59,6 +59,7 @@ target_include_directories(gateway_core PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(gateway_core
   PUBLIC gateway_base gateway_dial gateway_relay fmt::fmt
   PRIVATE spdlog::spdlog tomlplusplus::tomlplusplus PkgConfig::CRYPT socks64_warnings)
+socks64_build_fast_when_sanitized(gateway_core "<fmt/format.h>;${CMAKE_CURRENT_SOURCE_DIR}/session.hpp")
 # At -O1 GCC 12 inlines one half of Asio's operator new/delete pair for coroutine frames, and then finds them unlike.
 target_compile_options(gateway_core PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 
@@ -68,7 +69,19 @@ target_compile_definitions(gatewayd PRIVATE
 target_link_libraries(gatewayd PRIVATE gateway_core CLI11::CLI11 PkgConfig::CRYPT socks64_warnings)
 
 install(TARGETS gatewayd RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
-install(FILES ${PROJECT_SOURCE_DIR}/conf/gatewayd.toml DESTINATION ${CMAKE_INSTALL_SYSCONFDIR}/socks64)
+# A configuration that is there stays: it is somebody's. The commented one lies in share, too, to compare with.
+install(FILES ${PROJECT_SOURCE_DIR}/conf/gatewayd.toml DESTINATION ${CMAKE_INSTALL_DATADIR}/socks64)
+install(CODE "
+  if(IS_ABSOLUTE \"${CMAKE_INSTALL_SYSCONFDIR}\")
+    set(folder \"${CMAKE_INSTALL_SYSCONFDIR}/socks64\")
+  else()
+    set(folder \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_SYSCONFDIR}/socks64\")
+  endif()
+  if(EXISTS \"\$ENV{DESTDIR}\${folder}/gatewayd.toml\")
+    message(STATUS \"Kept: \$ENV{DESTDIR}\${folder}/gatewayd.toml\")
+  else()
+    file(INSTALL \"${PROJECT_SOURCE_DIR}/conf/gatewayd.toml\" DESTINATION \"\${folder}\")
+  endif()")
 configure_file(${PROJECT_SOURCE_DIR}/conf/systemd/gatewayd.service.in
                ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gatewayd.service DESTINATION lib/systemd/system)
@@ -80,3 +93,4 @@ install(FILES ${completions}/gatewayd.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/
 install(FILES ${completions}/_gatewayd DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 install(FILES ${completions}/gatewayd.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES ${PROJECT_SOURCE_DIR}/docs/man/gatewayd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES ${PROJECT_SOURCE_DIR}/docs/man/gatewayd.toml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)

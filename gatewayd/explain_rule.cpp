@@ -233,7 +233,7 @@ int explain_rule(std::string_view request, const Config& config) {
 
   if (question.resolve && question.addresses.empty() && !asked.name().empty()) {
     question.addresses = look_up(config, std::get<NamedEndpoint>(target).name);
-    if (question.addresses.empty()) fmt::print("the name has no address\n");
+    if (question.addresses.empty()) fmt::print("no address of the name was found\n");
   }
   if (question.addresses.empty()) {
     if (decide(policy->rules, before).outcome == Decision::Outcome::allow) {

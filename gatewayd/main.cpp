@@ -285,8 +285,11 @@ int run_gateway(const Config& config, const Options& options) {
       return exit_failure;
     }
     log.info("gatewayd " SOCKS64_VERSION " starts");
-    for (const std::string& problem : open_relays(config))
-      log.warning("--insecure-open: {}", problem.substr(0, problem.find('\n')));
+    for (const std::string& problem : open_relays(config)) {
+      // Its first sentence; what could be done instead is for whoever did not say so.
+      const std::string line = problem.substr(0, problem.find('\n'));
+      log.warning("--insecure-open: {}", line.substr(0, line.rfind(". ")));
+    }
     clean = gateway.run();
     if (!clean) {
       (void)end_logs();

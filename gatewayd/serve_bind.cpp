@@ -36,11 +36,8 @@ Task<> serve_bind(Exchange& exchange) {
 
   // Stage 6: whom does DST name? Those who may not connect are not waited for.
   std::string_view denied = describe(Failure::denied);
-  const AddressFilter may_come = [&exchange, &target, &denied](const Endpoint& address) {
-    const Verdict verdict =
-        judge(*exchange.policy, exchange.requester, Command::bind, target, address.address);
-    if (!verdict.allowed) denied = verdict.reason;
-    return verdict.allowed;
+  const AddressFilter may_come = [&exchange, &denied](const Endpoint& address) {
+    return exchange.permits(address, denied);
   };
   const std::optional<IpAddress> client = local_address_of(exchange.client);
   // A reply of SOCKS4 has no room for an IPv6 address, and its client nothing else to pass on.

@@ -1,5 +1,9 @@
 # fish completion for gatewayd.
 complete -c gatewayd -f
+complete -c gatewayd -n '__fish_is_nth_token 1' -a passwd -d 'Change the users file'
+complete -c gatewayd -n '__fish_seen_subcommand_from passwd' -r -F -s f -l file -d 'Users file'
+complete -c gatewayd -n '__fish_seen_subcommand_from passwd' -s D -l delete -d 'Delete the user'
+complete -c gatewayd -n '__fish_seen_subcommand_from passwd' -l stdin -d 'Read the password from standard input'
 complete -c gatewayd -r -F -s c -l config -d 'Configuration file'
 complete -c gatewayd -l check-config -d 'Read the configuration, print every error in it'
 complete -c gatewayd -x -s l -l listen -d 'Serve this ADDR:PORT or unix:PATH'

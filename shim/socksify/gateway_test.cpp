@@ -144,7 +144,7 @@ std::string advice_on(ReplyCode code, const Target& destination) {
   const bool name = std::holds_alternative<NamedEndpoint>(destination);
   switch (code) {
     case ReplyCode::not_allowed:
-      return "the gateway's rules do not permit it";
+      return "the gateway's rules do not permit it; its log may say which";
     case ReplyCode::network_unreachable:
       return "the gateway has no route to the destination";
     case ReplyCode::host_unreachable:

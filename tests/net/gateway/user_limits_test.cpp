@@ -113,7 +113,8 @@ class UserLimitsOfTheDaemon : public ::testing::Test {
     // SHA-256 with few rounds: what is tested is not how long a hash takes.
     const std::string hash = ::crypt("secret", "$5$rounds=1000$socks64$");
     const std::string users = directory_.write("users", "alice:" + hash + "\nbob:" + hash + "\n");
-    return "[auth]\nmethods = [\"password\"]\nusers_file = \"" + users + "\"\n[limits]\n" + limits;
+    return "[timeouts]\ndrain = \"100ms\"\n[auth]\nmethods = [\"password\"]\nusers_file = \"" +
+           users + "\"\n[limits]\n" + limits;
   }
   /// Logs in and asks; the REP.
   static int ask_as(Stream& client, const std::string& user, const Endpoint& to) {

@@ -18,8 +18,8 @@ GATEWAYD = os.environ.get("SOCKS64_TEST_GATEWAYD", "")
 BASH_COMPLETION = pathlib.Path("/usr/share/bash-completion/bash_completion")
 
 
-def options_of(program):
-    text = subprocess.run([program, "--help"], env=clean_environment(), stdout=subprocess.PIPE, text=True, check=True).stdout
+def options_of(*command):
+    text = subprocess.run([*command, "--help"], env=clean_environment(), stdout=subprocess.PIPE, text=True, check=True).stdout
     return set(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", text, re.MULTILINE))
 
 
@@ -28,20 +28,21 @@ def missing(shell):
 
 
 class Files(unittest.TestCase):
-    def assert_complete(self, program, name):
-        options = options_of(program)
-        self.assertGreater(len(options), 5)
+    def assert_complete(self, name, *command):
+        options = options_of(*command)
+        self.assertGreater(len(options), 3)
         for file, spelling in ((f"{name}.bash", "{}"), (f"_{name}", "{}"), (f"{name}.fish", "-l {}")):
             words = set(re.findall(r"(?:--[a-z-]+|-l [a-z-]+)", (COMPLETIONS / file).read_text()))
             wanted = {spelling.format(option if spelling == "{}" else option[2:]) for option in options}
             self.assertEqual(wanted - words, set(), file)
 
     def test_every_option_of_socksify_is_in_each(self):
-        self.assert_complete(SOCKSIFY, "socksify")
+        self.assert_complete("socksify", SOCKSIFY)
 
     @unittest.skipUnless(GATEWAYD and os.path.exists(GATEWAYD), "SKIPPED, NOTHING WAS TESTED: gatewayd is not built")
     def test_every_option_of_gatewayd_is_in_each(self):
-        self.assert_complete(GATEWAYD, "gatewayd")
+        self.assert_complete("gatewayd", GATEWAYD)
+        self.assert_complete("gatewayd", GATEWAYD, "passwd")
 
     def assert_accepted(self, shell, *files):
         for file in files:
@@ -145,7 +146,8 @@ class Zsh(SocksifyCase):
 
     def test_options_values_and_commands(self):
         for line, expected in (("socksify --expl", "--explain"), ("socksify --udp dir", "direct"),
-                               ("socksify -g socks5://192.0.2.1 readli", "readlink"), ("socksify -v cat some", "some-file")):
+                               ("socksify -g socks5://192.0.2.1 readli", "readlink"), ("socksify -v cat some", "some-file"),
+                               ("gatewayd pas", "passwd"), ("gatewayd passwd --st", "--stdin"), ("gatewayd --allow-f", "--allow-from")):
             (self.directory / "some-file").write_text("")
             with self.subTest(line):
                 self.assertTrue(self.complete(line, expected))
@@ -155,7 +157,7 @@ class Zsh(SocksifyCase):
 class Fish(SocksifyCase):
     def complete(self, line):
         done = subprocess.run(["fish", "--no-config", "-c",
-                               f"source {COMPLETIONS}/socksify.fish; complete -C {subprocess.list2cmdline([line])}"],
+                               f"source {COMPLETIONS}/{line.split()[0]}.fish; complete -C {subprocess.list2cmdline([line])}"],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               env=clean_environment(HOME=str(self.directory)))
         self.assertEqual(done.stderr, "")
@@ -169,6 +171,11 @@ class Fish(SocksifyCase):
         self.assertIn("readlink", self.complete("socksify readl"))
         self.assertIn("readlink", self.complete("socksify -g socks5://192.0.2.1 readl"))
         self.assertNotIn("--explain", self.complete("socksify cat --"))
+
+    def test_passwd_of_the_gateway(self):
+        self.assertIn("passwd", self.complete("gatewayd pas"))
+        self.assertEqual(self.complete("gatewayd passwd --st"), {"--stdin"})
+        self.assertNotIn("--stdin", self.complete("gatewayd --"))
 
 
 if __name__ == "__main__":
