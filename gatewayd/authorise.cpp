@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "dns_name.hpp"
+#include "failure.hpp"
 #include "protection.hpp"
 #include "route.hpp"
 #include "rules.hpp"
@@ -16,14 +17,12 @@ constexpr std::string_view no_rule_allows = "no-rule-allows";
 constexpr std::string_view family_not_allowed = "family-not-allowed";
 constexpr std::string_view own_listener = "protected-own-listener";
 
-/// The kernel's word for it: towards an address of its own it sends from that address.
+/// The kernel's word for it: towards an address of its own it sends from that address. Where it
+/// cannot be asked, for want of a descriptor, every address may be one.
 bool is_local(const IpAddress& address) {
   constexpr Port any_port = 53;  // 0 is none that can be asked about
-  if (const std::optional<IpAddress> source = source_towards({address, any_port})) {
-    return *source == address;
-  }
-  // Without a descriptor there was nobody to ask: not knowing must not open the way to ourselves.
-  return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+  const std::optional<IpAddress> source = source_towards({address, any_port});
+  return source ? *source == address : failure_from_errno(errno) == Failure::no_resources;
 }
 
 RuleQuery query_of(const Policy& policy, const Requester& requester, Command command,

@@ -115,6 +115,7 @@ std::optional<IpAddress> own_address(Family family, std::string_view only,
       best_rank = rank;
     }
   }
+  if (!best) errno = ENETUNREACH;
   return best;
 }
 

@@ -37,7 +37,7 @@ struct ExpectedPeer {
 };
 
 /// Our address where this peer is to connect to: the one that we would send from. Nothing: no route
-/// to it, or none that `source` allows.
+/// to it, or none that `source` allows, or no descriptor to ask with: errno, here and below.
 [[nodiscard]] std::optional<IpAddress> address_towards(const IpAddress& peer,
                                                        const Source& source) noexcept;
 

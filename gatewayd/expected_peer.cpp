@@ -1,6 +1,7 @@
 #include "expected_peer.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <variant>
 #include <vector>
 
@@ -20,9 +21,16 @@ Way way_of(const BindServices& services, const DialWishes& wishes) {
   return way;
 }
 
+/// Right behind the question for `local`, whose errno tells a missing route from one that could not
+/// be asked for.
 void found(Expectation& expected, const std::optional<IpAddress>& local) {
-  expected.failure = local ? Failure::none : Failure::network_unreachable;
-  if (local) expected.local = *local;
+  if (local) {
+    expected.failure = Failure::none;
+    expected.local = *local;
+  } else {
+    const bool not_asked = failure_from_errno(errno) == Failure::no_resources;
+    expected.failure = not_asked ? Failure::no_resources : Failure::network_unreachable;
+  }
 }
 
 void expect_literal(Expectation& expected, const Way& way, const IpAddress& address,

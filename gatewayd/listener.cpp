@@ -265,7 +265,9 @@ Task<> Listener::accept_connections() {
 
 void Listener::close() {
   file_.remove();  // first: whoever comes now finds no gateway, instead of one that goes away
-  while (accept_some() == Outcome::batch_full) {
+  // No more than the queue may hold by now: who keeps coming must not keep us from ending.
+  constexpr int batches = backlog / batch_size + 1;
+  for (int i = 0; i < batches && accept_some() == Outcome::batch_full; ++i) {
   }
   asio::error_code ignored;
   acceptor_.close(ignored);

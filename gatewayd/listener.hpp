@@ -67,7 +67,7 @@ class Listener {
   /// for as long as others please.
   [[nodiscard]] Task<> accept_connections();
   /// Delivers what the kernel has completed already - these clients think they are connected - and
-  /// closes.
+  /// closes; without regard to how many go on coming meanwhile.
   void close();
 
  private:

@@ -24,7 +24,9 @@ std::optional<IpAddress> source_towards(const Endpoint& remote, const Source& so
       if (const Result<Endpoint> local = from_sockaddr(address, length)) found = local->address;
     }
   }
+  const int error = errno;
   ::close(probe);
+  errno = error;
   return found;
 }
 

@@ -23,7 +23,7 @@ struct Source {
 
 /// Asks the routing table, without sending anything: a datagram socket is "connected" to the
 /// address, and the kernel says which source it chose (RFC 6724 section 6). Nothing: no route, or
-/// none from `source`.
+/// none from `source`, or no descriptor to ask with; errno says which.
 [[nodiscard]] std::optional<IpAddress> source_towards(const Endpoint& remote,
                                                       const Source& source = {}) noexcept;
 

@@ -18,6 +18,25 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+/// As long as it exists, the daemon gets no new one. Ends before the daemon does: LeakSanitizer
+/// needs some for its work.
+class NoDescriptors {
+ public:
+  explicit NoDescriptors(const GatewayProcess& gateway) : pid_(gateway.pid()) {
+    EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, nullptr, &before_), 0);
+    const rlimit none{3,
+                      before_.rlim_max};  // those are in use, and poll(2) takes no more than that
+    EXPECT_EQ(::prlimit(pid_, RLIMIT_NOFILE, &none, nullptr), 0);
+  }
+  ~NoDescriptors() { ::prlimit(pid_, RLIMIT_NOFILE, &before_, nullptr); }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+
+ private:
+  pid_t pid_;
+  rlimit before_{};
+};
+
 TEST(Limits, TicketsAreCountedAndGivenBack) {
   SessionLimit limit(2);
   int idle = 0;
@@ -107,8 +126,7 @@ TEST(Limits, NoDescriptorForTheDialIsAFailingReply) {
   client.send(greeting_none);
   ASSERT_EQ(client.receive(2), std::string("\x05\x00", 2));
   const std::size_t before = gateway.open_descriptors();
-  const rlimit none{3, 3};  // those are in use, and poll(2) takes no more than that
-  ASSERT_EQ(::prlimit(gateway.pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+  const NoDescriptors none(gateway);
   client.send(request(destination.endpoint()));
   EXPECT_EQ(receive_reply(client).code, 1);
   EXPECT_EQ(gateway.next_record()["reason"], "no-resources");
@@ -116,6 +134,18 @@ TEST(Limits, NoDescriptorForTheDialIsAFailingReply) {
   Stream server = destination.accept();
   first.send("alive");
   EXPECT_EQ(server.receive(5), "alive");
+}
+
+// "Network unreachable" would have the client give up a network that is there.
+TEST(Limits, NoDescriptorForABindIsAFailureOfOurOwn) {
+  GatewayProcess gateway;
+  Stream client = Stream::connect(gateway.listener());
+  client.send(greeting_none);
+  ASSERT_EQ(client.receive(2), std::string("\x05\x00", 2));
+  const NoDescriptors none(gateway);
+  client.send(request(endpoint("127.0.0.1", 0), Command::bind));
+  EXPECT_EQ(receive_reply(client).code, 1);
+  EXPECT_EQ(gateway.next_record()["reason"], "no-resources");
 }
 
 TEST(Limits, MoreSessionsThanDescriptorsAreNotPromised) {

@@ -20,6 +20,7 @@
 #include <asio/post.hpp>
 #include <gtest/gtest.h>
 
+#include "authorise.hpp"
 #include "bind.hpp"
 #include "deadline.hpp"
 #include "handshake.hpp"
@@ -28,6 +29,7 @@
 #include "listener.hpp"
 #include "log.hpp"
 #include "peer_wait.hpp"
+#include "policy.hpp"
 #include "process.hpp"
 #include "scarce_memory.hpp"
 #include "sockets.hpp"
@@ -234,6 +236,18 @@ TEST(PeerWait, NoDescriptorForThePeerOnlyDelaysIt) {
   EXPECT_EQ(arrival->connections, 1U);
 }
 
+// Which addresses are ours is asked of the kernel, and that takes a descriptor.
+TEST(Protection, OfOwnListenersHoldsWithoutDescriptors) {
+  Policy policy;
+  policy.own = {endpoint("0.0.0.0", 1080)};
+  const Requester requester{Client(endpoint("127.0.0.1", 2)), 0, {}};
+  const Endpoint other = endpoint("192.0.2.1", 1080);
+  EXPECT_TRUE(judge(policy, requester, Command::connect, other, other).allowed);
+  const ScarceDescriptors scarce;
+  EXPECT_EQ(judge(policy, requester, Command::connect, other, other).reason,
+            "protected-own-listener");
+}
+
 TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   const TemporaryDirectory directory;
   LineWriter writer(directory.path("log"));
@@ -260,6 +274,31 @@ TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   for (int i = 0; i < 3; ++i)
     EXPECT_EQ(clients[static_cast<std::size_t>(i)].receive_all(), "") << i;
   listener.close();
+}
+
+// A crowd that connects as fast as it is taken must not be able to keep the gateway from ending.
+TEST(Accepting, EndsAlthoughClientsKeepComing) {
+  constexpr int for_ever = 20'000;
+  const TemporaryDirectory directory;
+  LineWriter writer(directory.path("log"));
+  ASSERT_EQ(writer.start(), 0);
+  Log log(writer, LogLevel::info);
+  asio::io_context context(1);
+  SessionLimit limit(1);
+  ClientTable known({});
+  ListeningSocket opened = open_listener(endpoint("127.0.0.1", 0));
+  const Endpoint local = opened.local.endpoint;
+  const auto come = [&local] { Stream::connect(local).reset(); };
+  int delivered = 0;
+  Listener listener(context.get_executor(), std::move(opened), limit, known, log,
+                    [&](const Descriptor&, const Client&, const SessionLimit::Ticket&) {
+                      if (++delivered < for_ever) come();
+                    });
+  for (int i = 0; i < 64; ++i)
+    come();  // so that a batch is always full
+  listener.close();
+  EXPECT_GE(delivered, 64) << "these had connected before";
+  EXPECT_LT(delivered, for_ever);
 }
 
 }  // namespace
