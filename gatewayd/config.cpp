@@ -275,14 +275,6 @@ void read_udp(TableReader& table, UdpConfig& udp) {
                     [&](std::string_view text) { return add_address(text, udp.advertise); });
 }
 
-void read_udp_limits(TableReader& table, UdpLimits& limits) {
-  table.integer("udp_associations", 0, 1'000'000,
-                [&](std::int64_t value) { limits.associations = static_cast<std::size_t>(value); });
-  table.integer("udp_datagrams_per_second", 0, 1'000'000'000, [&](std::int64_t value) {
-    limits.datagrams_per_second = static_cast<std::uint64_t>(value);
-  });
-}
-
 void read_log(TableReader& table, LogConfig& log) {
   table.choice("level", {"trace", "debug", "info", "warning", "error"},
                [&](std::size_t index) { log.level = static_cast<LogLevel>(index); });
@@ -340,7 +332,8 @@ void read_limits(TableReader& table, LimitConfig& limits) {
   number("rate_per_user", 0, 1'000'000, limits.user.rate);
   table.size("bandwidth_per_user", limits.user.bandwidth, std::uint64_t{1} << 10U,
              std::uint64_t{1} << 40U);
-  read_udp_limits(table, limits.udp);
+  number("udp_associations", 0, 1'000'000, limits.udp.associations);
+  number("udp_datagrams_per_second", 0, 1'000'000'000, limits.udp.datagrams_per_second);
 }
 
 void read_root(TableReader& root, Config& config) {

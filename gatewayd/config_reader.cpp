@@ -288,18 +288,7 @@ void TableReader::parsed_list(std::string_view key, std::string_view expected,
   if (node == nullptr) return;
   const toml::array* array = node->as_array();
   if (array == nullptr) return wrong(*node, key, fmt::format("an array, each entry {}", expected));
-  for (const toml::node& entry : *array) {
-    const auto* text = entry.as_string();
-    if (text == nullptr) {
-      wrong(entry, key, expected);
-      continue;
-    }
-    const std::string problem = set(text->get());
-    if (!problem.empty()) {
-      complain(entry, key,
-               fmt::format("{} is wrong: {}; expected {}", shown(entry), problem, expected));
-    }
-  }
+  entries(*array, key, expected, false, set);
 }
 
 bool TableReader::has_empty_list(std::string_view key) const {
@@ -319,7 +308,12 @@ void TableReader::some(std::string_view key, std::string_view expected, bool num
                                 "it does not matter",
                                 expected));
   }
-  for (const toml::node& entry : *array) {
+  entries(*array, key, expected, numbers, set);
+}
+
+void TableReader::entries(const toml::array& array, std::string_view key, std::string_view expected,
+                          bool numbers, const std::function<std::string(std::string_view)>& set) {
+  for (const toml::node& entry : array) {
     const auto* text = entry.as_string();
     const auto* number = entry.as_integer();
     if (text == nullptr && (number == nullptr || !numbers)) {

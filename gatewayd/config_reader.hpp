@@ -93,6 +93,9 @@ class TableReader {
   void finish();
 
  private:
+  /// What parsed_list() and some() do with an array.
+  void entries(const toml::array& array, std::string_view key, std::string_view expected,
+               bool numbers, const std::function<std::string(std::string_view)>& set);
   [[nodiscard]] const toml::node* find(std::string_view key);
   [[nodiscard]] std::string full(std::string_view key) const;
   void wrong(const toml::node& node, std::string_view key, std::string_view expected);

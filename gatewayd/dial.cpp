@@ -28,6 +28,7 @@
 
 #include "candidates.hpp"
 #include "dns_name.hpp"
+#include "local_end.hpp"
 #include "race.hpp"
 #include "route.hpp"
 
@@ -73,15 +74,6 @@ std::error_code open_socket(Socket& socket, const IpAddress& address, const Sour
   if (!error) socket.set_option(tcp::no_delay(true), error);
   if (!error) error = bind_source(fd, address.family(), source);
   return error;
-}
-
-std::optional<Endpoint> local_end_of(Socket& socket) noexcept {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  auto* const address = reinterpret_cast<sockaddr*>(&storage);
-  if (::getsockname(socket.native_handle(), address, &length) != 0) return std::nullopt;
-  const Result<Endpoint> local = from_sockaddr(address, length);
-  return local ? std::optional<Endpoint>(*local) : std::nullopt;
 }
 
 struct Attempt {
@@ -162,7 +154,7 @@ bool Contest::first_family_lost() const noexcept {
 }
 
 Failure Contest::verify(Attempt& attempt) noexcept {
-  const std::optional<Endpoint> local = local_end_of(attempt.socket);
+  const std::optional<Endpoint> local = local_end_of(attempt.socket.native_handle());
   if (!local) return Failure::refused;  // reset before we could look
   attempt.local = *local;
   // A closed port within the ephemeral range of this very host can be met by our own SYN (RFC 9293

@@ -19,6 +19,24 @@ void append(fmt::memory_buffer& out, std::string_view text) {
   out.append(text.data(), text.data() + text.size());
 }
 
+/// In double quotes; what cannot be printed as `unprintable`, a format for its octet.
+template <class Format>
+void append_quoted(fmt::memory_buffer& out, std::string_view text, Format unprintable) {
+  out.push_back('"');
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (is_printable(octet)) {
+      out.push_back(c);
+    } else {
+      fmt::format_to(std::back_inserter(out), unprintable, octet);
+    }
+  }
+  out.push_back('"');
+}
+
 }  // namespace
 
 void append_escaped(fmt::memory_buffer& out, std::string_view text) {
@@ -30,19 +48,7 @@ void append_escaped(fmt::memory_buffer& out, std::string_view text) {
     append(out, text);
     return;
   }
-  out.push_back('"');
-  for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (is_printable(octet)) {
-      out.push_back(c);
-    } else {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", octet);
-    }
-  }
-  out.push_back('"');
+  append_quoted(out, text, FMT_STRING("\\x{:02x}"));
 }
 
 std::string escaped(std::string_view text) {
@@ -65,19 +71,7 @@ std::string printable(std::string_view text) {
 }
 
 void append_json_string(fmt::memory_buffer& out, std::string_view text) {
-  out.push_back('"');
-  for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (is_printable(octet)) {
-      out.push_back(c);
-    } else {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", octet);
-    }
-  }
-  out.push_back('"');
+  append_quoted(out, text, FMT_STRING("\\u{:04x}"));
 }
 
 }  // namespace socks64::gateway

@@ -32,10 +32,13 @@ bool Exchange::permits(const Endpoint& address, std::string_view& denied) const 
   const Verdict verdict = judge(*policy, requester, request.command, request.target, address);
   if (verdict.allowed) return true;
   denied = verdict.reason;
-  if (policy->hints != nullptr) {
-    policy->hints->tell(requester, verdict.reason, address, !policy->rules.empty());
-  }
+  hint(verdict.reason, address);
   return false;
+}
+
+void Exchange::hint(std::string_view reason, const Endpoint& address) const noexcept {
+  if (policy->hints == nullptr) return;
+  policy->hints->tell(requester, reason, address, !policy->rules.empty());
 }
 
 bool Exchange::stopped() const noexcept {

@@ -1,15 +1,13 @@
 // BIND, RFC 1928 section 4: two replies on one stream, then a relay like any other.
 #include <optional>
 #include <string_view>
-#include <sys/socket.h>
 #include <utility>
-
-#include "socks64/sockaddr.hpp"
 
 #include "bind.hpp"
 #include "exchange.hpp"
 #include "expected_peer.hpp"
 #include "failure.hpp"
+#include "local_end.hpp"
 #include "peer_wait.hpp"
 #include "reply.hpp"
 #include "reset_watch.hpp"
@@ -19,12 +17,8 @@ namespace {
 
 /// Our end of the client's connection; a UNIX socket has no address.
 std::optional<IpAddress> local_address_of(Socket& client) noexcept {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  auto* const address = reinterpret_cast<sockaddr*>(&storage);
-  if (::getsockname(client.native_handle(), address, &length) != 0) return std::nullopt;
-  const Result<Endpoint> local = from_sockaddr(address, length);
-  return local ? std::optional<IpAddress>(local->address.unmapped()) : std::nullopt;
+  const std::optional<Endpoint> local = local_end_of(client.native_handle());
+  return local ? std::optional(local->address.unmapped()) : std::nullopt;
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
 #include <cerrno>
 #include <optional>
-#include <sys/socket.h>
 #include <utility>
 
-#include "socks64/sockaddr.hpp"
-
 #include "exchange.hpp"
+#include "local_end.hpp"
 #include "policy.hpp"
 #include "udp_association.hpp"
 #include "udp_socket.hpp"
@@ -29,16 +27,6 @@ SessionEnd end_of(UdpEnd end) noexcept {
   return SessionEnd::shutdown;
 }
 
-std::optional<IpAddress> local_address(Socket& client) noexcept {
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  auto* const address = reinterpret_cast<sockaddr*>(&name);
-  if (::getsockname(client.native_handle(), address, &size) != 0) return std::nullopt;
-  const Result<Endpoint> local = from_sockaddr(address, size);
-  if (!local) return std::nullopt;
-  return local->address;
-}
-
 /// BND: where the client is to send its datagrams, which behind a NAT is not the address we see.
 Endpoint bound_address(const UdpConfig& config, const Endpoint& local) noexcept {
   const std::optional<IpAddress>& advertised = config.advertise.of(local.address.family());
@@ -59,12 +47,12 @@ Task<> serve_udp_associate(Exchange& exchange) {
   if (!ticket) {
     co_return co_await refuse(exchange, ReplyCode::general_failure, "udp-associations-limit");
   }
-  const std::optional<IpAddress> address = local_address(exchange.client);
-  if (!address) {
+  const std::optional<Endpoint> local = local_end_of(exchange.client.native_handle());
+  if (!local) {
     exchange.record()->end = SessionEnd::client_gone;
     co_return;
   }
-  UdpSocket opened = open_udp_socket(*address, service.config.ports);
+  UdpSocket opened = open_udp_socket(local->address, service.config.ports);
   if (!opened.socket) {
     const std::string_view reason =
         opened.error == EADDRINUSE ? "udp-ports-exhausted" : describe(Failure::no_resources);

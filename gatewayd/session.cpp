@@ -10,7 +10,6 @@
 #include "farewell.hpp"
 #include "handshake.hpp"
 #include "policy.hpp"
-#include "refusal_hints.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -49,14 +48,6 @@ std::string_view reason_of(const HandshakeResult& asked) noexcept {
   }
 }
 
-/// A name has no address here that a rule could be written for, yet.
-void hint(const Exchange& exchange, const Verdict& verdict) noexcept {
-  const Policy& policy = *exchange.policy;
-  const auto* literal = std::get_if<Endpoint>(&exchange.request.target);
-  if (policy.hints == nullptr || literal == nullptr) return;
-  policy.hints->tell(exchange.requester, verdict.reason, *literal, !policy.rules.empty());
-}
-
 /// Stage 2 once more, for who it is; stage 5; then the verb of the command.
 Task<> serve(Exchange& exchange) {
   UserCounts::Admission admission = exchange.services.users.admit(
@@ -72,7 +63,9 @@ Task<> serve(Exchange& exchange) {
   const Verdict verdict = judge(*exchange.policy, exchange.requester, exchange.request.command,
                                 has_destination ? exchange.request.target : Target());
   if (!verdict.allowed) {
-    hint(exchange, verdict);
+    // A name has no address here that a rule could be written for, yet.
+    const auto* literal = std::get_if<Endpoint>(&exchange.request.target);
+    if (literal != nullptr) exchange.hint(verdict.reason, *literal);
     co_return co_await refuse(exchange, ReplyCode::not_allowed, verdict.reason);
   }
   switch (exchange.request.command) {

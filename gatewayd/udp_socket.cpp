@@ -8,6 +8,8 @@
 
 #include "socks64/sockaddr.hpp"
 
+#include "local_end.hpp"
+
 namespace socks64::gateway {
 namespace {
 
@@ -72,11 +74,8 @@ UdpSocket open_udp_socket(const IpAddress& address, PortRange ports,
     bound = bind_to(fd, {address, port});
     if (!bound && errno != EADDRINUSE) break;
   }
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  if (bound && ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0) {
-    if (const Result<Endpoint> local =
-            from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size)) {
+  if (bound) {
+    if (const std::optional<Endpoint> local = local_end_of(fd)) {
       opened.local = *local;
       return opened;
     }
