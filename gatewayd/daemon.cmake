@@ -20,7 +20,6 @@ add_library(gateway_core STATIC
   farewell.cpp
   gateway.cpp
   handshake.cpp
-  keep_alive.cpp
   limits.cpp
   line_writer.cpp
   listen_address.cpp
@@ -33,7 +32,6 @@ add_library(gateway_core STATIC
   protection.cpp
   refusal_hints.cpp
   reply.cpp
-  reset_watch.cpp
   rule_options.cpp
   rule_sets.cpp
   rules.cpp

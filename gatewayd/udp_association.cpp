@@ -44,7 +44,6 @@
 #include <vector>
 
 #include <asio/basic_datagram_socket.hpp>
-#include <asio/ip/udp.hpp>
 #include <asio/this_coro.hpp>
 
 #include "farewell.hpp"
@@ -57,9 +56,6 @@
 namespace socks64::gateway {
 namespace {
 
-using udp = asio::ip::udp;
-using DatagramSocket = asio::basic_datagram_socket<udp, Executor>;
-
 constexpr std::size_t batches_per_turn = 4;
 constexpr std::size_t most_peers = 1024;
 
@@ -68,17 +64,9 @@ struct Side {
 
   [[nodiscard]] bool open() const noexcept { return socket.is_open(); }
 
-  DatagramSocket socket;
+  Socket socket;
   WaitSlot readable;
 };
-
-bool take_over(DatagramSocket& socket, Descriptor& from, Family family) noexcept {
-  asio::error_code error;
-  socket.assign(family == Family::ipv4 ? udp::v4() : udp::v6(), from.get(), error);
-  if (error) return false;
-  (void)from.release();
-  return true;
-}
 
 /// Lives on the heap because waits may outlive the coroutine.
 class Association final : public WaitOwner {
@@ -105,7 +93,7 @@ class Association final : public WaitOwner {
             },
             [this](const UdpNames::Settled& settled) { send_waiting(settled); }) {}
 
-  [[nodiscard]] bool start(Descriptor socket);
+  void start(Descriptor socket);
   void end(UdpEnd why) noexcept;
   /// The coroutine is gone, and what is referred to with it.
   void abandon() noexcept;
@@ -158,18 +146,19 @@ class Association final : public WaitOwner {
   bool over_ = false;
 };
 
-bool Association::start(Descriptor socket) {
-  asio::error_code ignored;
-  control_.native_non_blocking(true, ignored);
-  if (!take_over(client_.socket, socket, source_.endpoint().address.family())) return false;
-  control_readable_.arm(*this, control_, Socket::wait_read);
-  client_.readable.arm(*this, client_.socket, DatagramSocket::wait_read);
-  return true;
+void Association::start(Descriptor socket) {
+  client_.socket = Socket(control_.get_executor(), std::move(socket));
+  control_readable_.arm(*this, control_, Ready::read);
+  client_.readable.arm(*this, client_.socket, Ready::read);
 }
 
 void Association::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
   if (over_) return;
-  if (error) return end(UdpEnd::cancelled);  // somebody cancelled a socket's operations
+  if (error) {
+    // Somebody cancelled a socket's operations, or the kernel had no memory for the wait.
+    const bool cancelled = error == asio::error::operation_aborted;
+    return end(cancelled ? UdpEnd::cancelled : UdpEnd::no_resources);
+  }
   try {
     if (&slot == &control_readable_) {
       hear_control();
@@ -194,7 +183,7 @@ void Association::hear_control() {
   const ssize_t dropped = discard(control_.native_handle());
   if (dropped == 0) return end(UdpEnd::client_closed);
   if (dropped < 0 && errno != EAGAIN && errno != EINTR) return end(UdpEnd::client_reset);
-  control_readable_.arm(*this, control_, Socket::wait_read);
+  control_readable_.arm(*this, control_, Ready::read, dropped < 0);
 }
 
 void Association::use_current_policy() noexcept {
@@ -218,7 +207,7 @@ void Association::receive(Side& side, Handle handle) {
     flush_up();
     flush_down();
   }
-  side.readable.arm(*this, side.socket, DatagramSocket::wait_read);
+  side.readable.arm(*this, side.socket, Ready::read, got < udp_batch_size);
 }
 
 void Association::from_client(std::size_t index) {
@@ -350,8 +339,9 @@ Side* Association::side_towards(Family family) {
   const IpAddress any = family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{});
   const Source& source = services_.udp->dial.source;
   UdpSocket opened = open_udp_socket(source.of(family).value_or(any), {}, source.interface);
-  if (!opened.socket || !take_over(side.socket, opened.socket, family)) return nullptr;
-  side.readable.arm(*this, side.socket, DatagramSocket::wait_read);
+  if (!opened.socket) return nullptr;
+  side.socket = Socket(control_.get_executor(), std::move(opened.socket));
+  side.readable.arm(*this, side.socket, Ready::read);
   return &side;
 }
 
@@ -365,8 +355,7 @@ bool Association::permitted(const Target& target, const Endpoint& address) const
 void Association::close_sockets() noexcept {
   counts_.drop(UdpDrop::name, names_.clear());
   for (Side* const side : {&client_, &ipv4_, &ipv6_}) {
-    asio::error_code ignored;
-    side->socket.close(ignored);
+    side->socket.close();
   }
 }
 
@@ -379,8 +368,7 @@ void Association::end(UdpEnd why) noexcept {
     const linger abort{1, 0};
     ::setsockopt(control_.native_handle(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   }
-  asio::error_code ignored;
-  control_.close(ignored);
+  control_.close();
   alarm_.cancel();
 }
 
@@ -429,7 +417,7 @@ Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening, const Requeste
   Association* const association =
       new Association(control, opening.source, requester, services, counts, bandwidth, alarm);
   const Tenancy tenancy(association);
-  if (!association->start(std::move(opening.socket))) association->end(UdpEnd::no_resources);
+  association->start(std::move(opening.socket));
   while (!association->over()) {
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) {
