@@ -49,7 +49,9 @@ Clock::duration seconds(double count) {
 
 class Run {
  public:
-  explicit Run(const Options& options) : options_(options), scenario_(make(loop_, options)) {}
+  explicit Run(const Options& options) : options_(options), scenario_(make(loop_, options)) {
+    if (options.with_destination) destination_ = std::make_unique<Destination>(loop_, options);
+  }
 
   void all() {
     scenario_->start();
@@ -99,6 +101,7 @@ class Run {
 
   const Options& options_;
   Loop loop_;
+  std::unique_ptr<Destination> destination_;
   std::unique_ptr<Scenario> scenario_;
 };
 

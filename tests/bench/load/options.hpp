@@ -39,7 +39,8 @@ struct Options {
   std::string user, password;
   int patience = 30;  // seconds until everything must be open
 
-  std::vector<std::string> listen;  // of `serve`
+  bool with_destination = false;
+  std::vector<std::string> listen;  // of `serve`, and of with_destination
 
   std::size_t size_or(std::size_t otherwise) const { return size == 0 ? otherwise : size; }
 };

@@ -135,16 +135,19 @@ class Listener final : public Handler {
 
 }  // namespace
 
-void serve(const Options& options) {
-  Loop loop;
-  std::vector<std::unique_ptr<Handler>> listeners;
+Destination::Destination(Loop& loop, const Options& options) {
   for (const auto& host : options.listen) {
     for (int i = 0; i < services; ++i) {
-      listeners.push_back(std::make_unique<Listener>(
+      parts_.push_back(std::make_unique<Listener>(
           loop, host, static_cast<std::uint16_t>(options.port + i), static_cast<Service>(i)));
     }
-    listeners.push_back(std::make_unique<UdpEcho>(loop, host, options.port));
+    parts_.push_back(std::make_unique<UdpEcho>(loop, host, options.port));
   }
+}
+
+void serve(const Options& options) {
+  Loop loop;
+  const Destination destination(loop, options);
   std::puts("ready");
   std::fflush(stdout);
   for (;;)
