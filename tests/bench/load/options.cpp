@@ -12,8 +12,9 @@
 namespace load {
 
 const char* const usage =
-    R"(bench_load serve --listen ADDR [--listen ADDR...] --port P
+    R"(bench_load serve --listen ADDR [--listen ADDR...] --port P [--names]
     The destination: TCP and UDP echo on P, on P+1 a source that sends for ever, on P+2 a sink, on P+3 both. Prints "ready".
+    --names: and a DNS server on port 53, for which each name is 127.0.0.1 (..v6.bench.test: ::1), and which is silent for *.stuck.test
 bench_load run SCENARIO --proxy HOST:PORT --target HOST [--target HOST...] [OPTION...]
     download, upload, duplex   bulk, one way or both
     small                      writes of --size (1024) octets one way, none joined by the writer
@@ -122,6 +123,8 @@ Options options_of(const std::vector<std::string>& arguments) {
       options.direct = true;
     } else if (option == "--with-destination") {
       options.with_destination = true;
+    } else if (option == "--names") {
+      options.names = true;
     } else if (option == "--gso") {
       options.gso = true;
     } else if (option == "--pipeline") {

@@ -40,6 +40,7 @@ struct Options {
   int patience = 30;  // seconds until everything must be open
 
   bool with_destination = false;
+  bool names = false;               // with a DNS server
   std::vector<std::string> listen;  // of `serve`, and of with_destination
 
   std::size_t size_or(std::size_t otherwise) const { return size == 0 ? otherwise : size; }

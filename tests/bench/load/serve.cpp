@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "loop.hpp"
+#include "names.hpp"
 #include "pattern.hpp"
 #include "udp_echo.hpp"
 
@@ -143,6 +144,7 @@ Destination::Destination(Loop& loop, const Options& options) {
     }
     parts_.push_back(std::make_unique<UdpEcho>(loop, host, options.port));
   }
+  if (options.names) parts_.push_back(std::make_unique<Names>(loop, options.listen.front()));
 }
 
 void serve(const Options& options) {
