@@ -13,8 +13,8 @@ namespace socks64::gateway {
 
 class RuleTable {
  public:
-  /// So many are asked one after the other faster than they are looked up.
-  static constexpr std::size_t few = 16;
+  /// So many are asked one after the other as fast as they are looked up.
+  static constexpr std::size_t few = 3;
 
   /// No rules.
   RuleTable() noexcept = default;

@@ -173,6 +173,7 @@ Decision decide(const std::vector<Rule>& rules, const RuleQuery& query) noexcept
   return decide_among([&]() noexcept { return rule == rules.end() ? nullptr : &*rule++; }, query);
 }
 
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as much as is read of it
 FoldedName::FoldedName(std::string_view name) noexcept {
   if (name.ends_with('.')) name.remove_suffix(1);
   for (const char c : name.substr(0, text_.size())) {

@@ -169,7 +169,7 @@ class FoldedName {
   [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), size_}; }
 
  private:
-  std::array<char, DomainName::max_size> text_{};
+  std::array<char, DomainName::max_size> text_;
   std::size_t size_ = 0;
 };
 

@@ -76,23 +76,35 @@ void negotiate(benchmark::State& state, bool password) {
   }
 }
 
-// NOLINTBEGIN(cert-err58-cpp): registration
-BENCHMARK_CAPTURE(encode_message, codec / request_by_name, Request{Command::connect, named()});
-BENCHMARK_CAPTURE(encode_message, codec / reply, Reply{ReplyCode::succeeded, addressed()});
-BENCHMARK_CAPTURE(encode_message, codec / udp_header, UdpHeader{0, addressed()});
-BENCHMARK_CAPTURE(parse_message, codec / request_by_name, Request{Command::connect, named()},
-                  parse_request);
-BENCHMARK_CAPTURE(parse_message, codec / request_by_address, Request{Command::connect, addressed()},
-                  parse_request);
-BENCHMARK_CAPTURE(parse_message, codec / reply, Reply{ReplyCode::succeeded, addressed()},
-                  parse_reply);
-BENCHMARK_CAPTURE(parse_message, codec / udp_header_by_address, UdpHeader{0, addressed()},
-                  parse_udp_header);
-BENCHMARK_CAPTURE(parse_message, codec / udp_header_by_name, UdpHeader{0, named()},
-                  parse_udp_header);
-BENCHMARK_CAPTURE(negotiate, codec / server, false);
-BENCHMARK_CAPTURE(negotiate, codec / server_with_password, true);
-// NOLINTEND(cert-err58-cpp)
+template <class Function, class... Arguments>
+void add(const char* name, Function function, Arguments... arguments) {
+  benchmark::RegisterBenchmark((std::string("codec/") + name).c_str(),
+                               [=](benchmark::State& state) { function(state, arguments...); });
+}
+
+const bool registered = [] {
+  const Request by_name{Command::connect, named()};
+  const Request by_address{Command::connect, addressed()};
+  const Reply reply{ReplyCode::succeeded, addressed()};
+  add("encode/request_by_name", encode_message<Request>, by_name);
+  add("encode/reply", encode_message<Reply>, reply);
+  add("encode/udp_header", encode_message<UdpHeader>, UdpHeader{0, addressed()});
+  const auto parsed_request = [](Bytes in) { return parse_request(in); };
+  const auto parsed_header = [](Bytes in) { return parse_udp_header(in); };
+  add("parse/request_by_name", parse_message<Request, decltype(parsed_request)>, by_name,
+      parsed_request);
+  add("parse/request_by_address", parse_message<Request, decltype(parsed_request)>, by_address,
+      parsed_request);
+  const auto parsed_reply = [](Bytes in) { return parse_reply(in); };
+  add("parse/reply", parse_message<Reply, decltype(parsed_reply)>, reply, parsed_reply);
+  add("parse/udp_header_by_address", parse_message<UdpHeader, decltype(parsed_header)>,
+      UdpHeader{0, addressed()}, parsed_header);
+  add("parse/udp_header_by_name", parse_message<UdpHeader, decltype(parsed_header)>,
+      UdpHeader{0, named()}, parsed_header);
+  add("server_handshake", negotiate, false);
+  add("server_handshake_with_password", negotiate, true);
+  return true;
+}();
 
 }  // namespace
 }  // namespace socks64

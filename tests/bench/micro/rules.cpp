@@ -13,6 +13,7 @@
 #include "authorise.hpp"
 #include "config_rules.hpp"
 #include "policy.hpp"
+#include "rule_table.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -51,10 +52,14 @@ std::vector<Rule> rules_of(Shape shape, std::size_t entries) {
   return rules;
 }
 
-std::shared_ptr<const Policy> policy_of(const std::vector<Rule>& rules) {
-  Config config;
-  config.rules = rules;
-  return make_policy(config);
+/// How a table of rules is asked: as it chooses, or one after the other, to compare.
+enum class Walk : std::uint8_t { chosen, plain };
+
+std::shared_ptr<const Policy> policy_of(const std::vector<Rule>& rules, Walk walk = Walk::chosen) {
+  auto policy = std::make_shared<Policy>();
+  policy->listeners = {"127.0.0.1:1080"};
+  policy->rules = RuleTable(rules, walk == Walk::chosen ? RuleTable::few : rules.size());
+  return policy;
 }
 
 /// One request, judged as a session judges it: by its name, or by the address that is dialled.
@@ -71,9 +76,9 @@ void judge_request(benchmark::State& state, const Policy& policy, By by, std::si
   }
 }
 
-void judged(benchmark::State& state, Shape shape, By by, Hit hit) {
+void judged(benchmark::State& state, Shape shape, By by, Hit hit, Walk walk) {
   const auto entries = static_cast<std::size_t>(state.range(0));
-  const auto policy = policy_of(rules_of(shape, entries));
+  const auto policy = policy_of(rules_of(shape, entries), walk);
   judge_request(state, *policy, by,
                 hit == Hit::first  ? 0
                 : hit == Hit::last ? entries - 1
@@ -81,7 +86,7 @@ void judged(benchmark::State& state, Shape shape, By by, Hit hit) {
 }
 
 /// What a small office writes: some denied, some allowed, the last one for all the rest.
-void few_rules(benchmark::State& state, By by) {
+void few_rules(benchmark::State& state, By by, Walk walk) {
   const auto count = static_cast<std::size_t>(state.range(0));
   std::vector<Rule> rules;
   for (std::size_t i = 0; i + 1 < count; ++i) {
@@ -100,7 +105,7 @@ void few_rules(benchmark::State& state, By by) {
         parse_network("10.0.0.0/8", block).empty() ? block : Prefix());
     seal(rules.back());
   }
-  const auto policy = policy_of(rules);
+  const auto policy = policy_of(rules, walk);
   judge_request(state, *policy, by, 100);
 }
 
@@ -148,12 +153,15 @@ const bool registered = [] {
           std::pair(Hit::none, "none")}) {
       const std::string suffix = fmt::format("{}_{}", by_name, hit_name);
       for (const int entries : {10, 1'000, 10'000}) {
-        add("one_rule/" + suffix, judged, Shape::one_rule, by, hit)->Arg(entries);
-        add("many_rules/" + suffix, judged, Shape::many_rules, by, hit)->Arg(entries);
+        add("one_rule/" + suffix, judged, Shape::one_rule, by, hit, Walk::chosen)->Arg(entries);
+        add("many_rules/" + suffix, judged, Shape::many_rules, by, hit, Walk::chosen)->Arg(entries);
+        add("one_by_one/" + suffix, judged, Shape::many_rules, by, hit, Walk::plain)->Arg(entries);
       }
     }
-    for (const int rules : {0, 1, 4, 8, 12, 16, 24, 32})
-      add(fmt::format("few/{}", by_name), few_rules, by)->Arg(rules);
+    for (const int rules : {0, 1, 2, 3, 4, 6, 8, 16}) {
+      add(fmt::format("few/{}", by_name), few_rules, by, Walk::chosen)->Arg(rules);
+      add(fmt::format("few_one_by_one/{}", by_name), few_rules, by, Walk::plain)->Arg(rules);
+    }
     add(fmt::format("of_users/{}", by_name), one_rule_a_user, by)->Arg(10'000);
   }
   for (const int rules : {10'000, 100'000})
