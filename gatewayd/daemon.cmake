@@ -32,8 +32,12 @@ add_library(gateway_core STATIC
   protection.cpp
   refusal_hints.cpp
   reply.cpp
+  reset_watch.cpp
+  rule_index.cpp
+  rule_lists.cpp
   rule_options.cpp
   rule_sets.cpp
+  rule_table.cpp
   rules.cpp
   serve_bind.cpp
   serve_connect.cpp
