@@ -155,8 +155,9 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
-  const WorkerConfig worker_config{config.timeouts.handshake,
-                                   {config.timeouts.idle, config.timeouts.half_close}};
+  WorkerConfig worker_config{
+      config.timeouts.handshake, {config.timeouts.idle, config.timeouts.half_close}, {}};
+  worker_config.relay_pool.tuning.path = config.relay.engine;
   const SharedServices shared{dialer_,
                               config.commands.resolve ? &look_up_ : nullptr,
                               config.commands.bind ? &bind_ : nullptr,

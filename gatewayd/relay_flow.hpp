@@ -14,7 +14,7 @@
 
 namespace socks64::gateway {
 
-/// How octets cross the gateway. `adaptive` is for production, the others are for measuring.
+/// How octets cross the gateway: relay.engine of the configuration, where `adaptive` is "auto".
 enum class RelayPath : std::uint8_t { adaptive, copy, splice };
 
 /// The figures come from tests/bench; docs/decisions/0002-relay-splice-or-copy.md has them.

@@ -70,6 +70,7 @@ class Worker::Member {
 Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                const SharedServices& shared)
     : work_(context_.get_executor()),
+      relay_pool_(config.relay_pool),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
       services_{shared,

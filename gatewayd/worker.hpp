@@ -48,6 +48,7 @@ struct Accepted {
 struct WorkerConfig {
   std::chrono::milliseconds handshake_timeout;
   RelayLimits relay_limits;
+  RelayPoolConfig relay_pool;
 };
 
 class Worker {
