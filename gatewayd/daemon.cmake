@@ -20,7 +20,6 @@ add_library(gateway_core STATIC
   farewell.cpp
   gateway.cpp
   handshake.cpp
-  keep_alive.cpp
   limits.cpp
   line_writer.cpp
   listen_address.cpp
@@ -52,6 +51,7 @@ add_library(gateway_core STATIC
   udp_datagram.cpp
   udp_names.cpp
   udp_peers.cpp
+  udp_runs.cpp
   udp_socket.cpp
   unix_socket.cpp
   user_limits.cpp

@@ -30,6 +30,7 @@ add_executable(gateway_tests
   gateway/ports_test.cpp
   gateway/process.cpp
   gateway/protection_test.cpp
+  gateway/relay_engine_test.cpp
   gateway/reply_test.cpp
   gateway/rule_index_test.cpp
   gateway/rules_test.cpp
