@@ -43,7 +43,6 @@
 #include <vector>
 
 #include <asio/basic_datagram_socket.hpp>
-#include <asio/ip/udp.hpp>
 #include <asio/this_coro.hpp>
 
 #include "farewell.hpp"
@@ -56,9 +55,6 @@
 namespace socks64::gateway {
 namespace {
 
-using udp = asio::ip::udp;
-using DatagramSocket = asio::basic_datagram_socket<udp, Executor>;
-
 // A turn, after which it is that of others: well under a millisecond of work. One call may bring up
 // to eight times as much, when messages suddenly hold many datagrams each; the next asks for fewer.
 constexpr std::size_t datagrams_per_turn = 256;
@@ -70,7 +66,7 @@ struct Side {
 
   [[nodiscard]] bool open() const noexcept { return socket.is_open(); }
 
-  DatagramSocket socket;
+  Socket socket;
   WaitSlot readable;
   Segmentation segmentation;
   std::size_t messages = ReceivedBatch::most_messages;  ///< to receive in one call
@@ -85,13 +81,9 @@ std::size_t messages_for_turn(const ReceivedBatch::Got& got) noexcept {
                                  ReceivedBatch::most_messages);
 }
 
-bool take_over(Side& side, Descriptor& from, Family family) noexcept {
-  asio::error_code error;
-  side.socket.assign(family == Family::ipv4 ? udp::v4() : udp::v6(), from.get(), error);
-  if (error) return false;
+void take_over(Side& side, Descriptor from) {
   side.segmentation = Segmentation::of(from.get());
-  (void)from.release();
-  return true;
+  side.socket = Socket(side.socket.get_executor(), std::move(from));
 }
 
 /// Lives on the heap because waits may outlive the coroutine.
@@ -119,7 +111,7 @@ class Association final : public WaitOwner {
             },
             [this](const UdpNames::Settled& settled) { send_waiting(settled); }) {}
 
-  [[nodiscard]] bool start(Descriptor socket);
+  void start(Descriptor socket);
   void end(UdpEnd why) noexcept;
   /// The coroutine is gone, and what is referred to with it.
   void abandon() noexcept;
@@ -172,18 +164,19 @@ class Association final : public WaitOwner {
   bool over_ = false;
 };
 
-bool Association::start(Descriptor socket) {
-  asio::error_code ignored;
-  control_.native_non_blocking(true, ignored);
-  if (!take_over(client_, socket, source_.endpoint().address.family())) return false;
-  control_readable_.arm(*this, control_, Socket::wait_read);
-  client_.readable.arm(*this, client_.socket, DatagramSocket::wait_read);
-  return true;
+void Association::start(Descriptor socket) {
+  take_over(client_, std::move(socket));
+  control_readable_.arm(*this, control_, Ready::read);
+  client_.readable.arm(*this, client_.socket, Ready::read);
 }
 
 void Association::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
   if (over_) return;
-  if (error) return end(UdpEnd::cancelled);  // somebody cancelled a socket's operations
+  if (error) {
+    // Somebody cancelled a socket's operations, or the kernel had no memory for the wait.
+    const bool cancelled = error == asio::error::operation_aborted;
+    return end(cancelled ? UdpEnd::cancelled : UdpEnd::no_resources);
+  }
   try {
     if (&slot == &control_readable_) {
       hear_control();
@@ -208,7 +201,7 @@ void Association::hear_control() {
   const ssize_t dropped = discard(control_.native_handle());
   if (dropped == 0) return end(UdpEnd::client_closed);
   if (dropped < 0 && errno != EAGAIN && errno != EINTR) return end(UdpEnd::client_reset);
-  control_readable_.arm(*this, control_, Socket::wait_read);
+  control_readable_.arm(*this, control_, Ready::read, dropped < 0);
 }
 
 void Association::use_current_policy() noexcept {
@@ -224,7 +217,8 @@ void Association::receive(Side& side, Handle handle) {
   ReceivedBatch& received = batches_.received;
   std::size_t datagrams = 0;
   std::size_t octets = 0;
-  while (datagrams < datagrams_per_turn && octets < octets_per_turn) {
+  bool drained = false;
+  while (!drained && datagrams < datagrams_per_turn && octets < octets_per_turn) {
     const std::size_t asked = side.messages;
     const ReceivedBatch::Got got = received.receive(side.socket.native_handle(), asked);
     if (got.messages == 0) break;
@@ -235,11 +229,11 @@ void Association::receive(Side& side, Handle handle) {
     flush_up();
     flush_down();
     side.messages = messages_for_turn(got);
-    if (got.messages < asked) break;
+    drained = got.messages < asked;
     datagrams += got.datagrams;
     octets += got.octets;
   }
-  side.readable.arm(*this, side.socket, DatagramSocket::wait_read);
+  side.readable.arm(*this, side.socket, Ready::read, drained);
 }
 
 void Association::from_client(const ReceivedDatagram& received) {
@@ -369,8 +363,9 @@ Side* Association::side_towards(Family family) {
   const IpAddress any = family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{});
   const Source& source = services_.udp->dial.source;
   UdpSocket opened = open_udp_socket(source.of(family).value_or(any), {}, source.interface);
-  if (!opened.socket || !take_over(side, opened.socket, family)) return nullptr;
-  side.readable.arm(*this, side.socket, DatagramSocket::wait_read);
+  if (!opened.socket) return nullptr;
+  take_over(side, std::move(opened.socket));
+  side.readable.arm(*this, side.socket, Ready::read);
   return &side;
 }
 
@@ -384,8 +379,7 @@ bool Association::permitted(const Target& target, const Endpoint& address) const
 void Association::close_sockets() noexcept {
   counts_.drop(UdpDrop::name, names_.clear());
   for (Side* const side : {&client_, &ipv4_, &ipv6_}) {
-    asio::error_code ignored;
-    side->socket.close(ignored);
+    side->socket.close();
   }
 }
 
@@ -398,8 +392,7 @@ void Association::end(UdpEnd why) noexcept {
     const linger abort{1, 0};
     ::setsockopt(control_.native_handle(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   }
-  asio::error_code ignored;
-  control_.close(ignored);
+  control_.close();
   alarm_.cancel();
 }
 
@@ -448,7 +441,7 @@ Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening, const Requeste
   Association* const association =
       new Association(control, opening.source, requester, services, counts, bandwidth, alarm);
   const Tenancy tenancy(association);
-  if (!association->start(std::move(opening.socket))) association->end(UdpEnd::no_resources);
+  association->start(std::move(opening.socket));
   while (!association->over()) {
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) {
