@@ -32,7 +32,6 @@ add_library(gateway_core STATIC
   protection.cpp
   refusal_hints.cpp
   reply.cpp
-  reset_watch.cpp
   rule_index.cpp
   rule_lists.cpp
   rule_options.cpp
