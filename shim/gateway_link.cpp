@@ -90,7 +90,8 @@ Progress fail(const Link& link, int error, std::string_view who) noexcept {
 
 /// Dials the next gateway. Pending without events: there is nothing the kernel could tell.
 Progress dial_next(const Link& link, int last_error) noexcept {
-  const Dialled dialled = dial_gateway(link.fd, link.connection, link.handshake, last_error);
+  const Dialled dialled =
+      dial_gateway(link.fd, link.connection, link.handshake, last_error, manner_of(link.fd));
   switch (dialled.state) {
     case Dialled::State::under_way:
       return {Progress::State::pending, POLLOUT, link.handshake.deadline};
@@ -143,12 +144,20 @@ Progress fail_as_kernel_says(const Link& link) noexcept {
   return {Progress::State::failed, 0, never};
 }
 
+/// Nothing to be read for now.
+Progress wait_for_input(const Link& link) noexcept {
+  if (link.handshake.machine->awaits_reply()) {
+    link.handshake.deadline = link.handshake.end;
+  }
+  return {Progress::State::pending, POLLIN, link.handshake.deadline};
+}
+
 /// Moves the machine until it has to wait.
-Progress step(const Link& link) noexcept {
+Progress step(const Link& link, Seen seen) noexcept {
   ClientHandshake& machine = *link.handshake.machine;
   // A gateway that refuses what was sent ahead of its answer may reset the stream behind the
   // answer: what it said before is read first.
-  if (has_kernel_error(link.fd) &&
+  if (!seen.no_error && has_kernel_error(link.fd) &&
       (machine.want() != ClientHandshake::Want::read || octets_waiting(link.fd) == 0)) {
     return fail_as_kernel_says(link);
   }
@@ -165,6 +174,9 @@ Progress step(const Link& link) noexcept {
                                   MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
         if (sent >= 0) {
           machine.sent(static_cast<std::size_t>(sent));
+          if (seen.input_wakes && machine.want() == ClientHandshake::Want::read) {
+            return wait_for_input(link);
+          }
           continue;
         }
         // EAGAIN also while the kernel still connects to the gateway; EINPROGRESS with
@@ -188,10 +200,7 @@ Progress step(const Link& link) noexcept {
           continue;
         }
         if (errno == EAGAIN) {
-          if (machine.awaits_reply()) {
-            link.handshake.deadline = link.handshake.end;
-          }
-          return {Progress::State::pending, POLLIN, link.handshake.deadline};
+          return wait_for_input(link);
         }
         break;
       }
@@ -206,11 +215,12 @@ Progress step(const Link& link) noexcept {
 }
 
 /// As far as it goes without waiting: steps, and the gateways that are left.
-Progress advance(const Link& link) noexcept {
+Progress advance(const Link& link, Seen seen) noexcept {
   PendingHandshake& handshake = link.handshake;
   for (;;) {
     const std::size_t before = handshake.walk.place();
-    Progress progress = handshake.walk.dialled ? step(link) : dial_next(link, 0);
+    Progress progress = handshake.walk.dialled ? step(link, seen) : dial_next(link, 0);
+    seen.no_error = false;
     const Nanoseconds time = now();
     if (progress.state != Progress::State::pending || progress.unresolved) {
       return progress;
@@ -260,7 +270,7 @@ Progress settled_progress(const Connection& connection) noexcept {
 
 /// drive(), but a gateway's name is left to be resolved when no lock is held; `unresolvable` is one
 /// for which that was tried in vain.
-Progress drive_locked(int fd, const Candidate* unresolvable) noexcept {
+Progress drive_locked(int fd, const Candidate* unresolvable, Seen seen) noexcept {
   // Again when the descriptor was closed and dialled anew while we waited for the lock.
   for (;;) {
     Connection* connection = fd_table().connection(fd);
@@ -299,7 +309,7 @@ Progress drive_locked(int fd, const Candidate* unresolvable) noexcept {
     if (unresolvable != nullptr && !handshake->walk.dialled) {
       handshake->walk.note_tried(*unresolvable);
     }
-    return advance({fd, *connection, *handshake, generation});
+    return advance({fd, *connection, *handshake, generation}, seen);
   }
 }
 
@@ -311,12 +321,17 @@ Nanoseconds now() noexcept {
   return time.tv_sec * nanoseconds_per_second + time.tv_nsec;
 }
 
-Progress drive(int fd) noexcept {
-  Progress progress = drive_locked(fd, nullptr);
+Progress drive_dialled(int fd, Connection& connection, PendingHandshake& handshake,
+                       Seen seen) noexcept {
+  return advance({fd, connection, handshake, connection.generation.load()}, seen);
+}
+
+Progress drive(int fd, Seen seen) noexcept {
+  Progress progress = drive_locked(fd, nullptr, seen);
   while (progress.unresolved) {
     const Candidate candidate = progress.candidate;
     const bool resolved = gateways().resolve(candidate);
-    progress = drive_locked(fd, resolved ? nullptr : &candidate);
+    progress = drive_locked(fd, resolved ? nullptr : &candidate, {});
   }
   return progress;
 }
