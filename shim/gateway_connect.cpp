@@ -180,8 +180,8 @@ int connect_through_gateway(int fd, const Target& target, const sockaddr* addres
       return fail_with(dialled.error);
     }
     const bool under_way = dialled.state == Dialled::State::under_way;
-    progress = {Progress::State::pending, under_way ? short{POLLOUT} : short{0},
-                handshake.deadline, dialled.state == Dialled::State::unresolved};
+    progress = {Progress::State::pending, under_way ? short{POLLOUT} : short{0}, handshake.deadline,
+                dialled.state == Dialled::State::unresolved};
     if (under_way && (manner.non_blocking || dialled.connected)) {
       // An instant gateway gets its greeting now.
       progress = drive_dialled(fd, *connection, handshake, {dialled.connected, true});

@@ -57,8 +57,8 @@ int as_connect_says(int error) noexcept {
 }
 
 /// Makes the socket one that can dial `address`, which may change its form. 0 or an errno.
-int prepare(int fd, Connection& connection, PendingHandshake& handshake,
-            Gateways::Address& address, SocketManner& manner) noexcept {
+int prepare(int fd, Connection& connection, PendingHandshake& handshake, Gateways::Address& address,
+            SocketManner& manner) noexcept {
   const int current = manner.domain != 0 ? manner.domain : socket_option(fd, SO_DOMAIN);
   manner.domain = 0;  // what is swapped here has another
   const int domain = domain_for(own_domain(connection, current), address.storage.ss_family);
@@ -136,8 +136,8 @@ bool attempt_failed(PendingHandshake& handshake, int error, std::string_view why
   return true;
 }
 
-Dialled dial_gateway(int fd, Connection& connection, PendingHandshake& handshake,
-                     int last_error, SocketManner manner) noexcept {
+Dialled dial_gateway(int fd, Connection& connection, PendingHandshake& handshake, int last_error,
+                     SocketManner manner) noexcept {
   GatewayWalk& walk = handshake.walk;
   int error = last_error != 0 ? last_error : nothing_to_dial_errno;
   for (;;) {
