@@ -41,6 +41,12 @@ namespace {
 /// Connection::error: the reason is in the kernel's SO_ERROR.
 constexpr int kernel_has_it = -1;
 
+/// An error of the stream to the gateway as connect(2) tells it: who writes to a gateway that has
+/// closed gets EPIPE, which connect(2) does not know.
+int as_connect_says(int error) noexcept {
+  return error == 0 || error == EPIPE ? ECONNRESET : error;
+}
+
 }  // namespace
 
 void log_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept {
@@ -135,8 +141,7 @@ Progress fail_as_kernel_says(const Link& link) noexcept {
   rest.note_tried(rest.current);
   if (is_swapped(link.connection) ||
       gateways().pick(rest, now()).kind != Gateways::Pick::Kind::none) {
-    const int error = option(link.fd, SOL_SOCKET, SO_ERROR, 0);
-    return gateway_failed(link, error != 0 ? error : ECONNRESET, who);
+    return gateway_failed(link, as_connect_says(option(link.fd, SOL_SOCKET, SO_ERROR, 0)), who);
   }
   gateways().failed(rest.current, now());
   log_outcome(link.handshake, kernel_has_it, who);
@@ -210,7 +215,7 @@ Progress step(const Link& link, Seen seen) noexcept {
     }
     // The stream broke between has_kernel_error() and our I/O, which has consumed the kernel's
     // error.
-    return gateway_failed(link, errno, "the gateway cannot be reached");
+    return gateway_failed(link, as_connect_says(errno), "the gateway cannot be reached");
   }
 }
 
@@ -380,7 +385,7 @@ int take_error(int fd, Connection& connection) noexcept {
     return error;
   }
   leave_gateway(fd, connection, false);  // else it would count as connected at the next dial
-  return kernel_error != 0 ? kernel_error : ECONNRESET;
+  return as_connect_says(kernel_error);
 }
 
 }  // namespace socks64::shim
