@@ -21,7 +21,7 @@ COUNT = 400
 
 
 # The program's own calls (socket, connect, write, read, close), connect, two exchanges and the end of the connection.
-CALLS_OF_A_CONNECT = 36
+CALLS_OF_A_CONNECT = 33
 
 
 def environment(preload):
