@@ -150,13 +150,8 @@ std::optional<FamilyPreference> preference(const Policy& policy, const Requester
   if (!policy.any_preference) return std::nullopt;
   const AskedTarget asked(target);
   const RuleQuery query = query_before(policy, requester, command, asked);
-  for (const Rule& rule : policy.rules) {
-    const Certainty certainty = match(rule, query).certainty;
-    if (certainty == Certainty::no) continue;
-    if (rule.action == RuleAction::allow) return rule.prefer;
-    if (certainty == Certainty::yes) break;
-  }
-  return std::nullopt;
+  const Rule* const rule = first_to_allow(policy.rules, query);
+  return rule == nullptr ? std::nullopt : rule->prefer;
 }
 
 }  // namespace socks64::gateway

@@ -295,10 +295,10 @@ void CaresChannel::on_socket_state(void* argument, ares_socket_t socket, int rea
 }
 
 void CaresChannel::wait(const std::shared_ptr<Watch>& watch) {
-  using Descriptor = asio::posix::descriptor_base;
+  using Waits = asio::posix::descriptor_base;
   if (watch->want_read && !watch->reading) {
     watch->reading = true;
-    watch->descriptor.async_wait(Descriptor::wait_read, [watch](std::error_code error) {
+    watch->descriptor.async_wait(Waits::wait_read, [watch](std::error_code error) {
       watch->reading = false;
       if (error || watch->channel == nullptr) return;
       watch->channel->process(watch->descriptor.native_handle(), ARES_SOCKET_BAD);
@@ -307,7 +307,7 @@ void CaresChannel::wait(const std::shared_ptr<Watch>& watch) {
   }
   if (watch->want_write && !watch->writing) {
     watch->writing = true;
-    watch->descriptor.async_wait(Descriptor::wait_write, [watch](std::error_code error) {
+    watch->descriptor.async_wait(Waits::wait_write, [watch](std::error_code error) {
       watch->writing = false;
       if (error || watch->channel == nullptr || !watch->want_write) return;
       watch->channel->process(ARES_SOCKET_BAD, watch->descriptor.native_handle());

@@ -275,6 +275,27 @@ void read_udp(TableReader& table, UdpConfig& udp) {
                     [&](std::string_view text) { return add_address(text, udp.advertise); });
 }
 
+/// What is wrong with the text, or nothing.
+std::string read_engine(std::string_view text, RelayPath& out) {
+  if (text == "auto") {
+    out = RelayPath::adaptive;
+  } else if (text == "splice") {
+    out = RelayPath::splice;
+  } else if (text == "copy") {
+    out = RelayPath::copy;
+  } else if (text == "sockmap") {
+    return "not in this gatewayd";
+  } else {
+    return "no such engine";
+  }
+  return {};
+}
+
+void read_relay(TableReader& table, RelayConfig& relay) {
+  table.parsed("engine", "\"auto\", \"splice\" or \"copy\"",
+               [&](std::string_view text) { return read_engine(text, relay.engine); });
+}
+
 void read_log(TableReader& table, LogConfig& log) {
   table.choice("level", {"trace", "debug", "info", "warning", "error"},
                [&](std::size_t index) { log.level = static_cast<LogLevel>(index); });
@@ -371,6 +392,7 @@ void read_root(TableReader& root, Config& config) {
   });
   root.table("bind", [&](TableReader& table) { read_bind(table, config.bind); });
   root.table("udp", [&](TableReader& table) { read_udp(table, config.udp); });
+  root.table("relay", [&](TableReader& table) { read_relay(table, config.relay); });
   root.table("log", [&](TableReader& table) { read_log(table, config.log); });
   root.table("access_log", [&](TableReader& table) { read_access_log(table, config.access_log); });
   root.finish();

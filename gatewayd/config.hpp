@@ -22,6 +22,7 @@
 #include "dial_config.hpp"
 #include "listen_address.hpp"
 #include "log.hpp"
+#include "relay_config.hpp"
 #include "resolver_config.hpp"
 #include "rules.hpp"
 #include "udp_config.hpp"
@@ -79,6 +80,7 @@ struct Config {
   CommandConfig commands;
   BindConfig bind;
   UdpConfig udp;
+  RelayConfig relay;
   std::vector<Rule> rules;  ///< sealed; empty: none
   LogConfig log;
   AccessLogConfig access_log;

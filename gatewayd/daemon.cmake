@@ -20,7 +20,6 @@ add_library(gateway_core STATIC
   farewell.cpp
   gateway.cpp
   handshake.cpp
-  keep_alive.cpp
   limits.cpp
   line_writer.cpp
   listen_address.cpp
@@ -33,9 +32,11 @@ add_library(gateway_core STATIC
   protection.cpp
   refusal_hints.cpp
   reply.cpp
-  reset_watch.cpp
+  rule_index.cpp
+  rule_lists.cpp
   rule_options.cpp
   rule_sets.cpp
+  rule_table.cpp
   rules.cpp
   serve_bind.cpp
   serve_connect.cpp
@@ -49,6 +50,7 @@ add_library(gateway_core STATIC
   udp_datagram.cpp
   udp_names.cpp
   udp_peers.cpp
+  udp_runs.cpp
   udp_socket.cpp
   unix_socket.cpp
   user_limits.cpp

@@ -60,8 +60,7 @@ void DeadlineQueue::expire_first() {
   Entry& entry = *first_;
   unlink(entry);
   entry.expired_ = true;
-  asio::error_code ignored;
-  entry.socket_.cancel(ignored);
+  entry.socket_.cancel();
   if (entry.timer_ != nullptr) entry.timer_->cancel();
 }
 

@@ -12,10 +12,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <list>
 #include <memory>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -50,34 +50,36 @@ Failure failure_of_connect(std::error_code error, const Endpoint& remote,
   return failure_from_errno(error.value());
 }
 
-tcp::endpoint to_asio(const Endpoint& endpoint) noexcept {
-  sockaddr_storage storage{};
-  const socklen_t length = to_sockaddr(endpoint, storage);
-  tcp::endpoint converted(endpoint.address.is_v4() ? tcp::v4() : tcp::v6(), 0);
-  std::memcpy(converted.data(), &storage, length);
-  converted.resize(length);
-  return converted;
+/// An empty one, with `error` set, when there is none to be had.
+Descriptor open_socket(const IpAddress& address, const Source& source, std::error_code& error) {
+  Descriptor socket(
+      ::socket(domain_of(address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+  if (!socket) {
+    error = {errno, std::system_category()};
+    return socket;
+  }
+  const int on = 1;
+  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  error = bind_source(socket.get(), address.family(), source);
+  return error ? Descriptor() : std::move(socket);
 }
 
-/// Asio's own open() makes a descriptor that a concurrent fork and exec would inherit.
-std::error_code open_socket(Socket& socket, const IpAddress& address, const Source& source) {
-  const int fd =
-      ::socket(domain_of(address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-  if (fd < 0) return {errno, std::system_category()};
-  std::error_code error;
-  socket.assign(address.is_v4() ? tcp::v4() : tcp::v6(), fd, error);
-  if (error) {
-    ::close(fd);
-    return error;
-  }
-  socket.non_blocking(true, error);
-  if (!error) socket.set_option(tcp::no_delay(true), error);
-  if (!error) error = bind_source(fd, address.family(), source);
-  return error;
+/// How far the connection is: none, EINPROGRESS, or why there is none. Begins it the first time.
+std::error_code connect_on(const Socket& socket, const Endpoint& remote) noexcept {
+  sockaddr_storage storage{};
+  const socklen_t length = to_sockaddr(remote, storage);
+  const auto* const name = reinterpret_cast<const sockaddr*>(&storage);
+  int result = -1;
+  do {
+    result = ::connect(socket.native_handle(), name, length);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) return {};
+  return {errno == EALREADY ? EINPROGRESS : errno, std::system_category()};
 }
 
 struct Attempt {
-  Attempt(const Executor& executor, const Endpoint& to) : socket(executor), remote(to) {}
+  Attempt(const Executor& executor, Descriptor from, const Endpoint& to)
+      : socket(executor, std::move(from)), remote(to) {}
 
   Socket socket;
   Endpoint remote;
@@ -101,6 +103,7 @@ class Contest : public Candidates, public std::enable_shared_from_this<Contest> 
  private:
   using Attempts = std::list<Attempt>;
 
+  void await_end(Attempts::iterator attempt);
   void finished(Attempts::iterator attempt, std::error_code error);
   void failed(Failure failure) noexcept;
   /// Why this connection, although established, is none; none if it is.
@@ -119,18 +122,27 @@ void Contest::start(const IpAddress& address) {
     race.attempt_failed(Failure::denied, Clock::now());
     return;
   }
-  const auto attempt = running_.emplace(running_.end(), executor_, remote);
-  if (const std::error_code error = open_socket(attempt->socket, address, source_for(remote))) {
-    failed(failure_from_errno(error.value()));
-    running_.erase(attempt);
-    return;
-  }
+  std::error_code error;
+  Descriptor socket = open_socket(address, source_for(remote), error);
+  if (error) return failed(failure_from_errno(error.value()));
+  const auto attempt = running_.emplace(running_.end(), executor_, std::move(socket), remote);
   ++connects;
   if (!first_family_) first_family_ = address.family();
-  attempt->socket.async_connect(to_asio(remote),
-                                [self = shared_from_this(), attempt](std::error_code error) {
-                                  if (!self->ended_) self->finished(attempt, error);
-                                });
+  error = connect_on(attempt->socket, remote);
+  // Asked once more: what answers on this host has done so by now.
+  if (error.value() == EINPROGRESS) error = connect_on(attempt->socket, remote);
+  if (error.value() == EINPROGRESS) return await_end(attempt);
+  finished(attempt, error);
+}
+
+void Contest::await_end(Attempts::iterator attempt) {
+  const auto look = [self = shared_from_this(), attempt](std::error_code error) {
+    if (self->ended_) return;
+    if (!error) error = connect_on(attempt->socket, attempt->remote);
+    if (error.value() == EINPROGRESS) return self->await_end(attempt);
+    self->finished(attempt, error);
+  };
+  attempt->socket.async_wait(Ready::write, look, true);
 }
 
 void Contest::abandon_oldest() {
@@ -138,8 +150,7 @@ void Contest::abandon_oldest() {
       std::ranges::find_if(running_, [](const Attempt& attempt) { return !attempt.abandoned; });
   if (oldest == running_.end()) return;
   oldest->abandoned = true;
-  std::error_code ignored;
-  oldest->socket.close(ignored);
+  oldest->socket.close();
   failed(Failure::timed_out);
 }
 
@@ -182,8 +193,7 @@ void Contest::end() noexcept {
   ended_ = true;
   withdraw();
   for (Attempt& attempt : running_) {
-    std::error_code ignored;
-    attempt.socket.close(ignored);
+    attempt.socket.close();
   }
 }
 

@@ -25,10 +25,7 @@ bool zero(Octets octets) noexcept {
 
 }  // namespace
 
-void Disguise::add(std::uint32_t address) noexcept {
-  inside_[count_++] = IpAddress::v4(address);
-}
-
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many as are counted
 Disguise::Disguise(const IpAddress& address) noexcept {
   if (address.is_v4()) return;
   const Octets octets = address.bytes();

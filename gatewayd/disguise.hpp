@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "socks64/address.hpp"
 
@@ -20,13 +21,34 @@ class Disguise {
   /// Any address; an IPv4 one hides nothing.
   explicit Disguise(const IpAddress& address) noexcept;
 
-  [[nodiscard]] const IpAddress* begin() const noexcept { return inside_.data(); }
-  [[nodiscard]] const IpAddress* end() const noexcept { return inside_.data() + count_; }
+  /// Makes addresses of numbers as they are looked at: nearly always there are none.
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = IpAddress;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = IpAddress;
+
+    explicit Iterator(const std::uint32_t* at) noexcept : at_(at) {}
+    [[nodiscard]] IpAddress operator*() const noexcept { return IpAddress::v4(*at_); }
+    Iterator& operator++() noexcept {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) noexcept { return Iterator(at_++); }
+    [[nodiscard]] bool operator==(const Iterator&) const noexcept = default;
+
+   private:
+    const std::uint32_t* at_;
+  };
+  [[nodiscard]] Iterator begin() const noexcept { return Iterator(inside_.data()); }
+  [[nodiscard]] Iterator end() const noexcept { return Iterator(inside_.data() + count_); }
 
  private:
-  void add(std::uint32_t address) noexcept;
+  void add(std::uint32_t address) noexcept { inside_[count_++] = address; }
 
-  std::array<IpAddress, most> inside_;
+  std::array<std::uint32_t, most> inside_;  ///< in host byte order
   std::size_t count_ = 0;
 };
 

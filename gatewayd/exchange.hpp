@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct Exchange {
   std::vector<std::uint8_t> early;  ///< what the client sent behind its request
   bool socks4 = false;              ///< the client speaks SOCKS4, so its replies do
   UserCounts::Ticket ticket{};      ///< of the user, once admitted
+  /// Whom the verb has reached, and the client has heard of: the spine carries octets between them.
+  std::optional<Socket> peer{};
 
   [[nodiscard]] OpenRecord& record() const noexcept { return control.record(); }
 
@@ -48,18 +51,14 @@ struct Exchange {
 
 // The verbs, one for each command; each sends the reply that the client is owed.
 
-/// CONNECT: dial, reply, relay.
+/// CONNECT: dial, reply.
 [[nodiscard]] Task<> serve_connect(Exchange& exchange);
-/// BIND: listen, reply, wait for the peer, reply again, relay.
+/// BIND: listen, reply, wait for the peer, reply again.
 [[nodiscard]] Task<> serve_bind(Exchange& exchange);
 /// RESOLVE and RESOLVE_PTR (docs/extensions.md).
 [[nodiscard]] Task<> serve_look_up(Exchange& exchange);
 /// UDP ASSOCIATE: open the client's side, reply, relay datagrams until the connection ends.
 [[nodiscard]] Task<> serve_udp_associate(Exchange& exchange);
-
-/// Stage 8, behind the reply that says so: carries octets between the client and its peer until
-/// both are done.
-[[nodiscard]] Task<> carry(Exchange& exchange, Socket& peer);
 
 }  // namespace socks64::gateway
 

@@ -31,11 +31,11 @@ Task<> farewell(Socket& client, DeadlineQueue& deadlines) {
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) break;
     // One piece per wake-up also when more is there: a client that pours must not keep the worker.
-    const auto [error] = co_await client.async_wait(Socket::wait_read, as_result);
+    const bool drained = dropped < 0;
+    const auto [error] = co_await client.async_wait(Ready::read, as_result, drained);
     if (error) break;
   }
-  asio::error_code ignored;
-  client.close(ignored);
+  client.close();
 }
 
 }  // namespace socks64::gateway

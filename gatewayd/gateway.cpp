@@ -155,8 +155,9 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
       limit_(session_limit(config, threads_, log)),
       signals_(context_.get_executor()),
       deadline_(context_.get_executor()) {
-  const WorkerConfig worker_config{config.timeouts.handshake,
-                                   {config.timeouts.idle, config.timeouts.half_close}};
+  WorkerConfig worker_config{
+      config.timeouts.handshake, {config.timeouts.idle, config.timeouts.half_close}, {}};
+  worker_config.relay_pool.tuning.path = config.relay.engine;
   const SharedServices shared{dialer_,
                               config.commands.resolve ? &look_up_ : nullptr,
                               config.commands.bind ? &bind_ : nullptr,
@@ -178,7 +179,12 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
   });
 }
 
-Gateway::~Gateway() = default;
+Gateway::~Gateway() {
+  // Listeners belong to a worker's thread, so they go when there is none.
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    worker->stop();
+  }
+}
 
 std::vector<std::string> Gateway::open() {
   std::vector<std::string> problems;
@@ -190,7 +196,7 @@ std::vector<std::string> Gateway::open() {
       continue;
     }
     listeners_.push_back(std::make_unique<Listener>(
-        context_.get_executor(), std::move(opened), limit_, clients_, log_,
+        accepting(), std::move(opened), limit_, clients_, log_,
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
@@ -214,12 +220,12 @@ bool Gateway::run() {
   signals_.add(SIGINT);
   signals_.add(SIGHUP);
   await_signal();
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    spawn_logged(accepting(), "listener", listener->accept_connections());
+    log_.info("listening on {}", listener->name());
+  }
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->start();
-  }
-  for (const std::unique_ptr<Listener>& listener : listeners_) {
-    spawn_logged(context_.get_executor(), "listener", listener->accept_connections());
-    log_.info("listening on {}", listener->name());
   }
   mask_signals(SIG_UNBLOCK);
   for (bool over = false; !over;) {
@@ -279,8 +285,11 @@ void Gateway::reload() {
     log_.warning("{}", warning);
   }
   tell_what_waits(config_, *config, log_);
-  limit_.set_limit(session_limit(*config, threads_, log_));
-  clients_.set_limits(config->limits.client);
+  asio::post(accepting(), [this, sessions = session_limit(*config, threads_, log_),
+                           clients = config->limits.client] {
+    limit_.set_limit(sessions);
+    clients_.set_limits(clients);
+  });
   use_policy(*config);
   log_.info("configuration reloaded");
 }
@@ -303,9 +312,15 @@ void Gateway::await_signal() {
 
 void Gateway::drain() {
   draining_ = true;
-  for (const std::unique_ptr<Listener>& listener : listeners_) {
-    listener->close();
-  }
+  asio::post(accepting(), [this] {
+    for (const std::unique_ptr<Listener>& listener : listeners_) {
+      listener->close();
+    }
+    asio::post(context_, [this] { await_sessions(); });
+  });
+}
+
+void Gateway::await_sessions() {
   limit_.when_idle([this] {
     // Called where a session has just ended, by a destructor. Without memory for the message, the
     // deadlines below find out.
@@ -319,6 +334,7 @@ void Gateway::drain() {
   if (left == 0) {
     return finish(true);
   }
+  if (cancelling_) return;  // a second signal was faster
   log_.info("draining: {} sessions may go on for {} ms", left, config_.timeouts.drain.count());
   deadline_.expires_after(config_.timeouts.drain);
   deadline_.async_wait([this](const asio::error_code& error) {

@@ -65,12 +65,15 @@ class Gateway {
   [[nodiscard]] bool run();
 
  private:
+  /// The first worker's: what belongs to accepting is touched there alone.
+  [[nodiscard]] Executor accepting() noexcept { return workers_.front()->executor(); }
   void deliver(Descriptor socket, const Client& client, std::size_t listener,
                SessionLimit::Ticket ticket);
   void use_policy(const Config& config);
   void reload();
   void await_signal();
   void drain();
+  void await_sessions();
   void cancel_sessions();
   void finish(bool clean);
 
@@ -89,7 +92,7 @@ class Gateway {
   ClientTable clients_;  ///< sessions count in these three
   UserCounts users_;
   SessionLimit limit_;
-  asio::io_context context_{1};  ///< of the accepting thread, the one that calls run()
+  asio::io_context context_{1};  ///< of the thread that calls run(): signals, and what they bring
   asio::basic_signal_set<Executor> signals_;
   Timer deadline_;  ///< of the drain, then of the cancellation
   std::vector<std::unique_ptr<Worker>> workers_;

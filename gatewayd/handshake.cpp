@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <utility>
 
-#include <asio/buffer.hpp>
 #include <asio/error.hpp>
 #include <asio/this_coro.hpp>
 
@@ -97,14 +96,20 @@ Task<HandshakeResult> handshake(Socket& client, const Reception& reception) {
       result.end = HandshakeEnd::cancelled;
       co_return result;
     }
-    const auto [error, count] = co_await client.async_read_some(asio::buffer(buffer), as_result);
-    if (error) {
+    const ssize_t got = ::recv(client.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+      const auto [error] = co_await client.async_wait(Ready::read, as_result, errno == EAGAIN);
+      if (!error) continue;
       result.end = deadline.expired()                        ? HandshakeEnd::timed_out
                    : error == asio::error::operation_aborted ? HandshakeEnd::cancelled
-                   : error == asio::error::eof               ? HandshakeEnd::closed
                                                              : HandshakeEnd::reset;
       co_return result;
     }
+    if (got <= 0) {
+      result.end = got == 0 ? HandshakeEnd::closed : HandshakeEnd::reset;
+      co_return result;
+    }
+    const auto count = static_cast<std::size_t>(got);
     result.spoke = true;
 
     // Everything may come at once: greeting, password, request, early data.

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <optional>
+#include <poll.h>
 #include <sys/socket.h>
 #include <thread>
 #include <utility>
@@ -84,7 +85,8 @@ ListeningSocket open_listener(const ListenAddress& address, mode_t mode) {
   // listeners share a port.
   if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
       (family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) ||
-      !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) || !keep_alive(fd) ||
+      !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
+      !set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1) || !keep_alive(fd) ||
       ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) != 0 ||
       ::listen(fd, backlog) != 0) {
     return failed(address, errno);
@@ -101,8 +103,7 @@ ListeningSocket open_listener(const ListenAddress& address, mode_t mode) {
 
 Listener::Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit,
                    ClientTable& clients, Log& log, Deliver deliver)
-    : acceptor_(executor, listening.local.endpoint.address.is_v4() ? tcp::v4() : tcp::v6(),
-                listening.socket.get()),
+    : acceptor_(executor, std::move(listening.socket)),
       pause_(executor),
       local_(std::move(listening.local)),
       name_(local_.text()),
@@ -111,7 +112,6 @@ Listener::Listener(const Executor& executor, ListeningSocket listening, SessionL
       clients_(clients),
       log_(log),
       deliver_(std::move(deliver)) {
-  (void)listening.socket.release();
   open_reserve();
 }
 
@@ -128,6 +128,8 @@ bool Listener::hand_over(Descriptor socket, const Client& client,
 
 Listener::Outcome Listener::accept_some() noexcept {
   for (int i = 0; i < batch_size; ++i) {
+    // For accept4(2) finding nobody is half as dear as finding somebody.
+    if (i > 0 && !somebody_waits()) return Outcome::drained;
     // First the right to a session, then the connection: one that cannot be served yet stays in the
     // kernel's queue, where it costs us nothing.
     std::optional<SessionLimit::Ticket> ticket = limit_.admit();
@@ -162,6 +164,11 @@ Listener::Outcome Listener::accept_some() noexcept {
   return Outcome::batch_full;
 }
 
+bool Listener::somebody_waits() const noexcept {
+  pollfd state{acceptor_.native_handle(), POLLIN, 0};
+  return ::poll(&state, 1, 0) != 0;
+}
+
 Descriptor Listener::accept_one(std::optional<Client>& client) noexcept {
   sockaddr_storage name{};
   socklen_t length = sizeof name;
@@ -170,6 +177,7 @@ Descriptor Listener::accept_one(std::optional<Client>& client) noexcept {
   if (!socket) return socket;
   if (local_.is_unix()) {
     client = unix_client(socket.get());
+    set_option(socket.get(), SOL_SOCKET, SO_OOBINLINE, 1);  // not inherited, unlike TCP's
   } else if (const Result<Endpoint> from =
                  from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length)) {
     client = *from;
@@ -230,12 +238,14 @@ Task<> Listener::pause(Outcome why) {
 }
 
 Task<> Listener::accept_until_closed() {
+  bool drained = false;
   while (acceptor_.is_open()) {
-    const auto [error] = co_await acceptor_.async_wait(Acceptor::wait_read, as_result);
+    const auto [error] = co_await acceptor_.async_wait(Ready::read, as_result, drained);
     if (error || !acceptor_.is_open()) {
       co_return;
     }
     const Outcome outcome = accept_some();
+    drained = outcome == Outcome::drained;
     if (outcome == Outcome::closed) {
       log_.error("the listener on {} is broken", name_);
       co_return;
@@ -269,8 +279,7 @@ void Listener::close() {
   constexpr int batches = backlog / batch_size + 1;
   for (int i = 0; i < batches && accept_some() == Outcome::batch_full; ++i) {
   }
-  asio::error_code ignored;
-  acceptor_.close(ignored);
+  acceptor_.close();
   pause_.cancel();
 }
 

@@ -1,16 +1,16 @@
 // Stage 1: accept.
 //
-// One listening socket for each address, one thread that accepts from all of them and hands each
-// connection to the worker with the fewest sessions. Not SO_REUSEPORT with a socket for each
-// worker, which would spare the hand-over (about a microsecond, and no wake-up at all when the
-// worker is busy), because
+// One listening socket for each address, accepted from by the first worker, which hands each
+// connection to the worker with the fewest sessions, itself included. Not by a thread of its own:
+// with few processors it would take them from the workers, and cost two context switches and a
+// wake-up for every connection (a sixth of all CPU time when connections come one by one;
+// docs/decisions/0010-readiness.md). Not SO_REUSEPORT with a socket for each worker, because
 // - the kernel would then deal connections out by hash, and a worker with three bulk relays more
 //   than its neighbour stays that way for as long as they last;
 // - closing one of several such sockets drops what waits in its queue, and a worker that hangs
-// keeps
-//   its share of new clients hanging;
+//   keeps its share of new clients hanging;
 // - a second gatewayd of the same user would start on the same port without a word.
-// The accepting thread runs no session, so it is never late, and what it counts needs no lock.
+// What accepting counts is touched by that one thread, so it needs no lock.
 #ifndef SOCKS64_GATEWAYD_LISTENER_HPP
 #define SOCKS64_GATEWAYD_LISTENER_HPP
 
@@ -81,6 +81,7 @@ class Listener {
   };
 
   [[nodiscard]] Outcome accept_some() noexcept;
+  [[nodiscard]] bool somebody_waits() const noexcept;
   /// accept4(2), and who it is; -1 with errno, or a client that cannot be told: none.
   [[nodiscard]] Descriptor accept_one(std::optional<Client>& client) noexcept;
   [[nodiscard]] bool admit(Descriptor& socket, const Client& client,
@@ -92,7 +93,7 @@ class Listener {
   [[nodiscard]] Task<> accept_until_closed();
   [[nodiscard]] Task<> pause(Outcome why);
 
-  Acceptor acceptor_;
+  Socket acceptor_;
   Timer pause_;
   ListenAddress local_;
   std::string name_;

@@ -13,24 +13,20 @@
 #include <utility>
 
 #include <asio/awaitable.hpp>
-#include <asio/basic_socket_acceptor.hpp>
-#include <asio/basic_stream_socket.hpp>
 #include <asio/basic_waitable_timer.hpp>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/experimental/as_tuple.hpp>
 #include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
 #include <asio/use_awaitable.hpp>
+
+#include "socket.hpp"
 
 namespace socks64::gateway {
 
 using Clock = std::chrono::steady_clock;
 using Executor = asio::io_context::executor_type;
-using tcp = asio::ip::tcp;
-using Socket = asio::basic_stream_socket<tcp, Executor>;
-using Acceptor = asio::basic_socket_acceptor<tcp, Executor>;
 using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>;
 
 /// What every coroutine of the gateway returns. It stays on the executor it was spawned on.

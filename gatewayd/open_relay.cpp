@@ -14,20 +14,41 @@ bool denies_all(const Rule& rule, const ExposedListener& listener) {
          !rule.crossing;
 }
 
+/// Whether the clients of so many of these rules are everybody together.
+bool are_everybody(const std::vector<const Rule*>& rules, std::size_t count, Family family) {
+  NetworkSet together;
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const Prefix& block : rules[i]->clients->networks.blocks())
+      together.add(block);
+  }
+  together.seal();
+  return is_everybody(together, family);
+}
+
 /// The rule that allows clients who are not named, by itself or together with those before it.
 const Rule* open_rule(const std::vector<Rule>& rules, const ExposedListener& listener) {
-  NetworkSet together;
+  const Rule* for_all = nullptr;
+  std::vector<const Rule*> for_some;  // all those before it
   for (const Rule& rule : rules) {
     if (denies_all(rule, listener)) break;
     if (rule.action == RuleAction::deny || !rule.applies_to(listener.text) || rule.users) continue;
-    if (!rule.clients) return &rule;
-    for (const Prefix& block : rule.clients->networks.blocks())
-      together.add(block);
-    together.seal();
-    // A listener has clients of its own family only.
-    if (is_everybody(together, listener.address.family())) return &rule;
+    if (!rule.clients) {
+      for_all = &rule;
+      break;
+    }
+    for_some.push_back(&rule);
   }
-  return nullptr;
+  // A listener has clients of its own family only.
+  const Family family = listener.address.family();
+  if (!are_everybody(for_some, for_some.size(), family)) return for_all;
+  // With each rule they become more: the first that makes them everybody can be searched for.
+  std::size_t too_few = 0;
+  std::size_t enough = for_some.size();
+  while (enough - too_few > 1) {
+    const std::size_t middle = too_few + (enough - too_few) / 2;
+    (are_everybody(for_some, middle, family) ? enough : too_few) = middle;
+  }
+  return for_some[enough - 1];
 }
 
 /// Clients to begin with: those who share the listener's network, or all private ones.

@@ -4,6 +4,8 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <utility>
@@ -38,11 +40,13 @@ class Watch : public std::enable_shared_from_this<Watch> {
   using End = PeerArrival::End;
 
   Watch(const Executor& executor, Socket& client, std::vector<std::uint8_t>& early,
-        const AddressFilter& is_right)
-      : wake(executor), door_(executor), client_(client), early_(early), is_right_(is_right) {}
+        const AddressFilter& is_right, Descriptor door)
+      : wake(executor),
+        door_(executor, std::move(door)),
+        client_(client),
+        early_(early),
+        is_right_(is_right) {}
 
-  /// False: no memory in the kernel for watching the socket.
-  bool open(Rendezvous& rendezvous);
   void start();
   /// Does what is due, and says when it is to be called next.
   Clock::time_point look(Clock::time_point now);
@@ -62,7 +66,7 @@ class Watch : public std::enable_shared_from_this<Watch> {
   void hear_client();
   void receive(Descriptor socket, const Endpoint& from);
 
-  Acceptor door_;
+  Socket door_;
   Socket& client_;
   std::vector<std::uint8_t>& early_;
   const AddressFilter& is_right_;
@@ -71,15 +75,6 @@ class Watch : public std::enable_shared_from_this<Watch> {
   PeerArrival arrival_;
   bool over_ = false;
 };
-
-bool Watch::open(Rendezvous& rendezvous) {
-  asio::error_code error;
-  door_.assign(rendezvous.local.address.is_v4() ? tcp::v4() : tcp::v6(), rendezvous.socket.get(),
-               error);
-  if (error) return false;
-  (void)rendezvous.socket.release();
-  return true;
-}
 
 void Watch::start() {
   // An urgent octet is an octet: out of line it would vanish from the stream.
@@ -98,15 +93,15 @@ void Watch::end(End why) noexcept {
 
 void Watch::close() noexcept {
   over_ = true;
-  asio::error_code ignored;
-  door_.close(ignored);
-  if (client_.is_open()) client_.cancel(ignored);
+  door_.close();
+  client_.cancel();
 }
 
 void Watch::watch_door() {
-  door_.async_wait(Acceptor::wait_read, [watch = weak_from_this()](const asio::error_code& error) {
+  door_.async_wait(Ready::read, [watch = weak_from_this()](const asio::error_code& error) {
     const std::shared_ptr<Watch> alive = watch.lock();
-    if (error || !alive || alive->over_) return;
+    if (!alive || alive->over_) return;
+    if (error) return alive->end(End::no_resources);
     alive->take_arrivals();
     if (!alive->over_ && !alive->door_again_) alive->watch_door();
   });
@@ -114,14 +109,10 @@ void Watch::watch_door() {
 
 void Watch::receive(Descriptor socket, const Endpoint& from) {
   if (!is_right_(from)) return reset(std::move(socket));
-  Socket peer(wake.get_executor());
-  asio::error_code error;
-  peer.assign(from.address.is_v4() ? tcp::v4() : tcp::v6(), socket.get(), error);
-  if (error) return end(End::no_resources);
-  (void)socket.release();
-  peer.set_option(tcp::no_delay(true), error);
+  const int on = 1;
+  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   arrival_.remote = from;
-  arrival_.socket.emplace(std::move(peer));
+  arrival_.socket.emplace(wake.get_executor(), std::move(socket));
   end(End::peer);
 }
 
@@ -149,7 +140,7 @@ void Watch::take_arrivals() {
 }
 
 void Watch::watch_client() {
-  client_.async_wait(Socket::wait_read, [watch = weak_from_this()](const asio::error_code& error) {
+  client_.async_wait(Ready::read, [watch = weak_from_this()](const asio::error_code& error) {
     const std::shared_ptr<Watch> alive = watch.lock();
     if (!error && alive && !alive->over_) alive->hear_client();
   });
@@ -208,28 +199,27 @@ Task<PeerArrival> wait_for_peer(Socket& client, std::vector<std::uint8_t>& early
   const Executor executor = co_await asio::this_coro::executor;
   const Clock::time_point began = Clock::now();
   const Clock::time_point deadline = began + timeout;
-  const auto watch = std::make_shared<Watch>(executor, client, early, is_right);
+  const auto watch =
+      std::make_shared<Watch>(executor, client, early, is_right, std::move(rendezvous.socket));
   const EndOfWatch end(*watch);
   PeerArrival& arrival = watch->arrival();
-  if (watch->open(rendezvous)) {
-    watch->start();
-    while (!watch->over()) {
-      // Looked at before every wait, as in dial.cpp.
-      const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-      const Clock::time_point now = Clock::now();
-      if (state.cancelled() != asio::cancellation_type::none) {
-        watch->end(PeerArrival::End::cancelled);
-      } else if (now >= deadline) {
-        // The peer may have come while this worker was busy elsewhere.
-        watch->take_arrivals();
-        watch->end(PeerArrival::End::timed_out);
-      } else {
-        const Clock::time_point next = std::min(watch->look(now), deadline);
-        if (watch->over()) continue;
-        watch->wake.expires_at(next);
-        const auto [error] = co_await watch->wake.async_wait(as_result);
-        static_cast<void>(error);
-      }
+  watch->start();
+  while (!watch->over()) {
+    // Looked at before every wait, as in dial.cpp.
+    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+    const Clock::time_point now = Clock::now();
+    if (state.cancelled() != asio::cancellation_type::none) {
+      watch->end(PeerArrival::End::cancelled);
+    } else if (now >= deadline) {
+      // The peer may have come while this worker was busy elsewhere.
+      watch->take_arrivals();
+      watch->end(PeerArrival::End::timed_out);
+    } else {
+      const Clock::time_point next = std::min(watch->look(now), deadline);
+      if (watch->over()) continue;
+      watch->wake.expires_at(next);
+      const auto [error] = co_await watch->wake.async_wait(as_result);
+      static_cast<void>(error);
     }
   }
   arrival.time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);

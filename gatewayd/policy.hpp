@@ -12,7 +12,7 @@
 
 #include "auth_policy.hpp"
 #include "config.hpp"
-#include "rules.hpp"
+#include "rule_table.hpp"
 
 namespace socks64::gateway {
 
@@ -21,7 +21,7 @@ class RefusalHints;
 struct Policy {
   AuthPolicy auth;
   LimitConfig limits;
-  std::vector<Rule> rules;             ///< empty: everybody may do everything (but protection.hpp)
+  RuleTable rules;                     ///< empty: everybody may do everything (but protection.hpp)
   bool any_preference = false;         ///< whether some rule has `prefer`
   bool any_source = false;             ///< whether some rule has `bind_address`
   std::vector<std::string> listeners;  ///< as rules call them, by index into Config::listeners
@@ -44,7 +44,7 @@ struct Policy {
   auto policy = std::make_shared<Policy>();
   policy->auth = make_auth_policy(config);
   policy->limits = config.limits;
-  policy->rules = config.rules;
+  policy->rules = RuleTable(config.rules);
   for (const Rule& rule : policy->rules) {
     policy->any_preference |= rule.prefer.has_value();
     policy->any_source |= rule.source_v4 || rule.source_v6;

@@ -8,12 +8,45 @@
 namespace socks64::gateway {
 namespace {
 
+/// Part of an address: `high` and `low` are its halves, those of an IPv4 address 0 and its value.
+struct Bits {
+  std::uint64_t high;
+  std::uint64_t low;
+};
+
+Bits bits_of(const IpAddress& address) noexcept {
+  if (address.is_v4()) return {0, address.v4_value()};
+  Bits bits{0, 0};
+  const auto octets = address.bytes();
+  for (std::size_t i = 0; i < 8; ++i) {
+    bits.high = bits.high << 8U | octets[i];
+    bits.low = bits.low << 8U | octets[i + 8];
+  }
+  return bits;
+}
+
+/// The first `length` bits of 64.
+constexpr std::uint64_t first_bits(unsigned length) noexcept {
+  return length == 0 ? 0 : ~std::uint64_t{0} << (64 - std::min(length, 64U));
+}
+
 struct Block {
-  IpAddress::V6Bytes network;  ///< IPv4 in the first four
+  Bits network;
+  Bits mask;
   unsigned length;
   Family family;
   std::string_view reason;
 };
+
+constexpr Block v4_block(std::uint32_t network, unsigned length, std::string_view reason) noexcept {
+  return {{0, network}, {0, first_bits(32 + length)}, length, Family::ipv4, reason};
+}
+
+constexpr Block v6_block(std::uint64_t high, std::uint64_t low, unsigned length,
+                         std::string_view reason) noexcept {
+  const Bits mask{first_bits(std::min(length, 64U)), first_bits(length < 64 ? 0 : length - 64)};
+  return {{high, low}, mask, length, Family::ipv6, reason};
+}
 
 constexpr std::string_view loopback = "protected-loopback";
 constexpr std::string_view unspecified = "protected-unspecified";
@@ -23,44 +56,31 @@ constexpr std::string_view multicast = "protected-multicast";
 
 // The first that contains an address says what it is.
 constexpr std::array blocks{
-    Block{{127}, 8, Family::ipv4, loopback},
-    Block{{0}, 8, Family::ipv4, unspecified},
-    Block{{169, 254, 169, 254}, 32, Family::ipv4, metadata},
-    Block{{100, 100, 100, 200}, 32, Family::ipv4, metadata},
-    Block{{168, 63, 129, 16}, 32, Family::ipv4, metadata},
-    Block{{192, 0, 0, 192}, 32, Family::ipv4, metadata},
-    Block{{169, 254}, 16, Family::ipv4, link_local},
-    Block{{224}, 4, Family::ipv4, multicast},
-    Block{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, Family::ipv6, loopback},
-    Block{{0}, 128, Family::ipv6, unspecified},
-    Block{{0xfd, 0x00, 0x0e, 0xc2}, 32, Family::ipv6, metadata},
-    Block{{0xfd, 0x20, 0x00, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54},
-          128,
-          Family::ipv6,
-          metadata},
-    Block{{0xfe, 0x80}, 10, Family::ipv6, link_local},
-    Block{{0xff}, 8, Family::ipv6, multicast},
+    v4_block(0x7f000000, 8, loopback),                       // 127.0.0.0/8
+    v4_block(0x00000000, 8, unspecified),                    // 0.0.0.0/8
+    v4_block(0xa9fea9fe, 32, metadata),                      // 169.254.169.254
+    v4_block(0x646464c8, 32, metadata),                      // 100.100.100.200
+    v4_block(0xa83f8110, 32, metadata),                      // 168.63.129.16
+    v4_block(0xc00000c0, 32, metadata),                      // 192.0.0.192
+    v4_block(0xa9fe0000, 16, link_local),                    // 169.254.0.0/16
+    v4_block(0xe0000000, 4, multicast),                      // 224.0.0.0/4
+    v6_block(0, 1, 128, loopback),                           // ::1
+    v6_block(0, 0, 128, unspecified),                        // ::
+    v6_block(0xfd00'0ec2'0000'0000, 0, 32, metadata),        // fd00:ec2::/32
+    v6_block(0xfd20'00ce'0000'0000, 0x0254, 128, metadata),  // fd20:ce::254
+    v6_block(0xfe80'0000'0000'0000, 0, 10, link_local),      // fe80::/10
+    v6_block(0xff00'0000'0000'0000, 0, 8, multicast),        // ff00::/8
 };
 
-bool shares_bits(std::span<const std::uint8_t> octets, const Block& block) noexcept {
-  const std::size_t whole = block.length / 8;
-  if (!std::equal(octets.begin(), octets.begin() + static_cast<std::ptrdiff_t>(whole),
-                  block.network.begin())) {
-    return false;
-  }
-  const unsigned rest = block.length % 8;
-  if (rest == 0) return true;
-  const auto mask = static_cast<std::uint8_t>(0xff00U >> rest);
-  return ((octets[whole] ^ block.network[whole]) & mask) == 0;
-}
-
-bool contains(const Block& block, const IpAddress& address) noexcept {
-  return block.family == address.family() && shares_bits(address.bytes(), block);
+bool contains(const Block& block, Family family, const Bits& bits) noexcept {
+  return block.family == family && (bits.high & block.mask.high) == block.network.high &&
+         (bits.low & block.mask.low) == block.network.low;
 }
 
 std::string_view undisguised(const IpAddress& address) noexcept {
+  const Bits bits = bits_of(address);
   for (const Block& block : blocks) {
-    if (contains(block, address)) return block.reason;
+    if (contains(block, address.family(), bits)) return block.reason;
   }
   return {};
 }
@@ -93,8 +113,9 @@ std::string_view protected_as(const IpAddress& address) noexcept {
 
 bool is_protected(const Prefix& block) noexcept {
   const auto within = [](const IpAddress& network, unsigned length) {
+    const Bits bits = bits_of(network);
     return std::any_of(blocks.begin(), blocks.end(), [&](const Block& wide) {
-      return length >= wide.length && contains(wide, network);
+      return length >= wide.length && contains(wide, network.family(), bits);
     });
   };
   const IpAddress& network = block.network();

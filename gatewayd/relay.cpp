@@ -23,6 +23,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "keep_alive.hpp"
 #include "relay_flow.hpp"
 #include "relay_pool.hpp"
 #include "wait_slot.hpp"
@@ -33,8 +34,9 @@ namespace {
 
 using Step = RelayFlow::Step;
 
-/// How long a reset may go unnoticed behind unread urgent data; see look_for_trouble().
-constexpr std::chrono::seconds kUrgentRecheck{1};
+/// A destination that has vanished is not to hold a session for ever, but most sessions are over
+/// long before keep-alive would say anything, and need not pay for its four system calls.
+constexpr std::chrono::seconds kKeepAliveAfter{30};
 
 struct Side {
   explicit Side(Socket& from) : socket(from), fd(from.native_handle()) {}
@@ -45,8 +47,6 @@ struct Side {
   WaitSlot writable;
   WaitSlot trouble;
   bool closed_both_ways = false;  ///< EPOLLHUP without an error: nothing more to watch for
-  bool urgent = false;  ///< EPOLLPRI is on and would wake us for ever: not before `look_again`
-  Clock::time_point look_again;
 };
 
 struct Direction {
@@ -138,27 +138,30 @@ class Junction final : public WaitOwner {
   RelayLimits limits_;
   RelayPool& pool_;
   Timer& alarm_;
-  Clock::time_point last_octet_ = Clock::now();
+  const Clock::time_point began_ = Clock::now();
+  Clock::time_point last_octet_ = began_;
   RelayEnd end_ = RelayEnd::cancelled;
   bool over_ = false;
+  bool keeps_alive_ = false;
   bool last_words_ = false;  ///< one side is dead: nothing is read from the other any more
 };
 
 void Junction::start() {
-  for (Side* side : {&client_, &destination_}) {
-    asio::error_code ignored;
-    side->socket.native_non_blocking(true, ignored);
-    // An urgent octet is an octet: out of line it would vanish from the stream.
-    const int on = 1;
-    ::setsockopt(side->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
-  }
+  // An urgent octet is an octet: out of line it would vanish from the stream. Clients' sockets have
+  // this from their listener.
+  const int on = 1;
+  ::setsockopt(destination_.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   run(up_);
   if (!over_) run(down_);
 }
 
 void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
   if (over_) return;
-  if (error) return end(RelayEnd::cancelled);  // somebody cancelled the socket's operations
+  if (error) {
+    // Somebody cancelled the socket's operations, or the kernel had no memory for the wait.
+    const bool cancelled = error == asio::error::operation_aborted;
+    return end(cancelled ? RelayEnd::cancelled : RelayEnd::no_resources);
+  }
   if (&slot == &client_.readable || &slot == &destination_.writable) {
     run(up_);
   } else if (&slot == &destination_.readable || &slot == &client_.writable) {
@@ -348,10 +351,11 @@ void Junction::give_back(Direction& direction) noexcept {
 void Junction::wait_for_more(Direction& direction) {
   switch (direction.flow.next()) {
     case Step::await_readable:
-      direction.from.readable.arm(*this, direction.from.socket, Socket::wait_read);
+      direction.from.readable.arm(*this, direction.from.socket, Ready::read,
+                                  direction.flow.drained());
       break;
     case Step::await_writable:
-      direction.to.writable.arm(*this, direction.to.socket, Socket::wait_write);
+      direction.to.writable.arm(*this, direction.to.socket, Ready::write, true);
       watch_for_trouble(direction.from);
       break;
     default:
@@ -367,21 +371,15 @@ void Junction::wait_for_more(Direction& direction) {
 /// Stays armed once it is, also when the side is read again: disarming would cost more than a
 /// second look at a side that is dead anyway.
 void Junction::watch_for_trouble(Side& side) {
-  if (side.closed_both_ways || side.urgent) return;
-  side.trouble.arm(*this, side.socket, Socket::wait_error);
+  if (side.closed_both_ways) return;
+  side.trouble.arm(*this, side.socket, Ready::error);
 }
 
 void Junction::look_for_trouble(Side& side) noexcept {
   pollfd state{side.fd, 0, 0};
-  if (::poll(&state, 1, 0) > 0) {
-    if ((state.revents & POLLERR) != 0) return passed_on_reset(side);
-    side.closed_both_ways = true;  // its EOF is not read yet, ours is sent
-    return;
-  }
-  // Urgent data that is not read yet keeps EPOLLPRI on. Look again every now and then instead.
-  side.urgent = true;
-  side.look_again = Clock::now() + kUrgentRecheck;
-  alarm_.cancel();
+  if (::poll(&state, 1, 0) <= 0) return watch_for_trouble(side);
+  if ((state.revents & POLLERR) != 0) return passed_on_reset(side);
+  side.closed_both_ways = true;  // its EOF is not read yet, ours is sent
 }
 
 /// `side` is dead. What it has sent may still be in the kernel: pass on what the other side takes
@@ -411,8 +409,7 @@ void Junction::end(RelayEnd why) noexcept {
       const linger abort{1, 0};
       ::setsockopt(side->fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
     }
-    asio::error_code ignored;
-    side->socket.close(ignored);
+    side->socket.close();
   }
   alarm_.cancel();
 }
@@ -426,9 +423,7 @@ std::chrono::seconds Junction::limit() const noexcept {
 Clock::time_point Junction::next_look() const noexcept {
   const std::chrono::seconds most = limit();
   auto look = most.count() == 0 ? Clock::time_point::max() : last_octet_ + most;
-  for (const Side* side : {&client_, &destination_}) {
-    if (side->urgent) look = std::min(look, side->look_again);
-  }
+  if (!keeps_alive_) look = std::min(look, began_ + kKeepAliveAfter);
   for (const Direction* direction : {&up_, &down_}) {
     if (direction->paused) look = std::min(look, direction->reserved.from);
   }
@@ -445,12 +440,9 @@ void Junction::look_at_clock() noexcept {
   for (Direction* direction : {&up_, &down_}) {
     if (!over_ && direction->paused && now >= direction->reserved.from) run(*direction);
   }
-  if (over_) return;
-  for (Side* side : {&client_, &destination_}) {
-    if (side->urgent && now >= side->look_again) {
-      side->urgent = false;
-      if (!side->readable.armed()) watch_for_trouble(*side);
-    }
+  if (!over_ && !keeps_alive_ && now >= began_ + kKeepAliveAfter) {
+    keeps_alive_ = true;
+    keep_alive(destination_.fd);
   }
 }
 

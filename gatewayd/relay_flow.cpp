@@ -34,9 +34,9 @@ void RelayFlow::took(std::size_t octets, Place place) noexcept {
 void RelayFlow::received(std::size_t octets, std::size_t room) noexcept {
   took(octets, Place::shared_buffer);
   doubt_ = false;
-  // A short read emptied the socket; asking again would only cost a call that says EAGAIN. Waiting
-  // for readiness is level-triggered, so what arrives in between is not missed.
-  if (octets < room) dry_ = true;
+  // A short read emptied the socket; asking again would only cost a call that says EAGAIN. What
+  // arrives from now on is an edge.
+  dry_ = drained_ = octets < room;
   if (splicing_ || tuning_.path != RelayPath::adaptive) return;
   streak_ = octets >= tuning_.large_read ? streak_ + 1 : 0;
   if (streak_ >= tuning_.large_reads_to_splice) {
@@ -50,6 +50,7 @@ void RelayFlow::filled(std::size_t octets) noexcept {
   // dry; a small one does.
   took(octets, Place::pipe);
   const bool small = octets < tuning_.small_fill;
+  drained_ = false;
   if (small) dry_ = true;
   if (tuning_.path != RelayPath::adaptive) return;
   streak_ = small ? streak_ + 1 : 0;
@@ -68,7 +69,7 @@ void RelayFlow::nothing_to_read() noexcept {
     return;
   }
   doubt_ = false;
-  dry_ = true;
+  dry_ = drained_ = true;
 }
 
 void RelayFlow::end_of_stream() noexcept {

@@ -14,7 +14,7 @@
 
 namespace socks64::gateway {
 
-/// How octets cross the gateway. `adaptive` is for production, the others are for measuring.
+/// How octets cross the gateway: relay.engine of the configuration, where `adaptive` is "auto".
 enum class RelayPath : std::uint8_t { adaptive, copy, splice };
 
 /// The figures come from tests/bench; docs/decisions/0002-relay-splice-or-copy.md has them.
@@ -69,6 +69,8 @@ class RelayFlow {
   /// Octets written to the sink.
   [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
   [[nodiscard]] bool source_ended() const noexcept { return ended_; }
+  /// The source had nothing left when it was last asked (Socket::wait()).
+  [[nodiscard]] bool drained() const noexcept { return drained_; }
   [[nodiscard]] bool splicing() const noexcept { return splicing_ && !doubt_; }
 
  private:
@@ -84,8 +86,9 @@ class RelayFlow {
   unsigned streak_ = 0;  ///< large reads while copying, small fills while splicing
   Place place_ = Place::own_memory;
   bool splicing_;
-  bool doubt_ = false;  ///< splice(2) gave nothing: ask recv(2) before believing it
-  bool dry_ = false;
+  bool doubt_ = false;    ///< splice(2) gave nothing: ask recv(2) before believing it
+  bool dry_ = false;      ///< nothing more is read in this turn
+  bool drained_ = false;  ///< ... because there is nothing
   bool full_ = false;
   bool ended_ = false;
   bool shut_ = false;

@@ -64,6 +64,9 @@ class NameSet {
   void add(std::string_view name);
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
   [[nodiscard]] bool empty() const noexcept { return exact_.empty() && below_.empty(); }
+  [[nodiscard]] const TextSet& exact() const noexcept { return exact_; }
+  /// Without the leading dot.
+  [[nodiscard]] const TextSet& below() const noexcept { return below_; }
 
  private:
   TextSet exact_;

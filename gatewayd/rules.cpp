@@ -168,25 +168,12 @@ Match match(const Rule& rule, const RuleQuery& query) noexcept {
 }
 
 Decision decide(const std::vector<Rule>& rules, const RuleQuery& query) noexcept {
-  using Outcome = Decision::Outcome;
-  if (rules.empty()) return {Outcome::allow, nullptr};
-  bool may_allow = false;
-  bool may_deny = false;
-  for (const Rule& rule : rules) {
-    const Certainty certainty = match(rule, query).certainty;
-    if (certainty == Certainty::no) continue;
-    const bool allows = rule.action == RuleAction::allow;
-    if (certainty == Certainty::yes) {
-      if (allows ? may_deny : may_allow) return {Outcome::open, nullptr};
-      // Rules before this one that may match say the same; which of them it will be is not known.
-      return {allows ? Outcome::allow : Outcome::deny, &rule};
-    }
-    (allows ? may_allow : may_deny) = true;
-    if (may_allow && may_deny) return {Outcome::open, nullptr};
-  }
-  return {may_allow ? Outcome::open : Outcome::deny, nullptr};
+  if (rules.empty()) return {Decision::Outcome::allow, nullptr};
+  auto rule = rules.begin();
+  return decide_among([&]() noexcept { return rule == rules.end() ? nullptr : &*rule++; }, query);
 }
 
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as much as is read of it
 FoldedName::FoldedName(std::string_view name) noexcept {
   if (name.ends_with('.')) name.remove_suffix(1);
   for (const char c : name.substr(0, text_.size())) {

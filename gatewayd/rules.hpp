@@ -69,6 +69,7 @@ class Choices {
  public:
   void add(unsigned index) noexcept { bits_ |= 1U << index; }
   [[nodiscard]] bool contains(unsigned index) const noexcept { return (bits_ >> index & 1U) != 0; }
+  [[nodiscard]] unsigned bits() const noexcept { return bits_; }
   [[nodiscard]] bool operator==(const Choices&) const noexcept = default;
 
  private:
@@ -139,6 +140,28 @@ struct Decision {
 /// all everything is allowed, otherwise what no rule matches is denied.
 [[nodiscard]] Decision decide(const std::vector<Rule>& rules, const RuleQuery& query) noexcept;
 
+/// The same, of rules that next() gives one after the other, and null behind the last. What next()
+/// leaves out does not match, or may match no sooner than another of its action.
+template <class Next>
+[[nodiscard]] Decision decide_among(Next next, const RuleQuery& query) noexcept {
+  using Outcome = Decision::Outcome;
+  bool may_allow = false;
+  bool may_deny = false;
+  while (const Rule* const rule = next()) {
+    const Certainty certainty = match(*rule, query).certainty;
+    if (certainty == Certainty::no) continue;
+    const bool allows = rule->action == RuleAction::allow;
+    if (certainty == Certainty::yes) {
+      if (allows ? may_deny : may_allow) return {Outcome::open, nullptr};
+      // Rules before this one that may match say the same; which of them it will be is not known.
+      return {allows ? Outcome::allow : Outcome::deny, rule};
+    }
+    (allows ? may_allow : may_deny) = true;
+    if (may_allow && may_deny) return {Outcome::open, nullptr};
+  }
+  return {may_allow ? Outcome::open : Outcome::deny, nullptr};
+}
+
 /// A name as RuleQuery wants it, without memory of its own to ask for.
 class FoldedName {
  public:
@@ -146,7 +169,7 @@ class FoldedName {
   [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), size_}; }
 
  private:
-  std::array<char, DomainName::max_size> text_{};
+  std::array<char, DomainName::max_size> text_;
   std::size_t size_ = 0;
 };
 

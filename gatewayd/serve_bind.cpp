@@ -93,7 +93,7 @@ Task<> serve_bind(Exchange& exchange) {
 
   record->address = arrival.remote;
   if (!exchange.reply(ReplyCode::succeeded, arrival.remote)) co_return;
-  co_await carry(exchange, *arrival.socket);
+  exchange.peer = std::move(arrival.socket);
 }
 
 }  // namespace socks64::gateway

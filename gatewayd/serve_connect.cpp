@@ -1,49 +1,10 @@
 #include <utility>
 
 #include "exchange.hpp"
-#include "keep_alive.hpp"
-#include "relay.hpp"
 #include "reply.hpp"
 #include "reset_watch.hpp"
 
 namespace socks64::gateway {
-namespace {
-
-SessionEnd end_of(RelayEnd end) noexcept {
-  switch (end) {
-    case RelayEnd::both_closed:
-      return SessionEnd::both_closed;
-    case RelayEnd::client_reset:
-      return SessionEnd::client_reset;
-    case RelayEnd::destination_reset:
-      return SessionEnd::destination_reset;
-    case RelayEnd::idle_timeout:
-      return SessionEnd::idle_timeout;
-    case RelayEnd::half_close_timeout:
-      return SessionEnd::half_close_timeout;
-    case RelayEnd::no_resources:
-      return SessionEnd::no_resources;
-    case RelayEnd::cancelled:
-      break;
-  }
-  return SessionEnd::shutdown;
-}
-
-}  // namespace
-
-Task<> carry(Exchange& exchange, Socket& peer) {
-  // As on the client's side: a destination that has vanished is not to hold a session for ever.
-  keep_alive(peer.native_handle());
-  const SessionServices& services = exchange.services;
-  const RelayReport carried =
-      co_await relay(exchange.client, peer, exchange.early, services.relay_limits,
-                     services.relay_pool, exchange.ticket.bandwidth());
-  OpenRecord& record = exchange.record();
-  record->octets_up = carried.octets_up;
-  record->octets_down = carried.octets_down;
-  record->end = end_of(carried.end);
-}
-
 Task<> serve_connect(Exchange& exchange) {
   // Stages 6 and 7: resolve and dial. Every address is judged right before it is dialled.
   std::string_view denied = describe(Failure::denied);
@@ -78,9 +39,7 @@ Task<> serve_connect(Exchange& exchange) {
 
   record->address = reached.remote;
   if (!exchange.reply(ReplyCode::succeeded, reached.local)) co_return;
-
-  // Stage 8: carry octets until both sides are done.
-  co_await carry(exchange, *reached.socket);
+  exchange.peer = std::move(reached.socket);
 }
 
 }  // namespace socks64::gateway

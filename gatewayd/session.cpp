@@ -1,8 +1,11 @@
 #include "session.hpp"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <asio/this_coro.hpp>
 
@@ -10,6 +13,7 @@
 #include "farewell.hpp"
 #include "handshake.hpp"
 #include "policy.hpp"
+#include "relay.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -48,6 +52,34 @@ std::string_view reason_of(const HandshakeResult& asked) noexcept {
   }
 }
 
+SessionEnd end_of(RelayEnd end) noexcept {
+  switch (end) {
+    case RelayEnd::both_closed:
+      return SessionEnd::both_closed;
+    case RelayEnd::client_reset:
+      return SessionEnd::client_reset;
+    case RelayEnd::destination_reset:
+      return SessionEnd::destination_reset;
+    case RelayEnd::idle_timeout:
+      return SessionEnd::idle_timeout;
+    case RelayEnd::half_close_timeout:
+      return SessionEnd::half_close_timeout;
+    case RelayEnd::no_resources:
+      return SessionEnd::no_resources;
+    case RelayEnd::cancelled:
+      break;
+  }
+  return SessionEnd::shutdown;
+}
+
+/// What is left of a session once the client has heard of success. The relay may run for days, so
+/// all that only the handshake and the dial needed is gone by then.
+struct Passage {
+  std::optional<Socket> peer;  ///< empty: the session is over
+  std::vector<std::uint8_t> early{};
+  UserCounts::Ticket ticket{};
+};
+
 /// Stage 2 once more, for who it is; stage 5; then the verb of the command.
 Task<> serve(Exchange& exchange) {
   UserCounts::Admission admission = exchange.services.users.admit(
@@ -85,15 +117,8 @@ Task<> serve(Exchange& exchange) {
   co_await refuse(exchange, ReplyCode::command_not_supported, "command-not-supported");
 }
 
-}  // namespace
-
-Task<> session(Socket client, SessionControl& control, const SessionServices& services) {
-  // Cancellation is a value here, as every failure is: what was waited for returns
-  // operation_aborted, and control.stopped() says why.
-  co_await asio::this_coro::throw_if_cancelled(false);
-
+Task<Passage> negotiate(Socket& client, SessionControl& control, const SessionServices& services) {
   OpenRecord& record = control.record();
-  record->end = SessionEnd::internal;
 
   // Stages 3 and 4: what does the client want, and who is it?
   const std::shared_ptr<const Policy> policy = services.policy;
@@ -111,7 +136,7 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
     if (asked.answered) {
       co_await farewell(client, services.farewell_deadlines);
     }
-    co_return;
+    co_return Passage{};
   }
   record->user = asked.user;
   record->command = asked.request.command;
@@ -130,6 +155,29 @@ Task<> session(Socket client, SessionControl& control, const SessionServices& se
                     asked.socks4};
   record->reason_owner = exchange.policy;
   co_await serve(exchange);
+  co_return Passage{std::move(exchange.peer), std::move(exchange.early),
+                    std::move(exchange.ticket)};
+}
+
+}  // namespace
+
+Task<> session(Socket client, SessionControl& control, const SessionServices& services) {
+  // Cancellation is a value here, as every failure is: what was waited for returns
+  // operation_aborted, and control.stopped() says why.
+  co_await asio::this_coro::throw_if_cancelled(false);
+
+  OpenRecord& record = control.record();
+  record->end = SessionEnd::internal;
+  Passage passage = co_await negotiate(client, control, services);
+  if (!passage.peer) co_return;
+
+  // Stage 8: carry octets until both sides are done.
+  const RelayReport carried =
+      co_await relay(client, *passage.peer, passage.early, services.relay_limits,
+                     services.relay_pool, passage.ticket.bandwidth());
+  record->octets_up = carried.octets_up;
+  record->octets_down = carried.octets_down;
+  record->end = end_of(carried.end);
 }
 
 }  // namespace socks64::gateway

@@ -38,13 +38,11 @@
 
 #include <array>
 #include <cerrno>
-#include <span>
 #include <sys/socket.h>
 #include <variant>
 #include <vector>
 
 #include <asio/basic_datagram_socket.hpp>
-#include <asio/ip/udp.hpp>
 #include <asio/this_coro.hpp>
 
 #include "farewell.hpp"
@@ -57,10 +55,9 @@
 namespace socks64::gateway {
 namespace {
 
-using udp = asio::ip::udp;
-using DatagramSocket = asio::basic_datagram_socket<udp, Executor>;
-
-constexpr std::size_t batches_per_turn = 4;
+// A turn, after which it is that of others: well under a millisecond of work.
+constexpr std::size_t datagrams_per_turn = 256;
+constexpr std::size_t octets_per_turn = std::size_t{512} << 10U;
 constexpr std::size_t most_peers = 1024;
 
 struct Side {
@@ -68,16 +65,24 @@ struct Side {
 
   [[nodiscard]] bool open() const noexcept { return socket.is_open(); }
 
-  DatagramSocket socket;
+  Socket socket;
   WaitSlot readable;
+  Segmentation segmentation;
+  std::size_t messages = ReceivedBatch::most_messages;  ///< to receive in one call
 };
 
-bool take_over(DatagramSocket& socket, Descriptor& from, Family family) noexcept {
-  asio::error_code error;
-  socket.assign(family == Family::ipv4 ? udp::v4() : udp::v6(), from.get(), error);
-  if (error) return false;
-  (void)from.release();
-  return true;
+/// How many messages like these are a turn's worth.
+std::size_t messages_for_turn(const ReceivedBatch::Got& got) noexcept {
+  const std::size_t of_datagrams = datagrams_per_turn * got.messages / got.datagrams;
+  const std::size_t of_octets =
+      octets_per_turn * got.messages / std::max<std::size_t>(got.octets, 1);
+  return std::clamp<std::size_t>(std::min(of_datagrams, of_octets), 1,
+                                 ReceivedBatch::most_messages);
+}
+
+void take_over(Side& side, Descriptor from) {
+  side.segmentation = Segmentation::of(from.get());
+  side.socket = Socket(side.socket.get_executor(), std::move(from));
 }
 
 /// Lives on the heap because waits may outlive the coroutine.
@@ -105,7 +110,7 @@ class Association final : public WaitOwner {
             },
             [this](const UdpNames::Settled& settled) { send_waiting(settled); }) {}
 
-  [[nodiscard]] bool start(Descriptor socket);
+  void start(Descriptor socket);
   void end(UdpEnd why) noexcept;
   /// The coroutine is gone, and what is referred to with it.
   void abandon() noexcept;
@@ -121,8 +126,8 @@ class Association final : public WaitOwner {
   void hear_control();
   template <class Handle>
   void receive(Side& side, Handle handle);
-  void from_client(std::size_t index);
-  void from_destination(std::size_t index);
+  void from_client(const ReceivedDatagram& received);
+  void from_destination(const ReceivedDatagram& received);
   void send_to_name(const NamedEndpoint& target, Bytes payload);
   void send_waiting(const UdpNames::Settled& settled);
   void send_to(const Endpoint& to, const std::shared_ptr<const DomainName>& name, Bytes payload);
@@ -158,27 +163,28 @@ class Association final : public WaitOwner {
   bool over_ = false;
 };
 
-bool Association::start(Descriptor socket) {
-  asio::error_code ignored;
-  control_.native_non_blocking(true, ignored);
-  if (!take_over(client_.socket, socket, source_.endpoint().address.family())) return false;
-  control_readable_.arm(*this, control_, Socket::wait_read);
-  client_.readable.arm(*this, client_.socket, DatagramSocket::wait_read);
-  return true;
+void Association::start(Descriptor socket) {
+  take_over(client_, std::move(socket));
+  control_readable_.arm(*this, control_, Ready::read);
+  client_.readable.arm(*this, client_.socket, Ready::read);
 }
 
 void Association::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
   if (over_) return;
-  if (error) return end(UdpEnd::cancelled);  // somebody cancelled a socket's operations
+  if (error) {
+    // Somebody cancelled a socket's operations, or the kernel had no memory for the wait.
+    const bool cancelled = error == asio::error::operation_aborted;
+    return end(cancelled ? UdpEnd::cancelled : UdpEnd::no_resources);
+  }
   try {
     if (&slot == &control_readable_) {
       hear_control();
     } else if (&slot == &client_.readable) {
-      receive(client_, [this](std::size_t index) { from_client(index); });
+      receive(client_, [this](const ReceivedDatagram& received) { from_client(received); });
       flush_up();
     } else {
       receive(&slot == &ipv4_.readable ? ipv4_ : ipv6_,
-              [this](std::size_t index) { from_destination(index); });
+              [this](const ReceivedDatagram& received) { from_destination(received); });
       flush_down();
     }
   } catch (...) {
@@ -194,7 +200,7 @@ void Association::hear_control() {
   const ssize_t dropped = discard(control_.native_handle());
   if (dropped == 0) return end(UdpEnd::client_closed);
   if (dropped < 0 && errno != EAGAIN && errno != EINTR) return end(UdpEnd::client_reset);
-  control_readable_.arm(*this, control_, Socket::wait_read);
+  control_readable_.arm(*this, control_, Ready::read, dropped < 0);
 }
 
 void Association::use_current_policy() noexcept {
@@ -203,35 +209,41 @@ void Association::use_current_policy() noexcept {
   ++policy_number_;
 }
 
-/// One turn: a few batches, each sent on before the next is received in its place.
+/// One turn: batch after batch, each sent on before the next is received in its place.
 template <class Handle>
 void Association::receive(Side& side, Handle handle) {
   use_current_policy();
-  std::size_t got = udp_batch_size;
-  for (std::size_t turn = 0; turn < batches_per_turn && got == udp_batch_size; ++turn) {
-    got = batches_.received.receive(side.socket.native_handle());
-    if (got == 0) break;
+  ReceivedBatch& received = batches_.received;
+  std::size_t datagrams = 0;
+  std::size_t octets = 0;
+  bool drained = false;
+  while (!drained && datagrams < datagrams_per_turn && octets < octets_per_turn) {
+    const std::size_t asked = side.messages;
+    const ReceivedBatch::Got got = received.receive(side.socket.native_handle(), asked);
+    if (got.messages == 0) break;
     now_ = Clock::now();
-    for (std::size_t i = 0; i < got; ++i) {
-      handle(i);
+    while (const ReceivedDatagram* const datagram = received.next()) {
+      handle(*datagram);
     }
     flush_up();
     flush_down();
+    side.messages = messages_for_turn(got);
+    drained = got.messages < asked;
+    datagrams += got.datagrams;
+    octets += got.octets;
   }
-  side.readable.arm(*this, side.socket, DatagramSocket::wait_read);
+  side.readable.arm(*this, side.socket, Ready::read, drained);
 }
 
-void Association::from_client(std::size_t index) {
-  const Endpoint from = batches_.received.from(index);
-  if (!source_.admits(from)) return counts_.drop(UdpDrop::foreign);
+void Association::from_client(const ReceivedDatagram& received) {
+  if (!source_.admits(received.from)) return counts_.drop(UdpDrop::foreign);
   if (!rate_up_.admits(policy_->limits.udp.datagrams_per_second, now_) ||
-      (bandwidth_.up != nullptr &&
-       !bandwidth_.up->take(batches_.received.octets(index).size(), now_))) {
+      (bandwidth_.up != nullptr && !bandwidth_.up->take(received.octets.size(), now_))) {
     return counts_.drop(UdpDrop::rate);
   }
-  const ClientDatagram datagram = judge_datagram(batches_.received.octets(index));
+  const ClientDatagram datagram = judge_datagram(received.octets);
   if (datagram.drop) return counts_.drop(*datagram.drop);
-  source_.settle(from.port);
+  source_.settle(received.from.port);
   if (const auto* named = std::get_if<NamedEndpoint>(&datagram.target)) {
     send_to_name(*named, datagram.payload);
   } else {
@@ -295,12 +307,11 @@ void Association::send_to(const Endpoint& to, const std::shared_ptr<const Domain
   if (side_towards(to.address.family()) == nullptr) return counts_.drop(UdpDrop::unreachable);
   SendBatch& batch = to.address.is_v4() ? batches_.to_ipv4 : batches_.to_ipv6;
   if (batch.full()) flush_up();
-  batch.add(to, payload);
+  batch.add(to, {}, payload);
 }
 
-void Association::from_destination(std::size_t index) {
-  const Endpoint from = batches_.received.from(index);
-  UdpPeer* const peer = peers_.find(from.address);
+void Association::from_destination(const ReceivedDatagram& received) {
+  UdpPeer* const peer = peers_.find(received.from.address);
   if (peer == nullptr) return counts_.drop(UdpDrop::unsolicited);
   if (peer->judged != policy_number_) {
     // Not forgotten when it is denied: the next policy may allow it again.
@@ -310,25 +321,25 @@ void Association::from_destination(std::size_t index) {
     peer->judged = policy_number_;
   }
   if (!rate_down_.admits(policy_->limits.udp.datagrams_per_second, now_) ||
-      (bandwidth_.down != nullptr &&
-       !bandwidth_.down->take(batches_.received.octets(index).size(), now_))) {
+      (bandwidth_.down != nullptr && !bandwidth_.down->take(received.octets.size(), now_))) {
     return counts_.drop(UdpDrop::rate);
   }
-  const std::span<std::uint8_t> payload = batches_.received.octets(index);
-  const std::size_t header = put_reply_header(payload.data(), from);
+  const ReplyHeader header(received.from);
   const Endpoint client = source_.endpoint();
-  const std::size_t size = header + payload.size();
+  const std::size_t size = header.octets().size() + received.octets.size();
   if (size > (client.address.is_v4() ? max_udp_over_ipv4 : max_udp_over_ipv6)) {
     return counts_.drop(UdpDrop::oversized);
   }
-  batches_.to_client.add(client, Bytes(payload.data() - header, size), header);
+  if (batches_.to_client.full()) flush_down();
+  batches_.to_client.add(client, header.octets(), received.octets);
 }
 
 void Association::flush_up() noexcept {
   for (Side* const side : {&ipv4_, &ipv6_}) {
     SendBatch& batch = side == &ipv4_ ? batches_.to_ipv4 : batches_.to_ipv6;
     if (batch.empty()) continue;
-    const SendBatch::Sent sent = batch.flush(side->socket.native_handle(), counts_);
+    const SendBatch::Sent sent =
+        batch.flush(side->socket.native_handle(), side->segmentation, counts_);
     counts_.up += sent.datagrams;
     counts_.octets_up += sent.octets;
     if (sent.datagrams != 0) last_relayed_ = now_;
@@ -337,7 +348,8 @@ void Association::flush_up() noexcept {
 
 void Association::flush_down() noexcept {
   if (batches_.to_client.empty()) return;
-  const SendBatch::Sent sent = batches_.to_client.flush(client_.socket.native_handle(), counts_);
+  const SendBatch::Sent sent =
+      batches_.to_client.flush(client_.socket.native_handle(), client_.segmentation, counts_);
   counts_.down += sent.datagrams;
   counts_.octets_down += sent.octets;
   if (sent.datagrams != 0) last_relayed_ = now_;
@@ -350,8 +362,9 @@ Side* Association::side_towards(Family family) {
   const IpAddress any = family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{});
   const Source& source = services_.udp->dial.source;
   UdpSocket opened = open_udp_socket(source.of(family).value_or(any), {}, source.interface);
-  if (!opened.socket || !take_over(side.socket, opened.socket, family)) return nullptr;
-  side.readable.arm(*this, side.socket, DatagramSocket::wait_read);
+  if (!opened.socket) return nullptr;
+  take_over(side, std::move(opened.socket));
+  side.readable.arm(*this, side.socket, Ready::read);
   return &side;
 }
 
@@ -365,8 +378,7 @@ bool Association::permitted(const Target& target, const Endpoint& address) const
 void Association::close_sockets() noexcept {
   counts_.drop(UdpDrop::name, names_.clear());
   for (Side* const side : {&client_, &ipv4_, &ipv6_}) {
-    asio::error_code ignored;
-    side->socket.close(ignored);
+    side->socket.close();
   }
 }
 
@@ -379,8 +391,7 @@ void Association::end(UdpEnd why) noexcept {
     const linger abort{1, 0};
     ::setsockopt(control_.native_handle(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
   }
-  asio::error_code ignored;
-  control_.close(ignored);
+  control_.close();
   alarm_.cancel();
 }
 
@@ -429,7 +440,7 @@ Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening, const Requeste
   Association* const association =
       new Association(control, opening.source, requester, services, counts, bandwidth, alarm);
   const Tenancy tenancy(association);
-  if (!association->start(std::move(opening.socket))) association->end(UdpEnd::no_resources);
+  association->start(std::move(opening.socket));
   while (!association->over()) {
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) {

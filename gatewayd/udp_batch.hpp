@@ -1,5 +1,6 @@
-// Datagrams by the batch: one system call for many, recvmmsg(2) and sendmmsg(2), into and out of
-// memory that all associations of a worker share, so that one that is idle holds none.
+// Datagrams by the batch: one system call for many, into and out of memory that all associations of
+// a worker share, so that one that is idle holds none. What comes in is here, what goes out is in
+// udp_runs.hpp.
 #ifndef SOCKS64_GATEWAYD_UDP_BATCH_HPP
 #define SOCKS64_GATEWAYD_UDP_BATCH_HPP
 
@@ -7,70 +8,65 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <sys/socket.h>
 
 #include "socks64/address.hpp"
 #include "socks64/wire.hpp"
 
-#include "udp_counts.hpp"
-#include "udp_datagram.hpp"
+#include "udp_runs.hpp"
 
 namespace socks64::gateway {
 
-inline constexpr std::size_t udp_batch_size = 32;
+struct ReceivedDatagram {
+  Endpoint from;  ///< never IPv4-mapped
+  Bytes octets;
+};
 
 /// What one call received.
 class ReceivedBatch {
  public:
+  /// What recvmmsg(2) takes for one. A socket with UDP_GRO puts several datagrams into a message,
+  /// if they came in a row from one sender.
+  static constexpr std::size_t most_messages = 32;
+
   ReceivedBatch();
+  ReceivedBatch(const ReceivedBatch&) = delete;
+  ReceivedBatch& operator=(const ReceivedBatch&) = delete;
 
-  /// Up to udp_batch_size datagrams in the place of those of the last call, without waiting; how
-  /// many. 0: there are none, or the socket has an error, which the call has cleared.
-  [[nodiscard]] std::size_t receive(int socket) noexcept;
+  struct Got {
+    std::size_t messages = 0;
+    std::size_t datagrams = 0;
+    std::size_t octets = 0;
+  };
+  /// Up to so many messages, without waiting, in the place of those of the last call. None: there
+  /// are none, or the socket has an error, which the call has cleared.
+  [[nodiscard]] Got receive(int socket, std::size_t messages = most_messages) noexcept;
 
-  /// Never IPv4-mapped.
-  [[nodiscard]] Endpoint from(std::size_t index) const noexcept;
-  /// In front of it there are max_reply_header octets of room.
-  [[nodiscard]] std::span<std::uint8_t> octets(std::size_t index) noexcept;
+  /// The next datagram of that call, in the order in which they came; null after the last. Valid
+  /// until the next call of either.
+  [[nodiscard]] const ReceivedDatagram* next() noexcept;
 
  private:
-  // No datagram is longer than 65,535 octets, so none is cut.
-  static constexpr std::size_t room_in_front = 64;
-  static constexpr std::size_t stride = room_in_front + 65'536;
-  static_assert(room_in_front >= max_reply_header);
+  // No datagram is longer than 65,535 octets, so none is cut. Each one's place begins in another
+  // line of the cache: short ones would be in each other's way.
+  static constexpr std::size_t room = 65'536;
+  static constexpr std::size_t stride = room + 64;
+  using Control = std::array<std::uint8_t, CMSG_SPACE(sizeof(int))>;
+
+  void begin_message(std::size_t index) noexcept;
 
   std::unique_ptr<std::uint8_t[]> memory_;
-  std::array<sockaddr_storage, udp_batch_size> names_{};
-  std::array<iovec, udp_batch_size> pieces_{};
-  std::array<mmsghdr, udp_batch_size> messages_{};
-};
+  std::array<sockaddr_storage, most_messages> names_{};
+  std::array<iovec, most_messages> pieces_{};
+  alignas(cmsghdr) std::array<Control, most_messages> controls_{};
+  std::array<mmsghdr, most_messages> messages_{};
+  std::size_t got_ = 0;
 
-/// What one call sends. Points to the octets, and holds none.
-class SendBatch {
- public:
-  SendBatch();
-
-  void clear() noexcept { size_ = 0; }
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] bool full() const noexcept { return size_ == udp_batch_size; }
-  /// `header` octets of the datagram do not count as payload. Expects that it is not full.
-  void add(const Endpoint& to, Bytes datagram, std::size_t header = 0) noexcept;
-
-  struct Sent {
-    std::uint64_t datagrams = 0;
-    std::uint64_t octets = 0;
-  };
-  /// Sends all of it without waiting, and is empty then. What the kernel does not take is dropped:
-  /// a datagram that is late is worth no more than one that is lost.
-  [[nodiscard]] Sent flush(int socket, UdpCounts& counts) noexcept;
-
- private:
-  std::size_t size_ = 0;
-  std::array<std::size_t, udp_batch_size> headers_{};
-  std::array<sockaddr_storage, udp_batch_size> names_{};
-  std::array<iovec, udp_batch_size> pieces_{};
-  std::array<mmsghdr, udp_batch_size> messages_{};
+  std::size_t message_ = 0;  ///< that the next datagram is in
+  Bytes rest_;               ///< of that message
+  std::size_t segment_ =
+      0;  ///< the size of its datagrams but the last; 0: the message has not begun
+  ReceivedDatagram datagram_;
 };
 
 /// What the associations of one worker share. Its memory is taken when the first of them begins.

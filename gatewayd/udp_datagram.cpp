@@ -1,7 +1,6 @@
 #include "udp_datagram.hpp"
 
 #include <algorithm>
-#include <array>
 #include <variant>
 
 #include "socks64/message.hpp"
@@ -52,12 +51,10 @@ bool is_usable_destination(const Endpoint& destination) noexcept {
   return !address.is_v4() || address.v4_value() != limited_broadcast;
 }
 
-std::size_t put_reply_header(std::uint8_t* payload, const Endpoint& sender) noexcept {
-  std::array<std::uint8_t, max_udp_header_size> header{};
-  Writer out(header);
+ReplyHeader::ReplyHeader(const Endpoint& sender) noexcept {
+  Writer out(octets_);
   encode(out, UdpHeader{0, sender});
-  std::copy_n(header.data(), out.size(), payload - out.size());
-  return out.size();
+  size_ = out.size();
 }
 
 ClientSource::ClientSource(const IpAddress& client, const Target& announced) noexcept

@@ -3,6 +3,7 @@
 #ifndef SOCKS64_GATEWAYD_UDP_DATAGRAM_HPP
 #define SOCKS64_GATEWAYD_UDP_DATAGRAM_HPP
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -35,9 +36,16 @@ struct ClientDatagram {
 /// looks like any other; the kernel refuses to send to it.
 [[nodiscard]] bool is_usable_destination(const Endpoint& destination) noexcept;
 
-/// Writes the header of a reply from `sender` so that it ends where `payload` begins, and returns
-/// its size; there are max_reply_header octets of room in front of `payload`.
-std::size_t put_reply_header(std::uint8_t* payload, const Endpoint& sender) noexcept;
+/// What stands in front of a reply from `sender`.
+class ReplyHeader {
+ public:
+  explicit ReplyHeader(const Endpoint& sender) noexcept;
+  [[nodiscard]] Bytes octets() const noexcept { return Bytes(octets_).first(size_); }
+
+ private:
+  std::array<std::uint8_t, max_reply_header> octets_;
+  std::size_t size_;
+};
 
 /// Where the client's datagrams come from: who may use the association.
 ///

@@ -3,12 +3,17 @@
 #include <cerrno>
 #include <cstdint>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <random>
 #include <sys/socket.h>
 
 #include "socks64/sockaddr.hpp"
 
 #include "local_end.hpp"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 namespace socks64::gateway {
 namespace {
@@ -33,6 +38,8 @@ void set_options(int socket, Family family) noexcept {
     set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     set_option(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
   }
+  // What comes in a row from one sender may be handed over at once (udp_batch.hpp).
+  set_option(socket, IPPROTO_UDP, UDP_GRO, 1);
   // IP_RECVERR stays off: an ICMP error about one destination is no error of the association.
 }
 

@@ -70,6 +70,7 @@ class Worker::Member {
 Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                const SharedServices& shared)
     : work_(context_.get_executor()),
+      relay_pool_(config.relay_pool),
       handshake_deadlines_(context_.get_executor(), config.handshake_timeout),
       farewell_deadlines_(context_.get_executor(), farewell_time),
       services_{shared,
@@ -78,13 +79,12 @@ Worker::Worker(const WorkerConfig& config, std::shared_ptr<const Policy> policy,
                 relay_pool_,
                 config.relay_limits,
                 handshake_deadlines_,
-                farewell_deadlines_} {}
+                farewell_deadlines_} {
+  Readiness::of(context_);  // its descriptors are taken now, or never
+}
 
 Worker::~Worker() {
   stop();
-  if (thread_.joinable()) {
-    thread_.join();
-  }
 }
 
 void Worker::start() {
@@ -104,6 +104,9 @@ void Worker::start() {
 void Worker::take(Accepted accepted) {
   const std::uint64_t id = accepted.id;
   const Client client = accepted.client;
+  if (executor().running_in_this_thread()) {
+    return begin(std::move(accepted), Load(load_));
+  }
   try {
     asio::post(context_, [this, accepted = std::move(accepted), load = Load(load_)]() mutable {
       begin(std::move(accepted), std::move(load));
@@ -123,16 +126,7 @@ void Worker::begin(Accepted accepted, Load load) {
     throw;
   }
   const Executor executor = context_.get_executor();
-  Socket socket(executor);
-  asio::error_code error;
-  // A UNIX client is a stream socket like the others: of the protocol Asio keeps nothing but what
-  // a new socket would be opened with.
-  socket.assign(accepted.client.endpoint.address.is_v4() ? tcp::v4() : tcp::v6(),
-                accepted.socket.get(), error);
-  if (error) {
-    return;  // no memory in epoll_ctl(2): the connection closes, its record says no-resources
-  }
-  (void)accepted.socket.release();
+  Socket socket(executor, std::move(accepted.socket));
   SessionControl& control = member->control();
   spawn_logged(executor, "session", control.slot(), member,
                session(std::move(socket), control, services_));
@@ -165,6 +159,9 @@ void Worker::cancel_sessions() {
 
 void Worker::stop() {
   context_.stop();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
 }
 
 }  // namespace socks64::gateway

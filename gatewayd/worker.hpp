@@ -48,6 +48,7 @@ struct Accepted {
 struct WorkerConfig {
   std::chrono::milliseconds handshake_timeout;
   RelayLimits relay_limits;
+  RelayPoolConfig relay_pool;
 };
 
 class Worker {
@@ -61,9 +62,12 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   void start();
+  /// For what else is to run on this worker's thread.
+  [[nodiscard]] Executor executor() noexcept { return context_.get_executor(); }
 
-  /// From the accepting thread: the session runs on this worker from its first octet to its last.
-  /// Throws when there is no memory for it; the connection is closed and accounted for then.
+  /// The session runs on this worker from its first octet to its last. Any thread; on the worker's
+  /// own it begins at once. Throws when there is no memory for it; the connection is closed and
+  /// accounted for then.
   void take(Accepted accepted);
   /// Sessions here, those under way included. Any thread.
   [[nodiscard]] std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
@@ -74,8 +78,8 @@ class Worker {
   void hurry_handshakes();
   /// Cancels every session, and those that arrive later. Any thread.
   void cancel_sessions();
-  /// Leaves the event loop at once. Only when load() is 0: a suspended session refers to parts of
-  /// the worker that are destroyed before the event loop is.
+  /// Leaves the event loop at once, and waits for the thread to end. Only when load() is 0: a
+  /// suspended session refers to parts of the worker that are destroyed before the event loop is.
   void stop();
 
  private:

@@ -11,57 +11,80 @@ enum class EmptyName : std::uint8_t { refused, unspecified_address };
 
 constexpr std::size_t fixed_part = 3;  // VER CMD RSV, VER REP RSV, or RSV RSV FRAG
 
-Parsed<Target> parse_name(Bytes in, EmptyName empty) noexcept {
+/// The judgement on a target, which is written where it belongs: it has room for a name of 255
+/// octets, and to hand it up from function to function costs more than to read it.
+struct OnTarget {};
+using TargetParsed = Parsed<OnTarget>;
+
+TargetParsed parse_name(Bytes in, EmptyName empty, Target& out) noexcept {
   constexpr std::size_t head = 2;  // ATYP and the length octet
   const std::size_t shortest_name = empty == EmptyName::refused ? 1 : 0;
-  if (in.size() < head) return need_more<Target>(in, head + shortest_name + 2);
+  if (in.size() < head) return need_more<OnTarget>(in, head + shortest_name + 2);
   const std::size_t size = in[1];
-  if (size < shortest_name) return invalid<Target>(Errc::bad_name);
+  if (size < shortest_name) return invalid<OnTarget>(Errc::bad_name);
 
   const Bytes seen = in.subspan(head, std::min(size, in.size() - head));
   if (std::find(seen.begin(), seen.end(), std::uint8_t{0}) != seen.end()) {
-    return invalid<Target>(Errc::bad_name);
+    return invalid<OnTarget>(Errc::bad_name);
   }
   const std::size_t whole = head + size + 2;
-  if (in.size() < whole) return need_more<Target>(in, whole);
+  if (in.size() < whole) return need_more<OnTarget>(in, whole);
 
   Reader reader(in.subspan(head));
   const Bytes octets = reader.take(size);
   const Port port = reader.u16();
-  if (octets.empty()) return complete<Target>(whole, Endpoint{IpAddress{}, port});
+  if (octets.empty()) {
+    out.emplace<Endpoint>().port = port;
+    return complete(whole, OnTarget{});
+  }
   const Result<DomainName> name = DomainName::from(as_text(octets));
-  if (!name) return invalid<Target>(name.error());
-  return complete<Target>(whole, NamedEndpoint{*name, port});
+  if (!name) return invalid<OnTarget>(name.error());
+  auto& named = out.emplace<NamedEndpoint>();
+  named.name = *name;
+  named.port = port;
+  return complete(whole, OnTarget{});
 }
 
 template <class AddressBytes>
-Parsed<Target> parse_address(Bytes in, IpAddress (*make)(const AddressBytes&)) noexcept {
+TargetParsed parse_address(Bytes in, IpAddress (*make)(const AddressBytes&), Target& out) noexcept {
   AddressBytes octets{};
   const std::size_t whole = 1 + octets.size() + 2;
-  if (in.size() < whole) return need_more<Target>(in, whole);
+  if (in.size() < whole) return need_more<OnTarget>(in, whole);
   Reader reader(in.subspan(1));
   const Bytes from = reader.take(octets.size());
   std::copy(from.begin(), from.end(), octets.begin());
-  return complete<Target>(whole, Endpoint{make(octets), reader.u16()});
+  auto& endpoint = out.emplace<Endpoint>();
+  endpoint.address = make(octets);
+  endpoint.port = reader.u16();
+  return complete(whole, OnTarget{});
 }
 
-/// ATYP ADDR PORT, RFC 1928 section 5.
-Parsed<Target> parse_target(Bytes in, EmptyName empty) noexcept {
+/// ATYP ADDR PORT, RFC 1928 section 5. `out` is left alone unless it is complete.
+TargetParsed parse_target(Bytes in, EmptyName empty, Target& out) noexcept {
   if (in.empty()) {
     // The shortest there is: a name of one octet, or of none.
-    return need_more<Target>(in, empty == EmptyName::refused ? 5 : 4);
+    return need_more<OnTarget>(in, empty == EmptyName::refused ? 5 : 4);
   }
   switch (static_cast<AddressType>(in[0])) {
     case AddressType::ipv4:
       return parse_address<IpAddress::V4Bytes>(
-          in, [](const IpAddress::V4Bytes& octets) { return IpAddress::v4(octets); });
+          in, [](const IpAddress::V4Bytes& octets) { return IpAddress::v4(octets); }, out);
     case AddressType::ipv6:
       return parse_address<IpAddress::V6Bytes>(
-          in, [](const IpAddress::V6Bytes& octets) { return IpAddress::v6(octets); });
+          in, [](const IpAddress::V6Bytes& octets) { return IpAddress::v6(octets); }, out);
     case AddressType::domain_name:
-      return parse_name(in, empty);
+      return parse_name(in, empty, out);
   }
-  return invalid<Target>(Errc::bad_address_type);
+  return invalid<OnTarget>(Errc::bad_address_type);
+}
+
+/// The judgement on a message that ends with its target, in `out`.
+template <class T>
+void take_judgement(Parsed<T>& out, const TargetParsed& target) noexcept {
+  out.status = target.status;
+  out.error = target.error;
+  out.missing = target.missing;
+  if (target.status == ParseStatus::complete) out.consumed = fixed_part + target.consumed;
 }
 
 void encode_target(Writer& out, const Target& target) noexcept {
@@ -201,9 +224,10 @@ Parsed<Request> parse_request(Bytes in) noexcept {
     return invalid<Request>(Errc::bad_command);
   }
   if (in.size() <= fixed_part) return need_more<Request>(in, fixed_part + 5);
-  const Parsed<Target> target = parse_target(in.subspan(fixed_part), EmptyName::refused);
-  if (target.status != ParseStatus::complete) return unfinished<Request>(target);
-  return complete(fixed_part + target.consumed, Request{static_cast<Command>(in[1]), target.value});
+  Parsed<Request> out;
+  take_judgement(out, parse_target(in.subspan(fixed_part), EmptyName::refused, out.value.target));
+  if (out.status == ParseStatus::complete) out.value.command = static_cast<Command>(in[1]);
+  return out;
 }
 
 void encode(Writer& out, const Request& request) noexcept {
@@ -217,9 +241,11 @@ void encode(Writer& out, const Request& request) noexcept {
 Parsed<Reply> parse_reply(Bytes in) noexcept {
   if (!in.empty() && in[0] != socks_version) return invalid<Reply>(Errc::bad_version);
   if (in.size() <= fixed_part) return need_more<Reply>(in, min_reply_size);
-  const Parsed<Target> bound = parse_target(in.subspan(fixed_part), EmptyName::unspecified_address);
-  if (bound.status != ParseStatus::complete) return unfinished<Reply>(bound);
-  return complete(fixed_part + bound.consumed, Reply{static_cast<ReplyCode>(in[1]), bound.value});
+  Parsed<Reply> out;
+  take_judgement(
+      out, parse_target(in.subspan(fixed_part), EmptyName::unspecified_address, out.value.bound));
+  if (out.status == ParseStatus::complete) out.value.code = static_cast<ReplyCode>(in[1]);
+  return out;
 }
 
 void encode(Writer& out, const Reply& reply) noexcept {
@@ -231,10 +257,12 @@ void encode(Writer& out, const Reply& reply) noexcept {
 
 Parsed<UdpHeader> parse_udp_header(Bytes datagram) noexcept {
   if (datagram.size() <= fixed_part) return invalid<UdpHeader>(Errc::truncated);
-  const Parsed<Target> target = parse_target(datagram.subspan(fixed_part), EmptyName::refused);
-  if (target.status == ParseStatus::need_more) return invalid<UdpHeader>(Errc::truncated);
-  if (target.status == ParseStatus::invalid) return invalid<UdpHeader>(target.error);
-  return complete(fixed_part + target.consumed, UdpHeader{datagram[2], target.value});
+  Parsed<UdpHeader> out;
+  take_judgement(out,
+                 parse_target(datagram.subspan(fixed_part), EmptyName::refused, out.value.target));
+  if (out.status == ParseStatus::need_more) return invalid<UdpHeader>(Errc::truncated);
+  if (out.status == ParseStatus::complete) out.value.fragment = datagram[2];
+  return out;
 }
 
 void encode(Writer& out, const UdpHeader& header) noexcept {

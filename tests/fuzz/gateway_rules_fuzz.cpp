@@ -7,7 +7,7 @@
 
 #include "config.hpp"
 #include "fuzz.hpp"
-#include "rules.hpp"
+#include "rule_table.hpp"
 
 namespace {
 
@@ -33,16 +33,29 @@ const std::array<IpAddress, 6> addresses{ip("127.0.0.1"),   ip("10.0.0.1"),     
                                          ip("2001:db8::1"), ip("64:ff9b::7f00:1"), ip("::1")};
 constexpr std::array<Port, 4> ports{1, 80, 443, 65535};
 
-void check(const std::vector<gateway::Rule>& rules, RuleQuery query) {
+/// However many rules there are, their index decides as they do one after the other.
+Decision decide(const gateway::RuleTable& indexed, const std::vector<gateway::Rule>& rules,
+                const RuleQuery& query) {
+  const Decision decision = gateway::decide(rules, query);
+  const Decision by_index = gateway::decide(indexed, query);
+  require(by_index.outcome == decision.outcome);
+  require((by_index.rule == nullptr) == (decision.rule == nullptr));
+  require(by_index.rule == nullptr ||
+          by_index.rule - &*indexed.begin() == decision.rule - rules.data());
+  return decision;
+}
+
+void check(const gateway::RuleTable& indexed, const std::vector<gateway::Rule>& rules,
+           RuleQuery query) {
   const IpAddress address = *query.address;
   const Port port = *query.port;
-  const Decision full = gateway::decide(rules, query);
+  const Decision full = decide(indexed, rules, query);
   require(full.outcome != Outcome::open);
   for (const bool knows_address : {false, true}) {
     for (const bool knows_port : {false, true}) {
       query.address = knows_address ? std::optional(address) : std::nullopt;
       query.port = knows_port ? std::optional(port) : std::nullopt;
-      const Decision early = gateway::decide(rules, query);
+      const Decision early = decide(indexed, rules, query);
       require(early.outcome == Outcome::open || early.outcome == full.outcome);
       for (const gateway::Rule& rule : rules) {
         const gateway::Match match = gateway::match(rule, query);
@@ -63,11 +76,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!result.problems.empty()) return 0;
   const std::string listener = result.config.listeners.front().address.text();
   const std::vector<gateway::Rule>& rules = result.config.rules;
+  const gateway::RuleTable indexed(rules, 0);
   for (const std::string_view name : names) {
     for (const IpAddress& address : addresses) {
       for (const Port port : ports) {
-        check(rules, RuleQuery{clients[who & 3U], users[who >> 2U & 3U], listener,
-                               commands[who >> 4U & 3U], name, address, port});
+        check(indexed, rules,
+              RuleQuery{clients[who & 3U], users[who >> 2U & 3U], listener,
+                        commands[who >> 4U & 3U], name, address, port});
       }
     }
   }

@@ -40,10 +40,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(is_usable_destination(*endpoint));
     require(!endpoint->address.is_v4_mapped() && !endpoint->address.is_multicast() &&
             !endpoint->address.is_unspecified());
-    std::array<std::uint8_t, max_reply_header> reply{};
-    std::uint8_t* const end = reply.data() + reply.size();
-    const std::size_t length = put_reply_header(end, *endpoint);
-    require(length == out.size() && std::equal(end - length, end, again.begin()));
+    const ReplyHeader header(*endpoint);
+    const Bytes reply = header.octets();
+    require(reply.size() == out.size() && std::equal(reply.begin(), reply.end(), again.begin()));
     // Somebody is the client whatever the request said, and it is not everybody.
     ClientSource source(endpoint->address, judged.target);
     require(source.admits(*endpoint));

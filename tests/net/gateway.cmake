@@ -30,7 +30,9 @@ add_executable(gateway_tests
   gateway/ports_test.cpp
   gateway/process.cpp
   gateway/protection_test.cpp
+  gateway/relay_engine_test.cpp
   gateway/reply_test.cpp
+  gateway/rule_index_test.cpp
   gateway/rules_test.cpp
   gateway/scarce_memory.cpp
   gateway/session_test.cpp

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <fcntl.h>
 #include <future>
 #include <memory>
 #include <netinet/in.h>
@@ -141,8 +142,12 @@ class Relayed {
     report_ = promise_->get_future();
     asio::post(worker.context(), [this, a = client_side.take(), b = destination_side.take(), limits,
                                   bandwidth, data = std::move(early)]() mutable {
-      Socket left(worker_.context().get_executor(), tcp::v4(), a);
-      Socket right(worker_.context().get_executor(), tcp::v4(), b);
+      const int on = 1;
+      ::setsockopt(a, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);  // as the listener's clients
+      for (const int fd : {a, b})
+        ::fcntl(fd, F_SETFL, O_NONBLOCK);
+      Socket left(worker_.context().get_executor(), Descriptor(a));
+      Socket right(worker_.context().get_executor(), Descriptor(b));
       asio::co_spawn(worker_.context().get_executor(),
                      session(std::move(left), std::move(right), std::move(data), limits,
                              worker_.pool(), bandwidth),

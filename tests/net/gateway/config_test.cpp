@@ -89,6 +89,8 @@ peer_port = "exact"
 idle = "4m"
 ports = "50000-50999"
 advertise = ["203.0.113.7", "2001:db8::7"]
+[relay]
+engine = "splice"
 [log]
 level = "debug"
 target = "/tmp/log"
@@ -109,6 +111,7 @@ format = "json"
   EXPECT_EQ(config.bind.ports.last, 40999);
   EXPECT_EQ(config.bind.timeout, 2min);
   EXPECT_TRUE(config.bind.exact_port);
+  EXPECT_EQ(config.relay.engine, RelayPath::splice);
   EXPECT_FALSE(config.commands.udp);
   EXPECT_EQ(config.udp.idle, 4min);
   EXPECT_EQ(config.udp.ports.first, 50'000);
@@ -217,6 +220,11 @@ TEST(Config, WrongValuesAreNamed) {
       {"[bind]\npeer_port = 20",
        "f:2:13: bind.peer_port: 20 is wrong, expected \"any\" or \"exact\""},
       {"[bind]\nadvertize = []", "f:2:1: bind.advertize: unknown key, did you mean \"advertise\"?"},
+      {"[relay]\nengine = \"zero\"",
+       "f:2:10: relay.engine: \"zero\" is wrong: no such engine; expected \"auto\", \"splice\" or "
+       "\"copy\""},
+      {"[relay]\nengine = 1",
+       "f:2:10: relay.engine: 1 is wrong, expected \"auto\", \"splice\" or \"copy\""},
       {"[udp]\nports = \"5-4\"",
        "f:2:9: udp.ports: \"5-4\" is wrong: the last port is below the first; expected a range of "
        "ports such "
@@ -494,6 +502,7 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   EXPECT_EQ(shown.config.udp.advertise.v4, defaults.udp.advertise.v4);
   EXPECT_EQ(shown.config.limits.udp.associations, defaults.limits.udp.associations);
   EXPECT_EQ(shown.config.limits.udp.datagrams_per_second, defaults.limits.udp.datagrams_per_second);
+  EXPECT_EQ(shown.config.relay.engine, defaults.relay.engine);
   EXPECT_EQ(shown.config.threads, defaults.threads);
   EXPECT_EQ(shown.config.timeouts.handshake, defaults.timeouts.handshake);
   EXPECT_EQ(shown.config.timeouts.idle, defaults.timeouts.idle);

@@ -172,7 +172,9 @@ class OpenedBy : public ::testing::Test {
         if (line.find(' ') != std::string::npos) rule.ports.push_back({port, port});
       }
       seal(rule);
-      policy.rules.push_back(std::move(rule));
+      std::vector<Rule> rules;
+      rules.push_back(std::move(rule));
+      policy.rules = RuleTable(std::move(rules));
     }
     const Requester requester{Client(Endpoint{address("192.0.2.9"), 4711}), 0, {}};
     const Target name = NamedEndpoint{*DomainName::from("a.test"), port};

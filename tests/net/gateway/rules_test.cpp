@@ -13,6 +13,7 @@
 #include "config.hpp"
 #include "config_rules.hpp"
 #include "process.hpp"
+#include "rule_table.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -245,7 +246,7 @@ TEST(Rules, TenThousandEntriesStayFast) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
 }
 
-TEST(Rules, TenThousandRulesStayUsable) {
+TEST(Rules, TenThousandRulesStayFast) {
   std::string text;
   for (unsigned i = 0; i < 10'000; ++i) {
     text +=
@@ -256,17 +257,24 @@ TEST(Rules, TenThousandRulesStayUsable) {
   EXPECT_EQ(outcome(rules, {.name = "a.test", .address = "192.0.2.1"}), 'a');
   EXPECT_EQ(outcome(rules, {.name = "a.test"}), 'o');
   EXPECT_EQ(outcome(rules, {.name = "n9999.example.com"}), 'd');
+  const RuleTable table(rules);
+  const Client client(Endpoint{*IpAddress::parse("192.0.2.9"), 4711});
+  const RuleQuery query{client,
+                        {},
+                        "[::]:1080",
+                        Command::connect,
+                        "a.b.c.nowhere.test",
+                        *IpAddress::parse("192.0.2.1"),
+                        Port{80}};
   const auto began = std::chrono::steady_clock::now();
-  constexpr int rounds = 100;
+  constexpr int rounds = 10'000;
   for (int i = 0; i < rounds; ++i) {
-    (void)outcome(rules, {.name = "a.b.c.nowhere.test", .address = "192.0.2.1"});
+    const Decision decision = decide(table, query);
+    ASSERT_EQ(decision.outcome, Decision::Outcome::allow);
+    ASSERT_EQ(decision.rule, &*table.begin() + 10'000);
   }
-  // Rules are asked one after the other.
-  const auto each = (std::chrono::steady_clock::now() - began) / rounds;
-  RecordProperty(
-      "microseconds",
-      static_cast<int>(std::chrono::duration_cast<std::chrono::microseconds>(each).count()));
-  EXPECT_LT(each, std::chrono::milliseconds(50));
+  // A tenth of a microsecond each; one by one it would be a thousand times that.
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
 }
 
 TEST(Rules, EveryWrongValueHasItsPlace) {

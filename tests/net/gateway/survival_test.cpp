@@ -44,8 +44,8 @@ struct Connection {
   explicit Connection(const Executor& executor) : gateway_side(executor) {
     const ListeningSocket listening = open_listener(endpoint("127.0.0.1", 0));
     client.emplace(Stream::connect(listening.local.endpoint));
-    gateway_side.assign(tcp::v4(),
-                        ::accept4(listening.socket.get(), nullptr, nullptr, SOCK_NONBLOCK));
+    Descriptor accepted(::accept4(listening.socket.get(), nullptr, nullptr, SOCK_NONBLOCK));
+    gateway_side = Socket(executor, std::move(accepted));
   }
 
   Socket gateway_side;

@@ -1,0 +1,16 @@
+// How relays move octets: [relay] of the configuration.
+#ifndef SOCKS64_GATEWAYD_RELAY_CONFIG_HPP
+#define SOCKS64_GATEWAYD_RELAY_CONFIG_HPP
+
+#include "relay_flow.hpp"
+
+namespace socks64::gateway {
+
+struct RelayConfig {
+  /// `splice` copies, too, while no pipe is to be had and around urgent data.
+  RelayPath engine = RelayPath::adaptive;
+};
+
+}  // namespace socks64::gateway
+
+#endif
