@@ -1,5 +1,6 @@
 #include "account.hpp"
 
+#include <array>
 #include <ctime>
 #include <iterator>
 
@@ -22,12 +23,19 @@ void append_time(fmt::memory_buffer& out, std::chrono::system_clock::time_point 
   const auto since = time.time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(since - seconds);
+  // A busy worker writes thousands of records in one second.
+  thread_local std::time_t last = -1;
+  thread_local std::array<char, 32> text{};
+  thread_local std::size_t size = 0;
   const std::time_t stamp = seconds.count();
-  std::tm utc{};
-  gmtime_r(&stamp, &utc);
-  fmt::format_to(Out(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900,
-                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-                 milliseconds.count());
+  if (stamp != last) {
+    std::tm utc{};
+    gmtime_r(&stamp, &utc);
+    size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+    last = stamp;
+  }
+  out.append(text.data(), text.data() + size);
+  fmt::format_to(Out(out), ".{:03}Z", milliseconds.count());
 }
 
 std::string_view command_name(const std::optional<Command>& command) noexcept {
@@ -166,7 +174,7 @@ void format_text(fmt::memory_buffer& out, const AccessRecord& record) {
     text_field(out, "user", record.user);
   }
   text_field(out, "command", command_name(record.command));
-  text_field(out, "target", record.target ? text(*record.target) : TargetText{});
+  text_field(out, "target", record.target);
   text_field(out, "address", record.address ? record.address->text() : Endpoint::Text{});
   text_field(out, "crossing", crossing(record));
   const Milliseconds resolve = milliseconds(record.resolve_time);
@@ -194,7 +202,7 @@ void format_json(fmt::memory_buffer& out, const AccessRecord& record) {
   json_field(out, "client", record.client.text());
   json_field(out, "user", record.user);
   json_field(out, "command", command_name(record.command));
-  json_field(out, "target", record.target ? text(*record.target) : TargetText{});
+  json_field(out, "target", record.target);
   json_field(out, "address", record.address ? record.address->text() : Endpoint::Text{});
   json_field(out, "crossing", crossing(record));
   const Milliseconds resolve = milliseconds(record.resolve_time);

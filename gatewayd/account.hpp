@@ -54,7 +54,7 @@ struct AccessRecord {
   Client client;
   std::string user;  ///< empty: not authenticated
   std::optional<Command> command;
-  std::optional<Target> target;     ///< as the client asked for it
+  std::string target;  ///< as text() has it; empty: there was no request
   std::optional<Endpoint> address;  ///< where that led; of BIND the peer, of RESOLVE the answer,
                                     ///< with port 0
   unsigned attempts = 0;            ///< connects started; of BIND, connections that came in
@@ -63,7 +63,7 @@ struct AccessRecord {
   std::chrono::microseconds resolve_time{0};
   std::chrono::microseconds connect_time{0};
   std::chrono::microseconds total_time{0};
-  std::optional<UdpCounts> datagrams;  ///< of an association, and of nothing else
+  std::unique_ptr<UdpCounts> datagrams;  ///< of an association, and of nothing else
   std::optional<ReplyCode> reply;      ///< the REP that was sent, if any
   SessionEnd end = SessionEnd::internal;
   std::string_view reason;  ///< empty when `end` says it all; a literal, or lives as long as

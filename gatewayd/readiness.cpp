@@ -112,12 +112,12 @@ void Readiness::wait(Place place, int fd, Ready what, WaitOp& op, bool drained) 
   if ((member.interest & events) != events) {
     // What is ready by then is the first edge.
     if (!ask_for(place, fd, events)) {
-      return make_due(op, {errno, asio::error::get_system_category()});
+      return make_due(op, errno);
     }
   } else if ((member.edges & bit_of(kind)) != 0 ||
              (what != Ready::error && (!drained || member.doubtful) && is_ready_now(fd, what))) {
     if (what != Ready::error) member.edges &= static_cast<std::uint8_t>(~bit_of(kind));
-    return make_due(op, {});
+    return make_due(op, 0);
   }
   member.waiting[kind] = &op;
   ++waiting_;
@@ -128,7 +128,7 @@ void Readiness::cancel(Place place) noexcept {
   for (WaitOp*& waiting : members_[place].waiting) {
     if (waiting == nullptr) continue;
     --waiting_;
-    make_due(*std::exchange(waiting, nullptr), asio::error::operation_aborted);
+    make_due(*std::exchange(waiting, nullptr), ECANCELED);
   }
 }
 
@@ -137,7 +137,7 @@ void Readiness::cancel(Place place, Ready what, WaitOp& op) noexcept {
   if (waiting != &op) return;
   waiting = nullptr;
   --waiting_;
-  make_due(op, asio::error::operation_aborted);
+  make_due(op, ECANCELED);
 }
 
 void Readiness::withdraw(Place place, Ready what, WaitOp& op) noexcept {
@@ -151,7 +151,7 @@ void Readiness::withdraw(Place place, Ready what, WaitOp& op) noexcept {
   if (!collecting_) keep_awake();
 }
 
-void Readiness::make_due(WaitOp& op, const asio::error_code& error) noexcept {
+void Readiness::make_due(WaitOp& op, int error) noexcept {
   op.error_ = error;
   op.due_ = true;
   op.next_ = nullptr;
@@ -203,9 +203,9 @@ void Readiness::keep_awake() noexcept {
   }
 }
 
-void Readiness::call(WaitOp& op, const asio::error_code& error) noexcept {
+void Readiness::call(WaitOp& op, int error) noexcept {
   try {
-    op.ready(error);
+    op.ready({error, asio::error::get_system_category()});
   } catch (...) {
     // Memory ran out on the way into a coroutine; the other sockets are not to suffer for it.
     report_escape("readiness", std::current_exception());
@@ -226,7 +226,7 @@ void Readiness::notice(const epoll_event& event) noexcept {
     if (op == nullptr || kind == index_of(Ready::error)) member.edges |= bit_of(kind);
     if (op == nullptr) continue;
     --waiting_;
-    call(*op, {});
+    call(*op, 0);
     if (members_[place].generation != generation) return;
   }
 }
@@ -237,8 +237,7 @@ void Readiness::run_due() noexcept {
   for (std::size_t left = due_; left > 0 && first_due_ != nullptr; --left) {
     WaitOp& op = *first_due_;
     unlink(op);
-    const asio::error_code error = op.error_;  // `op` may be gone before call() is
-    call(op, error);
+    call(op, op.error_);
   }
 }
 

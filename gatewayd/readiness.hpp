@@ -55,10 +55,10 @@ class WaitOp {
  private:
   friend class Readiness;
 
-  asio::error_code error_;
+  int error_ = 0;  ///< an errno, once it is due
+  bool due_ = false;
   WaitOp* previous_ = nullptr;  ///< among those that are due
   WaitOp* next_ = nullptr;
-  bool due_ = false;
 };
 
 class Readiness final : public asio::execution_context::service {
@@ -83,8 +83,8 @@ class Readiness final : public asio::execution_context::service {
   void cancel(Place place) noexcept;
   /// Cancels this one, if it still waits.
   void cancel(Place place, Ready what, WaitOp& op) noexcept;
-  /// Of a socket that cannot be waited for: `op` will hear so.
-  void refuse(WaitOp& op, const asio::error_code& error) noexcept { make_due(op, error); }
+  /// Of a socket that cannot be waited for: `op` will hear so, by an errno.
+  void refuse(WaitOp& op, int error) noexcept { make_due(op, error); }
   /// As if this wait had never begun.
   void withdraw(Place place, Ready what, WaitOp& op) noexcept;
 
@@ -101,10 +101,10 @@ class Readiness final : public asio::execution_context::service {
 
   void shutdown() override;
   bool ask_for(Place place, int fd, std::uint32_t events) noexcept;
-  void make_due(WaitOp& op, const asio::error_code& error) noexcept;
+  void make_due(WaitOp& op, int error) noexcept;
   void unlink(WaitOp& op) noexcept;
   void notice(const epoll_event& event) noexcept;
-  static void call(WaitOp& op, const asio::error_code& error) noexcept;
+  static void call(WaitOp& op, int error) noexcept;
   void run_due() noexcept;
   void collect() noexcept;
   void keep_awake() noexcept;

@@ -1,9 +1,8 @@
 // The relay: two directions over two sockets, driven by readiness.
 //
-// One coroutine per relay awaits one thing, a timer. It sleeps until the relay may have been silent
-// for too long, and is woken early when the relay is over or cancelled; it does not take part in
-// moving octets. Those are moved by readiness handlers that make non-blocking system calls as
-// RelayFlow says, one turn at a time, so a busy relay shares its worker with the others.
+// Octets are moved by readiness handlers that make non-blocking system calls as RelayFlow says, one
+// turn at a time, so a busy relay shares its worker with the others. Time is kept by the worker's
+// clock for all relays (relay_clock.hpp); only a relay that must wait for less has a timer.
 //
 // What is waited for, per side, is where resets are won or lost:
 //   - the side's read, while its outgoing direction could take more: sees octets, EOF and RST;
@@ -19,11 +18,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <utility>
 
 #include "keep_alive.hpp"
+#include "relay_clock.hpp"
 #include "relay_flow.hpp"
 #include "relay_pool.hpp"
 #include "wait_slot.hpp"
@@ -39,9 +41,9 @@ using Step = RelayFlow::Step;
 constexpr std::chrono::seconds kKeepAliveAfter{30};
 
 struct Side {
-  explicit Side(Socket& from) : socket(from), fd(from.native_handle()) {}
+  explicit Side(Socket from) : socket(std::move(from)), fd(socket.native_handle()) {}
 
-  Socket& socket;
+  Socket socket;
   int fd;
   WaitSlot readable;
   WaitSlot writable;
@@ -87,33 +89,28 @@ ssize_t retry_interrupted(Call call) noexcept {
   return result;
 }
 
-/// Where a relay's two directions meet. Lives on the heap because waits may outlive the coroutine.
-class Junction final : public WaitOwner {
+/// Where a relay's two directions meet. What waits, and the clock, hold it.
+class Junction final : public WaitOwner, public Relay, public Timed {
  public:
-  Junction(Socket& client, Socket& destination, std::span<const std::uint8_t> early,
-           const RelayLimits& limits, RelayPool& pool, const BandwidthPair& bandwidth, Timer& alarm)
-      : client_(client),
-        destination_(destination),
-        up_(client_, destination_, pool.tuning(), early, bandwidth.up),
-        down_(destination_, client_, pool.tuning(), {}, bandwidth.down),
-        limits_(limits),
+  Junction(RelayOrder order, RelayPool& pool, std::unique_ptr<RelayOwner> owner)
+      : client_(std::move(order.client)),
+        destination_(std::move(order.destination)),
+        early_(std::move(order.early)),
+        up_(client_, destination_, pool.tuning(), early_, order.bandwidth.up),
+        down_(destination_, client_, pool.tuning(), {}, order.bandwidth.down),
+        limits_(order.limits),
         pool_(pool),
-        alarm_(alarm) {}
-
-  void start();
-  void end(RelayEnd why) noexcept;
-  /// The coroutine is gone, and the sockets, the pool and the alarm with it.
-  void abandon() noexcept { over_ = true; }
-
-  void look_at_clock() noexcept;
-  [[nodiscard]] Clock::time_point next_look() const noexcept;
-
-  [[nodiscard]] bool over() const noexcept { return over_; }
-  [[nodiscard]] RelayReport report() const noexcept {
-    return {up_.flow.written(), down_.flow.written(), end_};
+        clock_(RelayClock::of(context())),
+        owner_(std::move(owner)) {
+    clock_.add(*this);
+    acquire();  // the clock's
   }
 
+  void start() noexcept override;
+  void cancel() noexcept override { end(RelayEnd::cancelled); }
   void woken(WaitSlot& slot, const asio::error_code& error) noexcept override;
+  void look_at_clock(Clock::time_point now) noexcept override;
+  void forgotten() noexcept override { release(); }
 
  private:
   void run(Direction& direction) noexcept;
@@ -129,30 +126,56 @@ class Junction final : public WaitOwner {
   void watch_for_trouble(Side& side);
   void look_for_trouble(Side& side) noexcept;
   void passed_on_reset(Side& side) noexcept;
+  void end(RelayEnd why) noexcept;
+  void set_alarm() noexcept;
+  [[nodiscard]] asio::io_context& context() const noexcept {
+    return client_.socket.get_executor().context();
+  }
   [[nodiscard]] std::chrono::seconds limit() const noexcept;
+  [[nodiscard]] const RelayFlow& other(const Direction& direction) const noexcept {
+    return (&direction == &up_ ? down_ : up_).flow;
+  }
 
   Side client_;
   Side destination_;
+  std::vector<std::uint8_t> early_;
   Direction up_;
   Direction down_;
   RelayLimits limits_;
   RelayPool& pool_;
-  Timer& alarm_;
+  RelayClock& clock_;
+  std::unique_ptr<RelayOwner> owner_;
+  std::unique_ptr<Timer> alarm_;  ///< for what cannot wait for the clock
   const Clock::time_point began_ = Clock::now();
   Clock::time_point last_octet_ = began_;
-  RelayEnd end_ = RelayEnd::cancelled;
   bool over_ = false;
   bool keeps_alive_ = false;
   bool last_words_ = false;  ///< one side is dead: nothing is read from the other any more
 };
 
-void Junction::start() {
+/// Keeps a junction while it may end.
+class Hold {
+ public:
+  explicit Hold(Junction& junction) noexcept : junction_(&junction) { junction_->acquire(); }
+  Hold(Hold&& other) noexcept : junction_(std::exchange(other.junction_, nullptr)) {}
+  Hold& operator=(Hold&&) = delete;
+  ~Hold() {
+    if (junction_ != nullptr) junction_->release();
+  }
+
+ private:
+  Junction* junction_;
+};
+
+void Junction::start() noexcept {
   // An urgent octet is an octet: out of line it would vanish from the stream. Clients' sockets have
   // this from their listener.
   const int on = 1;
   ::setsockopt(destination_.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+  const Hold hold(*this);
   run(up_);
-  if (!over_) run(down_);
+  // The destination is not watched yet: what it has sent is told then.
+  if (!over_) destination_.readable.arm(*this, destination_.socket, Ready::read);
 }
 
 void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
@@ -210,6 +233,8 @@ Turn Junction::turn(Direction& direction) noexcept {
       case Step::shut_down:
         if (last_words_) {
           more = false;
+        } else if (other(direction).next() == Step::finished) {
+          flow.shut();  // closing says the same, and is next
         } else if (::shutdown(direction.to.fd, SHUT_WR) == 0) {
           flow.shut();
         } else {
@@ -226,7 +251,6 @@ Turn Junction::turn(Direction& direction) noexcept {
   if (flow.held() == 0) give_back(direction);
   const bool eof = flow.source_ended() && !had_ended;
   if (flow.written() != written || eof) last_octet_ = Clock::now();
-  if (eof) alarm_.cancel();  // the limit may be nearer now
   return result;
 }
 
@@ -247,7 +271,7 @@ bool Junction::may_read(Direction& direction) noexcept {
   if (!direction.paused) {
     direction.paused = true;
     last_octet_ = std::max(last_octet_, reserved.from);
-    alarm_.cancel();  // its time is nearer now
+    set_alarm();
   }
   return false;
 }
@@ -398,7 +422,6 @@ void Junction::passed_on_reset(Side& side) noexcept {
 void Junction::end(RelayEnd why) noexcept {
   if (over_) return;
   over_ = true;
-  end_ = why;
   give_back(up_);
   give_back(down_);
   for (Direction* direction : {&up_, &down_}) {
@@ -411,7 +434,11 @@ void Junction::end(RelayEnd why) noexcept {
     }
     side->socket.close();
   }
-  alarm_.cancel();
+  if (alarm_) alarm_->cancel();
+  owner_->ended({up_.flow.written(), down_.flow.written(), why});
+  owner_.reset();
+  clock_.remove(*this);
+  release();  // the clock's hold: the last line, for it may be the last hold
 }
 
 std::chrono::seconds Junction::limit() const noexcept {
@@ -419,47 +446,45 @@ std::chrono::seconds Junction::limit() const noexcept {
   return half_closed ? limits_.half_close : limits_.idle;
 }
 
-/// Moving octets only notes the time. The alarm is set again when it goes off, not per chunk.
-Clock::time_point Junction::next_look() const noexcept {
-  const std::chrono::seconds most = limit();
-  auto look = most.count() == 0 ? Clock::time_point::max() : last_octet_ + most;
-  if (!keeps_alive_) look = std::min(look, began_ + kKeepAliveAfter);
+/// When the first direction may go on that has to pause.
+void Junction::set_alarm() noexcept {
+  auto when = Clock::time_point::max();
   for (const Direction* direction : {&up_, &down_}) {
-    if (direction->paused) look = std::min(look, direction->reserved.from);
+    if (direction->paused) when = std::min(when, direction->reserved.from);
   }
-  return look;
+  try {
+    if (!alarm_) alarm_ = std::make_unique<Timer>(context().get_executor());
+    alarm_->expires_at(when);
+    alarm_->async_wait([this, hold = Hold(*this)](const asio::error_code& error) {
+      if (!error && !over_) look_at_clock(Clock::now());
+    });
+  } catch (...) {
+    // No memory for the timer: the clock will do, a little late.
+    report_escape("relay", std::current_exception());
+  }
 }
 
-void Junction::look_at_clock() noexcept {
+/// Moving octets only notes the time; here it is looked at.
+void Junction::look_at_clock(Clock::time_point now) noexcept {
+  const Hold hold(*this);
   const std::chrono::seconds most = limit();
-  const Clock::time_point now = Clock::now();
   if (most.count() != 0 && now >= last_octet_ + most) {
     const bool half_closed = up_.flow.source_ended() || down_.flow.source_ended();
     return end(half_closed ? RelayEnd::half_close_timeout : RelayEnd::idle_timeout);
   }
+  bool still_paused = false;
   for (Direction* direction : {&up_, &down_}) {
-    if (!over_ && direction->paused && now >= direction->reserved.from) run(*direction);
+    if (over_ || !direction->paused) continue;
+    if (now >= direction->reserved.from) run(*direction);
+    still_paused = still_paused || direction->paused;
   }
-  if (!over_ && !keeps_alive_ && now >= began_ + kKeepAliveAfter) {
+  if (over_) return;
+  if (still_paused) set_alarm();
+  if (!keeps_alive_ && now >= began_ + kKeepAliveAfter) {
     keeps_alive_ = true;
     keep_alive(destination_.fd);
   }
 }
-
-/// The coroutine's hold on the junction, given up however the coroutine ends.
-class Tenancy {
- public:
-  explicit Tenancy(Junction* junction) noexcept : junction_(junction) { junction_->acquire(); }
-  Tenancy(const Tenancy&) = delete;
-  Tenancy& operator=(const Tenancy&) = delete;
-  ~Tenancy() {
-    junction_->abandon();
-    junction_->release();
-  }
-
- private:
-  Junction* junction_;
-};
 
 }  // namespace
 
@@ -483,31 +508,8 @@ std::string_view describe(RelayEnd end) noexcept {
   return "unknown";
 }
 
-Task<RelayReport> relay(Socket& client, Socket& destination, std::span<const std::uint8_t> early,
-                        const RelayLimits& limits, RelayPool& pool,
-                        const BandwidthPair& bandwidth) {
-  // A cancellation must find its way to end(), not out of the next co_await as an exception.
-  const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  co_await asio::this_coro::throw_if_cancelled(false);
-
-  Timer alarm(client.get_executor());
-  Junction* const junction =
-      new Junction(client, destination, early, limits, pool, bandwidth, alarm);
-  const Tenancy tenancy(junction);
-  junction->start();
-  while (!junction->over()) {
-    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) {
-      junction->end(RelayEnd::cancelled);
-      break;
-    }
-    alarm.expires_at(junction->next_look());
-    [[maybe_unused]] const auto woken_by = co_await alarm.async_wait(as_result);
-    if (!junction->over()) junction->look_at_clock();
-  }
-  const RelayReport report = junction->report();
-  co_await asio::this_coro::throw_if_cancelled(throws);
-  co_return report;
+Relay& make_relay(RelayOrder order, RelayPool& pool, std::unique_ptr<RelayOwner> owner) {
+  return *new Junction(std::move(order), pool, std::move(owner));
 }
 
 }  // namespace socks64::gateway

@@ -5,8 +5,9 @@
 
 #include <chrono>
 #include <cstdint>
-#include <span>
+#include <memory>
 #include <string_view>
+#include <vector>
 
 #include "bandwidth.hpp"
 #include "net.hpp"
@@ -39,20 +40,55 @@ struct RelayReport {
   RelayEnd end = RelayEnd::cancelled;
 };
 
-/// Relays until the end and closes both sockets. `early` is what the client sent behind its
-/// request: it goes to the destination first. Both sockets are connected, non-blocking and of the
-/// calling coroutine's executor. Cancelling the coroutine ends the relay as `cancelled`.
+/// Whom a relay is for: kept until it has ended.
+class RelayOwner {
+ public:
+  RelayOwner() = default;
+  RelayOwner(const RelayOwner&) = delete;
+  RelayOwner& operator=(const RelayOwner&) = delete;
+  virtual ~RelayOwner() = default;
+
+  /// Once, when both sockets are closed, which may be within Relay::start(); the owner is destroyed
+  /// next. Not when the io_context is destroyed first: then the owner just is destroyed.
+  virtual void ended(const RelayReport& report) noexcept = 0;
+};
+
+/// A relay that runs, by itself and without a coroutine, so that one which waits for days holds
+/// nothing that it does not need for waiting.
+class Relay {
+ public:
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  /// Ends it as `cancelled`. Not after ended().
+  virtual void cancel() noexcept = 0;
+  /// Begins. Once.
+  virtual void start() noexcept = 0;
+
+ protected:
+  Relay() = default;
+  virtual ~Relay() = default;
+};
+
+struct RelayOrder {
+  Socket client;  ///< both are connected, non-blocking and of one executor; the client's is inline
+  Socket destination;               ///< with urgent data (SO_OOBINLINE)
+  std::vector<std::uint8_t> early;  ///< what the client sent behind its request: goes first
+  RelayLimits limits;
+  BandwidthPair bandwidth;  ///< outlives the relay; holds for what is read
+};
+
+/// Makes a relay, to be started by the caller, which has then to leave it alone once the owner has
+/// heard of its end. Throws when there is no memory; the sockets are closed then.
 ///
 /// Only `both_closed` is an orderly end. Every other one resets whoever is still there, because a
 /// stream that was cut short must not look complete.
 ///
-/// `bandwidth`, which outlives the relay, holds for what is read. A direction that has to wait for
-/// its turn is not idle; its sender waits for the window to open, as behind a slow reader. What a
-/// dead side had sent is passed on without waiting, and paid for afterwards.
-[[nodiscard]] Task<RelayReport> relay(Socket& client, Socket& destination,
-                                      std::span<const std::uint8_t> early,
-                                      const RelayLimits& limits, RelayPool& pool,
-                                      const BandwidthPair& bandwidth = {});
+/// A direction that has to wait for its turn by `bandwidth` is not idle; its sender waits for the
+/// window to open, as behind a slow reader. What a dead side had sent is passed on without waiting,
+/// and paid for afterwards. Idle times are kept to RelayClock::period.
+[[nodiscard]] Relay& make_relay(RelayOrder order, RelayPool& pool,
+                                std::unique_ptr<RelayOwner> owner);
 
 }  // namespace socks64::gateway
 

@@ -3,7 +3,10 @@
 namespace socks64::gateway {
 
 RelayFlow::RelayFlow(const FlowTuning& tuning, std::size_t early) noexcept
-    : tuning_(tuning), held_(early), splicing_(tuning.path == RelayPath::splice) {}
+    : tuning_(&tuning),
+      held_(early),
+      splicing_(tuning.path == RelayPath::splice),
+      adapts_(tuning.path == RelayPath::adaptive) {}
 
 RelayFlow::Step RelayFlow::next() const noexcept {
   if (held_ > 0) {
@@ -12,7 +15,7 @@ RelayFlow::Step RelayFlow::next() const noexcept {
   }
   if (ended_) return shut_ ? Step::finished : Step::shut_down;
   const bool spent =
-      turn_octets_ >= tuning_.octets_per_turn || turn_reads_ >= tuning_.reads_per_turn;
+      turn_octets_ >= tuning_->octets_per_turn || turn_reads_ >= tuning_->reads_per_turn;
   if (dry_ || spent) return Step::await_readable;
   return splicing() ? Step::fill : Step::receive;
 }
@@ -37,9 +40,9 @@ void RelayFlow::received(std::size_t octets, std::size_t room) noexcept {
   // A short read emptied the socket; asking again would only cost a call that says EAGAIN. What
   // arrives from now on is an edge.
   dry_ = drained_ = octets < room;
-  if (splicing_ || tuning_.path != RelayPath::adaptive) return;
-  streak_ = octets >= tuning_.large_read ? streak_ + 1 : 0;
-  if (streak_ >= tuning_.large_reads_to_splice) {
+  if (splicing_ || !adapts_) return;
+  streak_ = octets >= tuning_->large_read ? streak_ + 1 : 0;
+  if (streak_ >= tuning_->large_reads_to_splice) {
     splicing_ = true;
     streak_ = 0;
   }
@@ -49,12 +52,12 @@ void RelayFlow::filled(std::size_t octets) noexcept {
   // A short fill may as well be a pipe out of slots as a socket out of data, so it does not say
   // dry; a small one does.
   took(octets, Place::pipe);
-  const bool small = octets < tuning_.small_fill;
+  const bool small = octets < tuning_->small_fill;
   drained_ = false;
   if (small) dry_ = true;
-  if (tuning_.path != RelayPath::adaptive) return;
+  if (!adapts_) return;
   streak_ = small ? streak_ + 1 : 0;
-  if (streak_ >= tuning_.small_fills_to_copy) {
+  if (streak_ >= tuning_->small_fills_to_copy) {
     splicing_ = false;
     streak_ = 0;
   }
@@ -84,7 +87,7 @@ void RelayFlow::end_of_stream() noexcept {
 
 void RelayFlow::no_pipe() noexcept {
   streak_ = 0;
-  if (tuning_.path == RelayPath::adaptive) {
+  if (adapts_) {
     splicing_ = false;
   } else {
     doubt_ = true;
@@ -92,7 +95,7 @@ void RelayFlow::no_pipe() noexcept {
 }
 
 void RelayFlow::no_splice() noexcept {
-  tuning_.path = RelayPath::copy;
+  adapts_ = false;
   splicing_ = false;
 }
 

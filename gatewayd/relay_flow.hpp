@@ -42,7 +42,7 @@ class RelayFlow {
     finished,        ///< EOF has been passed on
   };
 
-  /// `early` octets are held by the caller's memory from the start.
+  /// `early` octets are held by the caller's memory from the start. `tuning` outlives the flow.
   explicit RelayFlow(const FlowTuning& tuning, std::size_t early = 0) noexcept;
 
   [[nodiscard]] Step next() const noexcept;
@@ -78,7 +78,7 @@ class RelayFlow {
 
   void took(std::size_t octets, Place place) noexcept;
 
-  FlowTuning tuning_;
+  const FlowTuning* tuning_;
   std::uint64_t written_ = 0;
   std::size_t held_;
   std::size_t turn_octets_ = 0;
@@ -86,6 +86,7 @@ class RelayFlow {
   unsigned streak_ = 0;  ///< large reads while copying, small fills while splicing
   Place place_ = Place::own_memory;
   bool splicing_;
+  bool adapts_;  ///< between copying and splicing
   bool doubt_ = false;    ///< splice(2) gave nothing: ask recv(2) before believing it
   bool dry_ = false;      ///< nothing more is read in this turn
   bool drained_ = false;  ///< ... because there is nothing

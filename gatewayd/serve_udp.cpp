@@ -63,7 +63,8 @@ Task<> serve_udp_associate(Exchange& exchange) {
 
   if (!exchange.reply(ReplyCode::succeeded, bound_address(service.config, opened.local))) co_return;
   OpenRecord& record = exchange.record();
-  UdpCounts& counts = record->datagrams.emplace();
+  record->datagrams = std::make_unique<UdpCounts>();
+  UdpCounts& counts = *record->datagrams;
   UdpOpening opening{
       std::move(opened.socket),
       ClientSource(exchange.requester.client.endpoint.address, exchange.request.target)};

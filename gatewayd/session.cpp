@@ -72,13 +72,38 @@ SessionEnd end_of(RelayEnd end) noexcept {
   return SessionEnd::shutdown;
 }
 
-/// What is left of a session once the client has heard of success. The relay may run for days, so
-/// all that only the handshake and the dial needed is gone by then.
-struct Passage {
-  std::optional<Socket> peer;  ///< empty: the session is over
-  std::vector<std::uint8_t> early{};
-  UserCounts::Ticket ticket{};
+/// What is left of a session once the client has heard of success: the relay may run for days, so
+/// all that only the handshake and the dial needed is gone by then, the coroutine included.
+class Carried final : public RelayOwner {
+ public:
+  Carried(std::shared_ptr<SessionControl> session, UserCounts::Ticket user)
+      : session_(std::move(session)), user_(std::move(user)) {}
+
+  void ended(const RelayReport& report) noexcept override {
+    session_->carried_by(nullptr);
+    OpenRecord& record = session_->record();
+    record->octets_up = report.octets_up;
+    record->octets_down = report.octets_down;
+    record->end = end_of(report.end);
+  }
+
+ private:
+  std::shared_ptr<SessionControl> session_;
+  UserCounts::Ticket user_;
 };
+
+/// Stage 8: carry octets until both sides are done.
+void carry(Socket client, Exchange& exchange, std::shared_ptr<SessionControl> session) {
+  const SessionServices& services = exchange.services;
+  RelayOrder order{std::move(client), std::move(*exchange.peer), std::move(exchange.early),
+                   services.relay_limits, exchange.ticket.bandwidth()};
+  SessionControl& control = *session;
+  Relay& relay =
+      make_relay(std::move(order), services.relay_pool,
+                 std::make_unique<Carried>(std::move(session), std::move(exchange.ticket)));
+  control.carried_by(&relay);
+  relay.start();
+}
 
 /// Stage 2 once more, for who it is; stage 5; then the verb of the command.
 Task<> serve(Exchange& exchange) {
@@ -117,14 +142,22 @@ Task<> serve(Exchange& exchange) {
   co_await refuse(exchange, ReplyCode::command_not_supported, "command-not-supported");
 }
 
-Task<Passage> negotiate(Socket& client, SessionControl& control, const SessionServices& services) {
-  OpenRecord& record = control.record();
+}  // namespace
+
+Task<> session(Socket client, std::shared_ptr<SessionControl> control,
+               const SessionServices& services) {
+  // Cancellation is a value here, as every failure is: what was waited for returns
+  // operation_aborted, and control->stopped() says why.
+  co_await asio::this_coro::throw_if_cancelled(false);
+
+  OpenRecord& record = control->record();
+  record->end = SessionEnd::internal;
 
   // Stages 3 and 4: what does the client want, and who is it?
   const std::shared_ptr<const Policy> policy = services.policy;
   const Client from = record->client;
-  const ServerHandshake::Options options{.socks4 = services.listeners[control.listener()].socks4};
-  const Reception reception{from,         policy->auth.methods_for(control.listener(), from),
+  const ServerHandshake::Options options{.socks4 = services.listeners[control->listener()].socks4};
+  const Reception reception{from,         policy->auth.methods_for(control->listener(), from),
                             policy->auth, services.auth,
                             options,      services.handshake_deadlines};
   HandshakeResult asked = co_await handshake(client, reception);
@@ -136,48 +169,26 @@ Task<Passage> negotiate(Socket& client, SessionControl& control, const SessionSe
     if (asked.answered) {
       co_await farewell(client, services.farewell_deadlines);
     }
-    co_return Passage{};
+    co_return;
   }
   record->user = asked.user;
   record->command = asked.request.command;
-  record->target = asked.request.target;
+  record->target = text(asked.request.target).view();
 
   // ---- From here on there is a well-formed request, and the client is owed exactly one reply.
   // ----
 
   Exchange exchange{client,
-                    control,
+                    *control,
                     services,
                     policy,
-                    {record->client, control.listener(), std::move(asked.user)},
+                    {record->client, control->listener(), std::move(asked.user)},
                     std::move(asked.request),
                     std::move(asked.early),
                     asked.socks4};
   record->reason_owner = exchange.policy;
   co_await serve(exchange);
-  co_return Passage{std::move(exchange.peer), std::move(exchange.early),
-                    std::move(exchange.ticket)};
-}
-
-}  // namespace
-
-Task<> session(Socket client, SessionControl& control, const SessionServices& services) {
-  // Cancellation is a value here, as every failure is: what was waited for returns
-  // operation_aborted, and control.stopped() says why.
-  co_await asio::this_coro::throw_if_cancelled(false);
-
-  OpenRecord& record = control.record();
-  record->end = SessionEnd::internal;
-  Passage passage = co_await negotiate(client, control, services);
-  if (!passage.peer) co_return;
-
-  // Stage 8: carry octets until both sides are done.
-  const RelayReport carried =
-      co_await relay(client, *passage.peer, passage.early, services.relay_limits,
-                     services.relay_pool, passage.ticket.bandwidth());
-  record->octets_up = carried.octets_up;
-  record->octets_down = carried.octets_down;
-  record->end = end_of(carried.end);
+  if (exchange.peer) carry(std::move(client), exchange, std::move(control));
 }
 
 }  // namespace socks64::gateway

@@ -77,12 +77,16 @@ class SessionControl {
   [[nodiscard]] asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
   /// Cancels whatever the session waits for. The first reason stands.
+  /// The session may be over, and this destroyed, when it returns.
   void stop(Stop reason) {
-    if (stop_ == Stop::none) {
-      stop_ = reason;
-      signal_.emit(asio::cancellation_type::terminal);
-    }
+    if (stop_ != Stop::none) return;
+    stop_ = reason;
+    if (relay_ != nullptr) return relay_->cancel();
+    signal_.emit(asio::cancellation_type::terminal);
   }
+
+  /// From now on it is this relay that is to be stopped.
+  void carried_by(Relay* relay) noexcept { relay_ = relay; }
 
  private:
   friend class SessionList;
@@ -91,13 +95,14 @@ class SessionControl {
   OpenRecord record_;  ///< behind the ticket: written before the session has stopped to count
   std::size_t listener_;
   Stop stop_ = Stop::none;
+  Relay* relay_ = nullptr;
   asio::cancellation_signal signal_;
   SessionControl* previous_ = nullptr;
   SessionControl* next_ = nullptr;
 };
 
 /// Serves one client. Ends with the socket closed and the record written, whatever happens.
-[[nodiscard]] Task<> session(Socket client, SessionControl& control,
+[[nodiscard]] Task<> session(Socket client, std::shared_ptr<SessionControl> control,
                              const SessionServices& services);
 
 }  // namespace socks64::gateway

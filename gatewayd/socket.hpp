@@ -6,6 +6,7 @@
 #ifndef SOCKS64_GATEWAYD_SOCKET_HPP
 #define SOCKS64_GATEWAYD_SOCKET_HPP
 
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -13,7 +14,6 @@
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/async_result.hpp>
 #include <asio/cancellation_type.hpp>
-#include <asio/error.hpp>
 #include <asio/io_context.hpp>
 
 #include "descriptor.hpp"
@@ -75,7 +75,7 @@ class Socket {
   /// Calls op.ready(); see Readiness::wait(). Without a system call when `drained`, unless it is
   /// the first wait of its kind.
   void wait(Ready what, WaitOp& op, bool drained = false) noexcept {
-    if (!fd_) return readiness_->refuse(op, asio::error::bad_descriptor);
+    if (!fd_) return readiness_->refuse(op, EBADF);
     readiness_->wait(place_, fd_.get(), what, op, drained);
   }
   /// As if this wait had never begun, also when it is over and ready() is still to come. Not after

@@ -39,9 +39,10 @@ void SessionList::remove(SessionControl& control) noexcept {
 }
 
 void SessionList::stop_all(SessionControl::Stop reason) {
-  // Cancelling only queues completions, so no session leaves the list in the loop.
-  for (SessionControl* control = first_; control != nullptr; control = control->next_) {
+  for (SessionControl* control = first_; control != nullptr;) {
+    SessionControl* const next = control->next_;  // a relay ends at once, its session with it
     control->stop(reason);
+    control = next;
   }
 }
 
@@ -127,11 +128,11 @@ void Worker::begin(Accepted accepted, Load load) {
   }
   const Executor executor = context_.get_executor();
   Socket socket(executor, std::move(accepted.socket));
-  SessionControl& control = member->control();
-  spawn_logged(executor, "session", control.slot(), member,
+  const std::shared_ptr<SessionControl> control(member, &member->control());
+  spawn_logged(executor, "session", control->slot(), member,
                session(std::move(socket), control, services_));
   if (cancelling_) {
-    control.stop(SessionControl::Stop::shutdown);
+    control->stop(SessionControl::Stop::shutdown);
   }
 }
 

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "pipe_pool.hpp"
@@ -17,8 +19,10 @@ using Step = RelayFlow::Step;
 
 constexpr std::size_t kRoom = std::size_t{256} << 10;
 
-FlowTuning tuned(RelayPath path) {
-  FlowTuning tuning;
+/// Lives as long as the flows that refer to it.
+const FlowTuning& tuned(RelayPath path) {
+  static std::map<RelayPath, FlowTuning> tunings;
+  FlowTuning& tuning = tunings[path];
   tuning.path = path;
   return tuning;
 }

@@ -139,7 +139,7 @@ class Relayed {
       ::setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
       ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     }
-    report_ = promise_->get_future();
+    report_ = state_->report.get_future();
     asio::post(worker.context(), [this, a = client_side.take(), b = destination_side.take(), limits,
                                   bandwidth, data = std::move(early)]() mutable {
       const int on = 1;
@@ -148,24 +148,18 @@ class Relayed {
         ::fcntl(fd, F_SETFL, O_NONBLOCK);
       Socket left(worker_.context().get_executor(), Descriptor(a));
       Socket right(worker_.context().get_executor(), Descriptor(b));
-      asio::co_spawn(worker_.context().get_executor(),
-                     session(std::move(left), std::move(right), std::move(data), limits,
-                             worker_.pool(), bandwidth),
-                     asio::bind_cancellation_slot(
-                         cancel_->slot(), [promise = promise_, keep = cancel_](
-                                              std::exception_ptr escaped, RelayReport report) {
-                           if (escaped) {
-                             promise->set_exception(escaped);
-                           } else {
-                             promise->set_value(report);
-                           }
-                         }));
+      Relay& made = make_relay(
+          {std::move(left), std::move(right), std::move(data), limits, bandwidth}, worker_.pool(),
+          std::make_unique<Owner>(state_));
+      state_->relay = &made;
+      made.start();
     });
   }
 
   void cancel() {
-    asio::post(worker_.context(),
-               [signal = cancel_] { signal->emit(asio::cancellation_type::terminal); });
+    asio::post(worker_.context(), [state = state_] {
+      if (state->relay != nullptr) state->relay->cancel();
+    });
   }
 
   /// How it ended; fails loudly when it does not.
@@ -183,18 +177,24 @@ class Relayed {
   Fd destination;
 
  private:
-  static Task<RelayReport> session(Socket left, Socket right, std::vector<std::uint8_t> early,
-                                   RelayLimits limits, RelayPool& pool, BandwidthPair bandwidth) {
-    const RelayReport report = co_await relay(left, right, early, limits, pool, bandwidth);
-    if (left.is_open() || right.is_open()) throw std::runtime_error("relay() left a socket open");
-    co_return report;
-  }
+  struct State {
+    std::promise<RelayReport> report;
+    Relay* relay = nullptr;  ///< of the worker's thread; null when it has ended
+  };
+  class Owner final : public RelayOwner {
+   public:
+    explicit Owner(std::shared_ptr<State> state) : state_(std::move(state)) {}
+    void ended(const RelayReport& report) noexcept override {
+      state_->relay = nullptr;
+      state_->report.set_value(report);
+    }
+
+   private:
+    std::shared_ptr<State> state_;
+  };
 
   Worker& worker_;
-  std::shared_ptr<std::promise<RelayReport>> promise_ =
-      std::make_shared<std::promise<RelayReport>>();
-  std::shared_ptr<asio::cancellation_signal> cancel_ =
-      std::make_shared<asio::cancellation_signal>();
+  std::shared_ptr<State> state_ = std::make_shared<State>();
   std::future<RelayReport> report_;
 };
 

@@ -31,7 +31,7 @@ AccessRecord full_record() {
   record.client = *Endpoint::parse("127.0.0.1:4711");
   record.user = "alice";
   record.command = Command::connect;
-  record.target = NamedEndpoint{*DomainName::from("v6only.test"), 80};
+  record.target = text(Target(NamedEndpoint{*DomainName::from("v6only.test"), 80})).view();
   record.address = *Endpoint::parse("[2001:db8::1]:80");
   record.attempts = 2;
   record.octets_up = 78;
@@ -86,7 +86,7 @@ TEST(AccessRecord, JsonHasEveryField) {
 
 TEST(AccessRecord, DatagramsOfAnAssociation) {
   AccessRecord record = full_record();
-  record.datagrams.emplace();
+  record.datagrams = std::make_unique<UdpCounts>();
   record.datagrams->up = 5;
   record.datagrams->down = 4;
   EXPECT_NE(as_text(record).find(" reason=- datagrams_up=5 datagrams_down=4 dropped=-"),
@@ -115,7 +115,7 @@ TEST(AccessRecord, EveryCauseOfADropHasAWordOfItsOwn) {
 
 TEST(AccessRecord, NamesCannotForgeLinesOrFields) {
   AccessRecord record = full_record();
-  record.target = NamedEndpoint{*DomainName::from("a b\n\" end=x\\\x1b[31m\xff"), 1};
+  record.target = text(Target(NamedEndpoint{*DomainName::from("a b\n\" end=x\\\x1b[31m\xff"), 1})).view();
   const std::string text = as_text(record);
   EXPECT_NE(text.find(R"(target="a b\x0a\" end=x\\\x1b[31m\xff:1" )"), std::string::npos) << text;
   EXPECT_EQ(text.find('\n'), std::string::npos);
