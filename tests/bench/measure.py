@@ -197,7 +197,7 @@ def kernel_kib():
 def measure_memory(machine, server, row, settle):
     running = []
     try:
-        server.start(False, machine.server_cores)
+        server.start(False, machine.server_cores, many=True)
         destination = Load(machine, ["serve", "--listen", "127.0.0.1", "--port", str(DESTINATION)], machine.load_cores, 300)
         running.append(destination)
         destination.line("ready")
