@@ -82,13 +82,13 @@ def towards(server, row=None):
     return ["--direct", "--port", str(DESTINATION if server.reference and server.name == "direct" else PORT)]
 
 
-def calm_down(pid):
-    """Waits until the server has filled what can be filled; what goes on beside for good is left of its work then."""
+def calm_down(pids):
+    """Waits until every buffer on the way of what goes on beside is full, which is work for a second."""
     end = time.monotonic() + 5
-    before = cpu_seconds(pid)
+    before = sum(map(cpu_seconds, pids))
     while time.monotonic() < end:
         time.sleep(0.3)
-        now = cpu_seconds(pid)
+        now = sum(map(cpu_seconds, pids))
         if now - before < 0.04:
             return
         before = now
@@ -114,7 +114,7 @@ def measure(machine, server, row, seconds, two_cores=False):
             beside = Load(machine, ["run", *row.beside, "--proxy", f"127.0.0.1:{PORT}", "--port", str(BESIDE)], load_cores, 600)
             running.append(beside)
             beside.line("open")
-            calm_down(server.process.pid)
+            calm_down([server.process.pid, destination.process.pid])
         # The measured load is its own destination, which HAProxy and the others find at the same address.
         where = towards(server)
         own = ["--with-destination", *listens()] if server.socks or server.name == "direct" else []
