@@ -76,10 +76,10 @@ def busy_seconds():
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def towards(server, row=None):
+def towards(server):
     if server.socks:
         return ["--proxy", f"127.0.0.1:{PORT}", "--port", str(DESTINATION)]
-    return ["--direct", "--port", str(DESTINATION if server.reference and server.name == "direct" else PORT)]
+    return ["--direct", "--port", str(DESTINATION), *(["--direct-port", str(PORT)] if server.process else [])]
 
 
 def calm_down(pids):
@@ -115,14 +115,8 @@ def measure(machine, server, row, seconds, two_cores=False):
             running.append(beside)
             beside.line("open")
             calm_down([server.process.pid, destination.process.pid])
-        # The measured load is its own destination, which HAProxy and the others find at the same address.
-        where = towards(server)
-        own = ["--with-destination", *listens()] if server.socks or server.name == "direct" else []
-        if not own:
-            destination = Load(machine, ["serve", *listens(), "--port", str(DESTINATION)], load_cores, 600)
-            running.append(destination)
-            destination.line("ready")
-        arguments = ["run", *row.load, *where, *own, "--seconds", str(seconds), "--warm-up", str(min(0.5, seconds / 4)), "--patience", "15"]
+        arguments = ["run", *row.load, *towards(server), "--with-destination", *listens(), "--seconds", str(seconds), "--warm-up",
+                     str(min(0.5, seconds / 4)), "--patience", "15"]
         if row.names and not row.beside:
             arguments.append("--names")
         load = Load(machine, arguments, load_cores, seconds + 40)
