@@ -165,7 +165,7 @@ PendingHandshake* FdTable::reserve_handshake() noexcept {
 
 Connection* FdTable::reserve(ino_t inode) noexcept {
   static_cast<void>(in_unseen_child());  // a pool that is shared with a parent is not ours to use
-  const TableGuard guard(lock_);
+  const WordGuard guard(lock_);
   Connection* connection = guard.held() ? connection_pool_.allocate() : nullptr;
   if (connection == nullptr) {
     return nullptr;
@@ -208,7 +208,7 @@ void FdTable::drop_stale_duplicates(int fd, ino_t inode) noexcept {
 
 int FdTable::publish(int fd, Connection& connection) noexcept {
   FdEntry* entry = make(fd);
-  const TableGuard guard(lock_);
+  const WordGuard guard(lock_);
   int error = entry == nullptr || !guard.held() ? ENOMEM : 0;
   Connection* previous = error != 0 ? nullptr : entry->connection.load(std::memory_order_relaxed);
   if (previous != nullptr &&

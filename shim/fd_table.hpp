@@ -85,7 +85,8 @@ class FdTable {
   void unfollow(int fd) noexcept;
 
   // A connection is made in two steps, so that no other thread sees it half made: reserve it, fill
-  // it while holding its handshake's lock, publish it.
+  // it while holding its handshake's lock, publish it. Precondition of both: signals are blocked
+  // (SignalBlock).
 
   /// A connection nobody sees yet, with a handshake's slot of a new generation. Null: no memory.
   [[nodiscard]] Connection* reserve(ino_t inode) noexcept;

@@ -49,14 +49,10 @@ bool restarts_after_signals() noexcept {
   return true;
 }
 
-/// Waits until the handshake of `fd` is over. 0, EINTR, or ETIMEDOUT when `end` came first. Holds
-/// no lock while it waits.
-int await(int fd, Nanoseconds end) noexcept {
-  for (;;) {
-    const Progress progress = drive(fd);
-    if (progress.state != Progress::State::pending) {
-      return 0;
-    }
+/// Waits until the handshake of `fd` is over, which was driven to `progress`. 0, EINTR, or
+/// ETIMEDOUT when `end` came first. Holds no lock while it waits.
+int await(int fd, Progress progress, Nanoseconds end) noexcept {
+  while (progress.state == Progress::State::pending) {
     const Nanoseconds time = now();
     if (time >= end) {
       return ETIMEDOUT;
@@ -66,6 +62,7 @@ int await(int fd, Nanoseconds end) noexcept {
     const timespec timeout = to_timespec(left);
     pollfd waited{progress.events == 0 ? -1 : fd, progress.events, 0};
     int result = libc::ppoll(&waited, 1, &timeout, nullptr);
+    const bool no_error = result >= 0 && waited.fd >= 0 && (waited.revents & POLLERR) == 0;
     if (result < 0 && errno == EINVAL) {
       // RLIMIT_NOFILE is 0, as in sandboxes: then poll(2) takes no descriptor at all.
       constexpr timespec moment{0, 5'000'000};
@@ -74,14 +71,17 @@ int await(int fd, Nanoseconds end) noexcept {
     if (result < 0 && errno == EINTR && (end != never || !restarts_after_signals())) {
       return EINTR;
     }
+    progress = drive(fd, {no_error, true});
   }
+  return 0;
 }
 
-/// The blocking half of connect(): waits, then tells the outcome as connect(2) does.
-int finish_blocking(int fd, Connection& connection, Nanoseconds end, int error_at_end) noexcept {
+/// The blocking half of connect(): waits from `progress` on, then tells the outcome as connect(2)
+/// does. `generation` is that of the handshake.
+int finish_blocking(int fd, Connection& connection, std::uint32_t generation, Progress progress,
+                    Nanoseconds end, int error_at_end) noexcept {
   const int saved = errno;
-  const std::uint32_t generation = connection.generation.load();
-  const int interrupted = await(fd, end);
+  const int interrupted = await(fd, progress, end);
   if (interrupted != 0) {
     return fail_with(interrupted == EINTR ? EINTR : error_at_end);
   }
@@ -96,8 +96,9 @@ int finish_blocking(int fd, Connection& connection, Nanoseconds end, int error_a
   return 0;
 }
 
-void note_dialled(Connection& connection, int fd, const sockaddr* address,
-                  socklen_t length) noexcept {
+/// Returns the socket's domain, which its own address tells, or 0.
+int note_dialled(Connection& connection, int fd, const sockaddr* address,
+                 socklen_t length) noexcept {
   connection.dialled_size = static_cast<std::uint8_t>(std::min<std::size_t>(
       length, address->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)));
   std::memcpy(connection.dialled.data(), address, connection.dialled_size);
@@ -106,11 +107,13 @@ void note_dialled(Connection& connection, int fd, const sockaddr* address,
   }
   sockaddr_storage local{};
   socklen_t local_length = sizeof(local);
-  if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) == 0) {
-    const Result<Endpoint> bound =
-        from_sockaddr(reinterpret_cast<const sockaddr*>(&local), local_length);
-    connection.program_bound = bound && bound->port != 0;
+  if (libc::getsockname(fd, reinterpret_cast<sockaddr*>(&local), &local_length) != 0) {
+    return 0;
   }
+  const Result<Endpoint> bound =
+      from_sockaddr(reinterpret_cast<const sockaddr*>(&local), local_length);
+  connection.program_bound = bound && bound->port != 0;
+  return local.ss_family;
 }
 
 }  // namespace
@@ -139,19 +142,24 @@ int connect_through_gateway(int fd, const Target& target, const sockaddr* addres
                             socklen_t length) noexcept {
   pthread_testcancel();  // connect() is a cancellation point, also where it does not wait
   const int saved = errno;
-  const bool non_blocking = is_non_blocking(fd);
-  const Nanoseconds end = non_blocking ? never : end_of_wait(fd, SO_SNDTIMEO);
+  SocketManner manner = manner_of(fd);
+  const Nanoseconds end = manner.end_of_connect();
   const GatewayWalk walk = begin_walk();
-  Connection* connection = fd_table().reserve(inode_of(fd));
-  if (connection == nullptr) {
-    return fail_with(ENOMEM);
-  }
-  PendingHandshake& handshake = *connection->handshake.load();
+  const ino_t inode = inode_of(fd);
+  Connection* connection = nullptr;
+  std::uint32_t generation = 0;
+  Progress progress;
   {
-    // Held until the kernel connects: whoever finds the connection waits for that.
     const SignalBlock signal_block;
+    connection = fd_table().reserve(inode);
+    if (connection == nullptr) {
+      return fail_with(ENOMEM);
+    }
+    PendingHandshake& handshake = *connection->handshake.load();
+    generation = connection->generation.load();
+    // Held until the kernel connects: whoever finds the connection waits for that.
     const WordGuard guard(handshake.lock);
-    note_dialled(*connection, fd, address, length);
+    manner.domain = note_dialled(*connection, fd, address, length);
     handshake.target = target;
     handshake.inode = connection->inode;
     handshake.walk = walk;
@@ -164,20 +172,29 @@ int connect_through_gateway(int fd, const Target& target, const sockaddr* addres
     if (const int refused = fd_table().publish(fd, *connection)) {
       return fail_with(refused);
     }
-    const Dialled dialled = dial_gateway(fd, *connection, handshake, 0);
+    const Dialled dialled = dial_gateway(fd, *connection, handshake, 0, manner);
     if (dialled.state == Dialled::State::none_left) {
       log_outcome(handshake, dialled.error, "the gateway cannot be reached");
       leave_gateway(fd, *connection, false);
       fd_table().detach(fd, *connection);
       return fail_with(dialled.error);
     }
+    const bool under_way = dialled.state == Dialled::State::under_way;
+    progress = {Progress::State::pending, under_way ? short{POLLOUT} : short{0}, handshake.deadline,
+                dialled.state == Dialled::State::unresolved};
+    if (under_way && (manner.non_blocking || dialled.connected)) {
+      // An instant gateway gets its greeting now.
+      progress = drive_dialled(fd, *connection, handshake, {dialled.connected, true});
+    }
   }
-  if (non_blocking) {
-    static_cast<void>(drive(fd));  // an instant gateway gets its greeting now
+  if (progress.unresolved) {
+    progress = drive(fd);
+  }
+  if (manner.non_blocking) {
     return fail_with(EINPROGRESS);
   }
   errno = saved;
-  return finish_blocking(fd, *connection, end, EINPROGRESS);
+  return finish_blocking(fd, *connection, generation, progress, end, EINPROGRESS);
 }
 
 int connect_again(int fd, Connection& connection, const sockaddr* address,
@@ -199,7 +216,8 @@ int connect_again(int fd, Connection& connection, const sockaddr* address,
   if (is_non_blocking(fd)) {
     return fail_with(EALREADY);
   }
-  return finish_blocking(fd, connection, end_of_wait(fd, SO_SNDTIMEO), EALREADY);
+  return finish_blocking(fd, connection, connection.generation.load(), progress,
+                         end_of_wait(fd, SO_SNDTIMEO), EALREADY);
 }
 
 bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
@@ -215,7 +233,7 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
       return false;
     }
     const int saved = errno;
-    const int interrupted = await(fd, end_of_wait(fd, timeout_option));
+    const int interrupted = await(fd, progress, end_of_wait(fd, timeout_option));
     if (interrupted != 0) {
       errno = interrupted == EINTR ? EINTR : EAGAIN;
       return false;
@@ -238,7 +256,7 @@ bool finish_handshake(int fd) noexcept {
     return true;
   }
   const int saved = errno;
-  const int interrupted = await(fd, never);
+  const int interrupted = await(fd, drive(fd), never);
   errno = interrupted == 0 ? saved : interrupted;
   return interrupted == 0;
 }

@@ -57,9 +57,10 @@ int as_connect_says(int error) noexcept {
 }
 
 /// Makes the socket one that can dial `address`, which may change its form. 0 or an errno.
-int prepare(int fd, Connection& connection, PendingHandshake& handshake,
-            Gateways::Address& address) noexcept {
-  const int current = socket_option(fd, SO_DOMAIN);
+int prepare(int fd, Connection& connection, PendingHandshake& handshake, Gateways::Address& address,
+            SocketManner& manner) noexcept {
+  const int current = manner.domain != 0 ? manner.domain : socket_option(fd, SO_DOMAIN);
+  manner.domain = 0;  // what is swapped here has another
   const int domain = domain_for(own_domain(connection, current), address.storage.ss_family);
   bool& used = handshake.walk.used;
   const bool spoilt = connection.dialled_mapped && address.storage.ss_family == AF_INET6;
@@ -135,8 +136,8 @@ bool attempt_failed(PendingHandshake& handshake, int error, std::string_view why
   return true;
 }
 
-Dialled dial_gateway(int fd, Connection& connection, PendingHandshake& handshake,
-                     int last_error) noexcept {
+Dialled dial_gateway(int fd, Connection& connection, PendingHandshake& handshake, int last_error,
+                     SocketManner manner) noexcept {
   GatewayWalk& walk = handshake.walk;
   int error = last_error != 0 ? last_error : nothing_to_dial_errno;
   for (;;) {
@@ -156,18 +157,18 @@ Dialled dial_gateway(int fd, Connection& connection, PendingHandshake& handshake
                             : handshake.end;
     }
     Gateways::Address address = gateways().address(walk.current);
-    error = prepare(fd, connection, handshake, address);
+    error = prepare(fd, connection, handshake, address, manner);
+    bool connected = false;
     if (error == 0) {
       walk.used = true;
-      const int result =
-          connect_without_waiting(fd, address.storage, address.length, is_non_blocking(fd));
-      error = result == 0 || errno == EINPROGRESS || errno == EINTR ? 0 : errno;
+      connected = connect_without_waiting(fd, address.storage, address.length, manner) == 0;
+      error = connected || errno == EINPROGRESS || errno == EINTR ? 0 : errno;
     }
     if (error == 0) {
       walk.dialled = true;
       start_handshake(handshake);
       set_deadline(handshake, handshake.attempt_end);
-      return {Dialled::State::under_way, 0};
+      return {Dialled::State::under_way, 0, connected};
     }
     if (error == EAGAIN && address.storage.ss_family == AF_UNIX) {
       if (now() < handshake.attempt_end) {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "connection.hpp"
+#include "gateway_socket.hpp"
 
 namespace socks64::shim {
 
@@ -19,7 +20,8 @@ struct Dialled {
     none_left,
   };
   State state = State::none_left;
-  int error = 0;  ///< of `none_left`: why the last one could not be dialled
+  int error = 0;           ///< of `none_left`: why the last one could not be dialled
+  bool connected = false;  ///< of `under_way`: the kernel has the connection already
 };
 
 /// Whether a dial failed for want of something on this host: not held against the gateway.
@@ -30,9 +32,10 @@ inline constexpr int nothing_to_dial_errno = EHOSTUNREACH;
 
 /// Dials what the walk has not tried yet until one is under way, and starts the handshake over.
 /// `last_error` is that of an attempt before. Precondition: the connection is published, its socket
-/// is unconnected or belongs to an attempt that is over, the handshake's lock is held.
+/// is unconnected or belongs to an attempt that is over, the handshake's lock is held. `manner` is
+/// the socket's.
 [[nodiscard]] Dialled dial_gateway(int fd, Connection& connection, PendingHandshake& handshake,
-                                   int last_error) noexcept;
+                                   int last_error, SocketManner manner) noexcept;
 
 /// The gateway in hand has failed. True when others are left to go on to: then this is told in the
 /// diagnostics, while the last failure is the caller's to tell. Same precondition.

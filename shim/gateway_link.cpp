@@ -41,6 +41,12 @@ namespace {
 /// Connection::error: the reason is in the kernel's SO_ERROR.
 constexpr int kernel_has_it = -1;
 
+/// An error of the stream to the gateway as connect(2) tells it: who writes to a gateway that has
+/// closed gets EPIPE, which connect(2) does not know.
+int as_connect_says(int error) noexcept {
+  return error == 0 || error == EPIPE ? ECONNRESET : error;
+}
+
 }  // namespace
 
 void log_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept {
@@ -90,7 +96,8 @@ Progress fail(const Link& link, int error, std::string_view who) noexcept {
 
 /// Dials the next gateway. Pending without events: there is nothing the kernel could tell.
 Progress dial_next(const Link& link, int last_error) noexcept {
-  const Dialled dialled = dial_gateway(link.fd, link.connection, link.handshake, last_error);
+  const Dialled dialled =
+      dial_gateway(link.fd, link.connection, link.handshake, last_error, manner_of(link.fd));
   switch (dialled.state) {
     case Dialled::State::under_way:
       return {Progress::State::pending, POLLOUT, link.handshake.deadline};
@@ -134,8 +141,7 @@ Progress fail_as_kernel_says(const Link& link) noexcept {
   rest.note_tried(rest.current);
   if (is_swapped(link.connection) ||
       gateways().pick(rest, now()).kind != Gateways::Pick::Kind::none) {
-    const int error = option(link.fd, SOL_SOCKET, SO_ERROR, 0);
-    return gateway_failed(link, error != 0 ? error : ECONNRESET, who);
+    return gateway_failed(link, as_connect_says(option(link.fd, SOL_SOCKET, SO_ERROR, 0)), who);
   }
   gateways().failed(rest.current, now());
   log_outcome(link.handshake, kernel_has_it, who);
@@ -143,12 +149,20 @@ Progress fail_as_kernel_says(const Link& link) noexcept {
   return {Progress::State::failed, 0, never};
 }
 
+/// Nothing to be read for now.
+Progress wait_for_input(const Link& link) noexcept {
+  if (link.handshake.machine->awaits_reply()) {
+    link.handshake.deadline = link.handshake.end;
+  }
+  return {Progress::State::pending, POLLIN, link.handshake.deadline};
+}
+
 /// Moves the machine until it has to wait.
-Progress step(const Link& link) noexcept {
+Progress step(const Link& link, Seen seen) noexcept {
   ClientHandshake& machine = *link.handshake.machine;
   // A gateway that refuses what was sent ahead of its answer may reset the stream behind the
   // answer: what it said before is read first.
-  if (has_kernel_error(link.fd) &&
+  if (!seen.no_error && has_kernel_error(link.fd) &&
       (machine.want() != ClientHandshake::Want::read || octets_waiting(link.fd) == 0)) {
     return fail_as_kernel_says(link);
   }
@@ -165,6 +179,9 @@ Progress step(const Link& link) noexcept {
                                   MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
         if (sent >= 0) {
           machine.sent(static_cast<std::size_t>(sent));
+          if (seen.input_wakes && machine.want() == ClientHandshake::Want::read) {
+            return wait_for_input(link);
+          }
           continue;
         }
         // EAGAIN also while the kernel still connects to the gateway; EINPROGRESS with
@@ -188,10 +205,7 @@ Progress step(const Link& link) noexcept {
           continue;
         }
         if (errno == EAGAIN) {
-          if (machine.awaits_reply()) {
-            link.handshake.deadline = link.handshake.end;
-          }
-          return {Progress::State::pending, POLLIN, link.handshake.deadline};
+          return wait_for_input(link);
         }
         break;
       }
@@ -201,16 +215,17 @@ Progress step(const Link& link) noexcept {
     }
     // The stream broke between has_kernel_error() and our I/O, which has consumed the kernel's
     // error.
-    return gateway_failed(link, errno, "the gateway cannot be reached");
+    return gateway_failed(link, as_connect_says(errno), "the gateway cannot be reached");
   }
 }
 
 /// As far as it goes without waiting: steps, and the gateways that are left.
-Progress advance(const Link& link) noexcept {
+Progress advance(const Link& link, Seen seen) noexcept {
   PendingHandshake& handshake = link.handshake;
   for (;;) {
     const std::size_t before = handshake.walk.place();
-    Progress progress = handshake.walk.dialled ? step(link) : dial_next(link, 0);
+    Progress progress = handshake.walk.dialled ? step(link, seen) : dial_next(link, 0);
+    seen.no_error = false;
     const Nanoseconds time = now();
     if (progress.state != Progress::State::pending || progress.unresolved) {
       return progress;
@@ -260,7 +275,7 @@ Progress settled_progress(const Connection& connection) noexcept {
 
 /// drive(), but a gateway's name is left to be resolved when no lock is held; `unresolvable` is one
 /// for which that was tried in vain.
-Progress drive_locked(int fd, const Candidate* unresolvable) noexcept {
+Progress drive_locked(int fd, const Candidate* unresolvable, Seen seen) noexcept {
   // Again when the descriptor was closed and dialled anew while we waited for the lock.
   for (;;) {
     Connection* connection = fd_table().connection(fd);
@@ -299,7 +314,7 @@ Progress drive_locked(int fd, const Candidate* unresolvable) noexcept {
     if (unresolvable != nullptr && !handshake->walk.dialled) {
       handshake->walk.note_tried(*unresolvable);
     }
-    return advance({fd, *connection, *handshake, generation});
+    return advance({fd, *connection, *handshake, generation}, seen);
   }
 }
 
@@ -311,12 +326,17 @@ Nanoseconds now() noexcept {
   return time.tv_sec * nanoseconds_per_second + time.tv_nsec;
 }
 
-Progress drive(int fd) noexcept {
-  Progress progress = drive_locked(fd, nullptr);
+Progress drive_dialled(int fd, Connection& connection, PendingHandshake& handshake,
+                       Seen seen) noexcept {
+  return advance({fd, connection, handshake, connection.generation.load()}, seen);
+}
+
+Progress drive(int fd, Seen seen) noexcept {
+  Progress progress = drive_locked(fd, nullptr, seen);
   while (progress.unresolved) {
     const Candidate candidate = progress.candidate;
     const bool resolved = gateways().resolve(candidate);
-    progress = drive_locked(fd, resolved ? nullptr : &candidate);
+    progress = drive_locked(fd, resolved ? nullptr : &candidate, {});
   }
   return progress;
 }
@@ -365,7 +385,7 @@ int take_error(int fd, Connection& connection) noexcept {
     return error;
   }
   leave_gateway(fd, connection, false);  // else it would count as connected at the next dial
-  return kernel_error != 0 ? kernel_error : ECONNRESET;
+  return as_connect_says(kernel_error);
 }
 
 }  // namespace socks64::shim

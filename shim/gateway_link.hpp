@@ -30,9 +30,22 @@ struct Progress {
   Candidate candidate{};
 };
 
+/// What who drives knows already, so that the kernel is not asked once more.
+struct Seen {
+  bool no_error = false;  ///< the kernel has just shown the socket's state, and no error
+  /// Octets that arrive from now on wake the caller, or keep it from waiting: no read is tried
+  /// right behind a write, when the gateway can hardly have answered.
+  bool input_wakes = false;
+};
+
 /// Advances the handshake of `fd` as far as it goes without waiting. Cheap when there is none.
 /// Leaves errno alone. (A gateway's name that has to be resolved is waited for.)
-Progress drive(int fd) noexcept;
+Progress drive(int fd, Seen seen = {}) noexcept;
+
+/// The same for who has just dialled and still holds the handshake's lock. What has to be resolved
+/// is left to drive().
+Progress drive_dialled(int fd, Connection& connection, PendingHandshake& handshake,
+                       Seen seen) noexcept;
 
 /// Fails the handshakes that have run out of time; cheap when none has.
 void serve_deadlines() noexcept;

@@ -27,19 +27,46 @@ void disconnect(int fd) noexcept {
   raw_connect(fd, &unspecified, sizeof(unspecified));
 }
 
-Nanoseconds end_of_wait(int fd, int timeout_option) noexcept {
+namespace {
+
+std::optional<timeval> timeout_of(int fd, int timeout_option) noexcept {
   timeval value{};
   socklen_t length = sizeof(value);
-  if (libc::getsockopt(fd, SOL_SOCKET, timeout_option, &value, &length) != 0 ||
-      (value.tv_sec == 0 && value.tv_usec == 0) ||
-      value.tv_sec > never / nanoseconds_per_second / 4) {
+  if (libc::getsockopt(fd, SOL_SOCKET, timeout_option, &value, &length) != 0) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+Nanoseconds end_of(const std::optional<timeval>& timeout) noexcept {
+  if (!timeout || (timeout->tv_sec == 0 && timeout->tv_usec == 0) ||
+      timeout->tv_sec > never / nanoseconds_per_second / 4) {
     return never;
   }
-  return now() + value.tv_sec * nanoseconds_per_second + value.tv_usec * 1000;
+  return now() + timeout->tv_sec * nanoseconds_per_second + timeout->tv_usec * 1000;
+}
+
+}  // namespace
+
+Nanoseconds end_of_wait(int fd, int timeout_option) noexcept {
+  return end_of(timeout_of(fd, timeout_option));
 }
 
 bool is_non_blocking(int fd) noexcept {
   return (libc::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+}
+
+SocketManner manner_of(int fd) noexcept {
+  SocketManner manner;
+  manner.non_blocking = is_non_blocking(fd);
+  if (!manner.non_blocking) {
+    manner.send_timeout = timeout_of(fd, SO_SNDTIMEO);
+  }
+  return manner;
+}
+
+Nanoseconds SocketManner::end_of_connect() const noexcept {
+  return end_of(send_timeout);
 }
 
 bool clear_v6only(int fd, bool& cleared) noexcept {
@@ -64,13 +91,12 @@ void give_back_v6only(int fd, const Connection& connection) noexcept {
 }
 
 int connect_without_waiting(int fd, const sockaddr_storage& address, socklen_t length,
-                            bool non_blocking) noexcept {
+                            const SocketManner& manner) noexcept {
   const auto* gateway = reinterpret_cast<const sockaddr*>(&address);
-  timeval own{};
-  socklen_t size = sizeof(own);
-  if (non_blocking || libc::getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, &size) != 0) {
+  if (!manner.send_timeout) {
     return raw_connect(fd, gateway, length);
   }
+  const timeval own = *manner.send_timeout;
   const timeval shortest{0, 1};
   libc::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &shortest, sizeof(shortest));
   const int result = raw_connect(fd, gateway, length);

@@ -24,16 +24,8 @@
 namespace socks64::shim {
 namespace {
 
-/// A stream that is connected past the gateway already, on the way there, or listening: the kernel
-/// says so, and begins nothing.
-bool is_taken(int fd) noexcept {
-  tcp_info info{};
-  socklen_t length = sizeof(info);
-  const ErrnoGuard guard;
-  return libc::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
-         info.tcpi_state != TCP_CLOSE;
-}
-
+/// For a stream that is connected past the gateway already, on the way there, or listening: the
+/// kernel says so, and begins nothing.
 int connect_taken(int fd) noexcept {
   // Whatever the address: not the program's, in case another thread disconnects it right now.
   sockaddr_in nowhere{};
@@ -69,10 +61,11 @@ int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
     return connect_directly(fd, address, length, destination);
   }
   // From here on nothing goes to the destination itself; the kernel still judges the descriptor.
-  if (!is_socket(fd)) {
+  const int state = tcp_state(fd);
+  if (state == 0 && !is_socket(fd)) {
     return libc::connect(fd, address, length);  // EBADF, ENOTSOCK
   }
-  if (!is_tcp(fd)) {
+  if (state == 0 && !is_tcp(fd)) {
     decision = decide_datagram(config(), fake_ips(), destination);
     if (std::holds_alternative<Direct>(decision)) {
       return connect_directly(fd, address, length, destination);
@@ -85,7 +78,7 @@ int connect_by_policy(int fd, const sockaddr* address, socklen_t length,
     errno = refuse->error;
     return -1;
   }
-  if (is_taken(fd)) {
+  if (state != 0 && state != TCP_CLOSE) {
     return connect_taken(fd);
   }
   if (const auto* plain = std::get_if<Endpoint>(&std::get_if<ViaGateway>(&decision)->target);

@@ -111,12 +111,13 @@ int poll_through(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
     return -1;
   }
   const int saved = errno;
-  for (;;) {
+  for (bool polled = false;; polled = true) {
     Nanoseconds wake = end;
     bool pending = false;
     for (nfds_t i = 0; i < count; ++i) {
+      const bool no_error = polled && asked[i].fd >= 0 && (asked[i].revents & POLLERR) == 0;
       asked[i] = {fds[i].fd, fds[i].events, 0};
-      const Progress progress = drive(fds[i].fd);
+      const Progress progress = drive(fds[i].fd, {no_error, true});
       if (progress.state == Progress::State::pending) {
         asked[i].events = progress.events;
         asked[i].fd = progress.events == 0 ? -1 : fds[i].fd;

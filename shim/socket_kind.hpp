@@ -3,6 +3,7 @@
 #define SOCKS64_SHIM_SOCKET_KIND_HPP
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "hook_table.hpp"
@@ -36,6 +37,16 @@ inline bool is_internet(int fd) noexcept {
 /// A datagram socket of UDP, not of ICMP.
 inline bool is_udp(int fd) noexcept {
   return socket_option(fd, SO_TYPE) == SOCK_DGRAM && socket_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
+}
+
+/// The state of a TCP socket (TCP_CLOSE: unconnected), or 0: for another kind of descriptor, and
+/// where a kernel before 5.16 has Multipath TCP. One question that says socket, stream and TCP
+/// where it is answered. Leaves errno alone.
+inline int tcp_state(int fd) noexcept {
+  unsigned char state = 0;  // tcpi_state is the first octet
+  socklen_t length = sizeof(state);
+  const ErrnoGuard guard;
+  return libc::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &length) == 0 ? state : 0;
 }
 
 /// A byte stream that SOCKS can carry: TCP, or Multipath TCP.

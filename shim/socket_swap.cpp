@@ -143,7 +143,7 @@ SwappedSocket* record_of(int fd, Connection& connection) noexcept {
 }
 
 /// A failed connect as the kernel remembers it, without a packet to anybody: no host has a port 0.
-void leave_note(int fd, int domain, bool non_blocking) noexcept {
+void leave_note(int fd, int domain, const SocketManner& manner) noexcept {
   std::array<char, IFNAMSIZ> device{};
   socklen_t length = device.size();
   if (libc::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device.data(), &length) == 0 &&
@@ -159,7 +159,7 @@ void leave_note(int fd, int domain, bool non_blocking) noexcept {
     reinterpret_cast<sockaddr_in6&>(nobody).sin6_addr = in6addr_loopback;
     length = sizeof(sockaddr_in6);
   }
-  connect_without_waiting(fd, nobody, length, non_blocking);
+  connect_without_waiting(fd, nobody, length, manner);
   disconnect(fd);
 }
 
@@ -178,7 +178,7 @@ int put_in_place(int fd, Connection& connection, int domain, Note note) noexcept
     return errno;
   }
   if (note == Note::failure) {
-    leave_note(fresh.fd(), domain, true);
+    leave_note(fresh.fd(), domain, {});
   }
   if (current_domain(*record) == AF_UNIX) {
     syscall(SYS_shutdown, fd, SHUT_RDWR);  // relatives may hold it too
@@ -246,7 +246,7 @@ void leave_gateway(int fd, Connection& connection, bool with_note) noexcept {
   }
   disconnect(fd);
   if (with_note && !has_kernel_error(fd) && !is_swapped(connection)) {
-    leave_note(fd, socket_option(fd, SO_DOMAIN), is_non_blocking(fd));
+    leave_note(fd, socket_option(fd, SO_DOMAIN), manner_of(fd));
   }
   give_back_v6only(fd, connection);
 }

@@ -415,7 +415,8 @@ int WaitSet::filter(int epfd, epoll_event* events, int count) noexcept {
     }
     const int fd = descriptor_of(event.data.u64);
     if (fd >= 0) {
-      static_cast<void>(drive(fd));
+      // An edge for what arrives from now on, unless there is something to be read already.
+      static_cast<void>(drive(fd, {(event.events & EPOLLERR) == 0, (event.events & EPOLLIN) == 0}));
     }
   }
   return kept;

@@ -70,6 +70,7 @@ foreach(group
   readiness_epoll
   readiness_scan
   regressions
+  round_trips
   same_descriptor
   several_gateways
   signals

@@ -204,7 +204,11 @@ static void run_connect(long count, const char* host, const char* port) {
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo* found = NULL;
     char octet = 'x';
-    require(getaddrinfo(host, port, &hints, &found) == 0, "getaddrinfo");
+    const int error = getaddrinfo(host, port, &hints, &found);
+    if (error != 0) {
+      fprintf(stderr, "getaddrinfo: %s\n", gai_strerror(error));
+      exit(1);
+    }
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     require(fd >= 0, "socket");
     require(connect(fd, found->ai_addr, found->ai_addrlen) == 0, "connect");

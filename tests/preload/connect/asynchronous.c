@@ -88,6 +88,21 @@ static void gather_by_select(const int* fds) {
   }
 }
 
+/* async_echo WAITER: connects as one loop does, and is done. */
+PROBE(async_echo) {
+  const int epoll = is_epoll(argv[1]);
+  const int fd = dialled(ECHO, SOCK_NONBLOCK);
+  const int waited = epoll ? epoll_create1(EPOLL_CLOEXEC) : fd;
+  if (epoll) {
+    add_to_epoll(waited, EPOLL_CTL_ADD, fd, EPOLLOUT, 1);
+  }
+  uint32_t events;
+  CHECK_EQ(wait_by(argv[1], waited, EPOLLOUT, 20000, &events, NULL), 1);
+  CHECK_EQ(events, EPOLLOUT);
+  CHECK_EQ(so_error(fd), 0);
+  check_echo(fd);
+}
+
 PROBE(async_fifty) {
   int fds[PARALLEL];
   const long long start = now_us();

@@ -12,11 +12,16 @@ import tempfile
 import unittest
 
 import probe_case
+import scripted_gateway
 
 LOAD = os.environ["SOCKS64_TEST_LOAD"]
 COUNTER = os.environ["SOCKS64_TEST_ALLOCATIONS"]
 SANITIZE = os.environ.get("SOCKS64_TEST_SANITIZE", "")
 COUNT = 400
+
+
+# The program's own calls (socket, connect, write, read, close), connect, two exchanges and the end of the connection.
+CALLS_OF_A_CONNECT = 33
 
 
 def environment(preload):
@@ -40,6 +45,22 @@ def system_calls(mode, count, preload):
         with open(log.name, encoding="utf-8") as file:
             names = re.findall(r"^\d+ +(?:<\.\.\. )?([a-z0-9_]+)(?=\()", file.read(), re.MULTILINE)
     return {name: names.count(name) for name in set(names)}
+
+
+def calls_of_connects(count, settings):
+    """The names of the system calls from each socket() to the next, resolving included."""
+    gateway = scripted_gateway.ScriptedGateway("127.0.0.1")
+    settings = {"LD_PRELOAD": Cost.LIBRARY[0], "SOCKS64_GATEWAY": gateway.url(), **settings}
+    try:
+        with tempfile.NamedTemporaryFile() as log:
+            pairs = [each for key, value in settings.items() for each in ("-E", f"{key}={value}")]
+            run(["strace", "-qq", "-o", log.name, *pairs, LOAD, "connect", str(count), "192.0.2.1", str(scripted_gateway.ECHO)], [])
+            with open(log.name, encoding="utf-8") as file:
+                names = re.findall(r"^([a-z0-9_]+)(?=\()", file.read(), re.MULTILINE)
+    finally:
+        gateway.die()
+    places = [place for place, name in enumerate(names) if name == "socket"]
+    return [names[first:last] for first, last in zip(places, places[1:])]
 
 
 def allocations(mode, count, preload):
@@ -66,6 +87,14 @@ class Cost(unittest.TestCase):
                     self.assertEqual(set(difference[True]), set(difference[False]))
                 else:
                     self.assertEqual(difference[True], difference[False])
+
+    @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+    def test_a_connect_asks_the_kernel_no_more_than_it_must(self):
+        # The shortest of many: a gateway that is slow to answer costs a look at the handshake every 50 ms.
+        for settings, most in (({}, CALLS_OF_A_CONNECT), ({"SOCKS64_PIPELINING": "on"}, CALLS_OF_A_CONNECT - 4)):
+            with self.subTest(**settings):
+                shortest = min(calls_of_connects(40, settings), key=len)
+                self.assertLessEqual(len(shortest), most, shortest)
 
     def test_nothing_is_allocated(self):
         for mode in ("pingpong", "epoll"):
