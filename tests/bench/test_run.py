@@ -53,7 +53,6 @@ class Run(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_failing_gatewayd_is_a_failure(self):
-        # That one refuses what it is asked for: it has no users.
         done = run("--smoke", "--only", "download.1", "--gatewayd", "gatewayd of nobody=/bin/false")
         self.assertIn("gatewayd of nobody, one stream: does not start", done.stdout)
         self.assertEqual(done.returncode, 1, done.stderr)
