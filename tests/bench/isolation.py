@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,19 +23,33 @@ def did_not_run(reason):
     sys.exit(SKIPPED)
 
 
+def unshare():
+    return ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), *NAMESPACES]
+
+
+def cannot():
+    """Why there is no place for the benchmark; None: there is."""
+    missing = [program for program in ("unshare", "ip", "mount") if not shutil.which(program)]
+    if missing:
+        return f"not installed: {', '.join(missing)} (tools/deps installs them)"
+    probe = subprocess.run([*unshare(), "mount", "-t", "tmpfs", "tmpfs", "/run"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                           check=False)
+    if probe.returncode == 0:
+        return None
+    return "no namespaces, neither as root nor in a user namespace: " + (probe.stderr.strip() or f"status {probe.returncode}")
+
+
 def enter():
     """Runs this command again inside and exits with its status; returns inside. Nothing stays behind, however it ends: processes end with
     the PID namespace, files with the tmpfs."""
     if os.environ.get(INSIDE):
         prepare()
         return
-    command = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), *NAMESPACES]
-    probe = subprocess.run([*command, "mount", "-t", "tmpfs", "tmpfs", "/run"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                           check=False)
-    if probe.returncode != 0:
-        did_not_run("no namespaces, neither as root nor in a user namespace: " + (probe.stderr.strip() or f"status {probe.returncode}"))
+    reason = cannot()
+    if reason:
+        did_not_run(reason)
     # A session is an autogroup of its own, to which a priority can be given.
-    inside = subprocess.Popen([*command, sys.executable, "-B", *sys.argv], env=dict(os.environ, **{INSIDE: "yes"}),
+    inside = subprocess.Popen([*unshare(), sys.executable, "-B", *sys.argv], env=dict(os.environ, **{INSIDE: "yes"}),
                               start_new_session=True, preexec_fn=die_with_parent)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -67,8 +82,9 @@ def prepare():
     put("/proc/sys/net/ipv4/tcp_tw_reuse", "1")
     put("/proc/sys/net/core/somaxconn", "4096")
     put("/proc/sys/net/ipv4/ip_local_reserved_ports", "1080-1090,7000-7003,7100-7103")
-    # Before whatever else the machine does.
-    put("/proc/self/autogroup", "-20")
+    # Before whatever else the machine does, unless nothing is measured.
+    if "--smoke" not in sys.argv:
+        put("/proc/self/autogroup", "-20")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     replace("/etc/hosts", f"127.0.0.1 localhost {NAME}\n::1 localhost6\n")

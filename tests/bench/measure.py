@@ -76,19 +76,19 @@ def busy_seconds():
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def towards(server, row=None):
+def towards(server):
     if server.socks:
         return ["--proxy", f"127.0.0.1:{PORT}", "--port", str(DESTINATION)]
-    return ["--direct", "--port", str(DESTINATION if server.reference and server.name == "direct" else PORT)]
+    return ["--direct", "--port", str(DESTINATION), *(["--direct-port", str(PORT)] if server.process else [])]
 
 
-def calm_down(pid):
-    """Waits until the server has filled what can be filled; what goes on beside for good is left of its work then."""
+def calm_down(pids):
+    """Waits until every buffer on the way of what goes on beside is full, which is work for a second."""
     end = time.monotonic() + 5
-    before = cpu_seconds(pid)
+    before = sum(map(cpu_seconds, pids))
     while time.monotonic() < end:
         time.sleep(0.3)
-        now = cpu_seconds(pid)
+        now = sum(map(cpu_seconds, pids))
         if now - before < 0.04:
             return
         before = now
@@ -114,15 +114,9 @@ def measure(machine, server, row, seconds, two_cores=False):
             beside = Load(machine, ["run", *row.beside, "--proxy", f"127.0.0.1:{PORT}", "--port", str(BESIDE)], load_cores, 600)
             running.append(beside)
             beside.line("open")
-            calm_down(server.process.pid)
-        # The measured load is its own destination, which HAProxy and the others find at the same address.
-        where = towards(server)
-        own = ["--with-destination", *listens()] if server.socks or server.name == "direct" else []
-        if not own:
-            destination = Load(machine, ["serve", *listens(), "--port", str(DESTINATION)], load_cores, 600)
-            running.append(destination)
-            destination.line("ready")
-        arguments = ["run", *row.load, *where, *own, "--seconds", str(seconds), "--warm-up", str(min(0.5, seconds / 4)), "--patience", "15"]
+            calm_down([server.process.pid, destination.process.pid])
+        arguments = ["run", *row.load, *towards(server), "--with-destination", *listens(), "--seconds", str(seconds), "--warm-up",
+                     str(min(0.5, seconds / 4)), "--patience", "15"]
         if row.names and not row.beside:
             arguments.append("--names")
         load = Load(machine, arguments, load_cores, seconds + 40)
@@ -197,7 +191,7 @@ def kernel_kib():
 def measure_memory(machine, server, row, settle):
     running = []
     try:
-        server.start(False, machine.server_cores)
+        server.start(False, machine.server_cores, many=True)
         destination = Load(machine, ["serve", "--listen", "127.0.0.1", "--port", str(DESTINATION)], machine.load_cores, 300)
         running.append(destination)
         destination.line("ready")

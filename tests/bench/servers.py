@@ -26,7 +26,8 @@ def write(name, text):
 
 
 class Server:
-    """One kind of server. start() and stop() once for each measurement: nothing is carried over."""
+    """One kind of server. start() and stop() once for each measurement: nothing is carried over. `login`: clients need a password; `cores`: the
+    server's; `many`: as many relays as there can be."""
     socks = True
     reference = False  # not among those that gatewayd is compared with
     name, program = "", ""
@@ -38,17 +39,17 @@ class Server:
     def version(self):
         return "?"
 
-    def command(self, login, cores):
+    def command(self, login, cores, many=False):
         raise NotImplementedError
 
-    def start(self, login, cores):
+    def start(self, login, cores, many=False):
         self.errors = open(f"{SCRATCH}/server.errors", "wb+")
 
         def prepare():
             die_with_parent()
             os.sched_setaffinity(0, cores)
         # Output is thrown away: none of them is measured by its log, but for gatewayd's access records, which go to a file.
-        self.process = subprocess.Popen(self.command(login, cores), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors,
+        self.process = subprocess.Popen(self.command(login, cores, many), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors,
                                         preexec_fn=prepare)
         end = time.monotonic() + 10
         while time.monotonic() < end:
@@ -92,7 +93,6 @@ class Gatewayd(Server):
     """As it is by default, its access records in a file. Its destinations are on loopback, which it refuses unless a rule allows them: the
     rule is part of what is measured."""
     name = "gatewayd"
-    warm_password = False
 
     def __init__(self, program, name="gatewayd", access_log=True, cores=None):
         self.program, self.name, self.access_log = program, name, access_log
@@ -104,8 +104,10 @@ class Gatewayd(Server):
     def version(self):
         return subprocess.run([self.program, "--version"], capture_output=True, text=True, check=False).stdout.strip()
 
-    def command(self, login, cores):
+    def command(self, login, cores, many=False):
         text = f'[[listener]]\naddress = "127.0.0.1:{PORT}"\n[resolver]\nservers = ["127.0.0.1"]\n[log]\nlevel = "error"\n'
+        if many:
+            text += "[limits]\nudp_associations = 0\n"  # which leaves their descriptors to relays
         if login:
             users = f"{SCRATCH}/users"
             if not os.path.exists(users):
@@ -124,7 +126,7 @@ class Dante(Server):
     def version(self):
         return package_version("dante-server")
 
-    def command(self, login, cores):
+    def command(self, login, cores, many=False):
         return ["danted", "-f", write("danted.conf", f"""
 errorlog: stderr
 internal: 127.0.0.1 port = {PORT}
@@ -145,7 +147,7 @@ class Microsocks(Server):
     def version(self):
         return package_version("microsocks")
 
-    def command(self, login, cores):
+    def command(self, login, cores, many=False):
         return ["microsocks", "-i", "127.0.0.1", "-p", str(PORT), *(["-u", USER, "-P", PASSWORD] if login else [])]
 
 
@@ -157,7 +159,7 @@ class HaProxy(Server):
     def version(self):
         return package_version("haproxy")
 
-    def command(self, login, cores):
+    def command(self, login, cores, many=False):
         listens = "".join(f"listen service{i}\n  bind 127.0.0.1:{PORT + i}\n  server d 127.0.0.1:{DESTINATION + i}\n" for i in range(SERVICES))
         return ["haproxy", "-db", "-f", write("haproxy.cfg", f"""global
   nbthread {len(cores)}
@@ -184,7 +186,7 @@ class Kernel(Server):
     def version(self):
         return os.uname().release
 
-    def start(self, login, cores):
+    def start(self, login, cores, many=False):
         pass
 
     def check_alive(self):
@@ -198,7 +200,7 @@ class Other(Server):
         self.name, self.words = name, shlex.split(command)
         self.program = self.words[0]
 
-    def command(self, login, cores):
+    def command(self, login, cores, many=False):
         if login:
             raise Failed("its command line has no login")
         return [word.replace("{port}", str(PORT)) for word in self.words]

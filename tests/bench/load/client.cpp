@@ -63,7 +63,9 @@ void Client::open() {
   target_ = targets_.next();
   answer_.clear();
   began_ = Clock::now();
-  const auto port = static_cast<std::uint16_t>(options_.port + static_cast<int>(service_));
+  const auto port = static_cast<std::uint16_t>(
+      (options_.direct_port != 0 ? options_.direct_port : options_.port) +
+      static_cast<int>(service_));
   const Address to = options_.direct ? address_of(target_, port)
                                      : address_of(options_.proxy_host, options_.proxy_port);
   fd_ = Descriptor(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

@@ -24,8 +24,8 @@ bench_load run SCENARIO --proxy HOST:PORT --target HOST [--target HOST...] [OPTI
     idle                       relays that rest, until stdin ends
     trickle                    slow readers that send an octet now and then, until stdin ends
     stuck                      requests that nobody answers (--target a name that is never resolved), until stdin ends
-  --port P             the destination's; with --direct the proxy's that takes its place (7000)
-  --direct             no SOCKS: connects to --target itself
+  --port P             the destination's (7000)
+  --direct             no SOCKS: connects to --target itself; --direct-port P: to a proxy there that hands on without SOCKS
   --with-destination   is the destination, too, as `serve --listen ADDR... --port P` is, in the same thread: while that is busy, nobody
                        has to be woken, which halves what a core can load
   --seconds N          measured, after --warm-up N (3, 0.5)
@@ -94,6 +94,10 @@ Options options_of(const std::vector<std::string>& arguments) {
       {"--port",
        [&](const auto& text) {
          options.port = static_cast<std::uint16_t>(number("--port", text, 1, 65532));
+       }},
+      {"--direct-port",
+       [&](const auto& text) {
+         options.direct_port = static_cast<std::uint16_t>(number("--direct-port", text, 1, 65532));
        }},
       {"--seconds",
        [&](const auto& text) { options.seconds = number("--seconds", text, 0.01, 3600); }},

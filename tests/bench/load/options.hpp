@@ -31,11 +31,12 @@ struct Options {
   double seconds = 3;
   double warm_up = 0.5;
   int connections = 4;
-  std::size_t size = 0;   // octets of a message; 0: what the scenario has as its own
-  int window = 32;        // udp: datagrams on their way, of an association
-  bool gso = false;       // udp: sends and receives by segmentation offload
-  bool direct = false;    // no SOCKS
-  bool pipeline = false;  // greeting and request at once
+  std::size_t size = 0;           // octets of a message; 0: what the scenario has as its own
+  int window = 32;                // udp: datagrams on their way, of an association
+  bool gso = false;               // udp: sends and receives by segmentation offload
+  std::uint16_t direct_port = 0;  // with `direct`: of a proxy in the destination's place; 0: none
+  bool direct = false;            // no SOCKS
+  bool pipeline = false;          // greeting and request at once
   std::string user, password;
   int patience = 30;  // seconds until everything must be open
 

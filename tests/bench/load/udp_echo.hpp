@@ -1,4 +1,6 @@
-// The destination of datagrams: sends each back where it came from, many a system call.
+// The destination of datagrams: sends each back where it came from, many a system call. What a
+// server sent in one run (UDP_SEGMENT) comes as one and goes back as one, as with QUIC's servers;
+// what came alone goes alone.
 #ifndef SOCKS64_BENCH_UDP_ECHO_HPP
 #define SOCKS64_BENCH_UDP_ECHO_HPP
 
