@@ -206,8 +206,8 @@ std::vector<std::string> Gateway::open() {
   return problems;
 }
 
-void Gateway::use_policy(const Config& config) {
-  policy_ = make_policy(config, own_, &hints_);
+void Gateway::use_policy(Config config) {
+  policy_ = make_policy(std::move(config), own_, &hints_);
   for (const std::unique_ptr<Worker>& worker : workers_) {
     worker->use(policy_);
   }
@@ -290,7 +290,7 @@ void Gateway::reload() {
     limit_.set_limit(sessions);
     clients_.set_limits(clients);
   });
-  use_policy(*config);
+  use_policy(std::move(*config));
   log_.info("configuration reloaded");
 }
 

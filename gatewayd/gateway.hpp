@@ -69,7 +69,7 @@ class Gateway {
   [[nodiscard]] Executor accepting() noexcept { return workers_.front()->executor(); }
   void deliver(Descriptor socket, const Client& client, std::size_t listener,
                SessionLimit::Ticket ticket);
-  void use_policy(const Config& config);
+  void use_policy(Config config);
   void reload();
   void await_signal();
   void drain();

@@ -38,13 +38,13 @@ struct Policy {
 }
 
 /// `own`: the TCP listeners as they were bound. `hints` outlives the policy.
-[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(const Config& config,
+[[nodiscard]] inline std::shared_ptr<const Policy> make_policy(Config config,
                                                                std::vector<Endpoint> own = {},
                                                                RefusalHints* hints = nullptr) {
   auto policy = std::make_shared<Policy>();
   policy->auth = make_auth_policy(config);
   policy->limits = config.limits;
-  policy->rules = RuleTable(config.rules);
+  policy->rules = RuleTable(std::move(config.rules));
   for (const Rule& rule : policy->rules) {
     policy->any_preference |= rule.prefer.has_value();
     policy->any_source |= rule.source_v4 || rule.source_v6;

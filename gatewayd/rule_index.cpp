@@ -55,11 +55,11 @@ void append(std::string& out, const std::optional<Choices>& choices) {
   out += ';';
 }
 
-/// Equal for rules that differ in nothing that matters here but their `to`.
+/// Equal for rules that differ in nothing that matters here but their `to`. Not `crossing`: it is
+/// known no sooner than the address.
 std::string shape_of(const Rule& rule) {
   std::string shape = rule.action == RuleAction::allow ? "a" : "d";
   append(shape, rule.commands);
-  append(shape, rule.crossing);
   for (const PortSpan& span : rule.ports) {
     shape += std::to_string(span.low) + '-' + std::to_string(span.high) + ',';
   }

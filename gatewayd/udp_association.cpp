@@ -55,7 +55,8 @@
 namespace socks64::gateway {
 namespace {
 
-// A turn, after which it is that of others: well under a millisecond of work.
+// A turn, after which it is that of others: well under a millisecond of work. One call may bring up
+// to eight times as much, when messages suddenly hold many datagrams each; the next asks for fewer.
 constexpr std::size_t datagrams_per_turn = 256;
 constexpr std::size_t octets_per_turn = std::size_t{512} << 10U;
 constexpr std::size_t most_peers = 1024;

@@ -37,12 +37,9 @@ def enter():
     inside = subprocess.Popen([*command, sys.executable, "-B", *sys.argv], env=dict(os.environ, **{INSIDE: "yes"}),
                               start_new_session=True, preexec_fn=die_with_parent)
 
-    def end(*_):
-        inside.kill()
-        inside.wait()
-        sys.exit(130)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
+        # Ends the wait below, and with it the process.
+        signal.signal(number, lambda *_: os.kill(inside.pid, signal.SIGKILL))
     status = inside.wait()
     sys.exit(status if status >= 0 else 128 - status)
 

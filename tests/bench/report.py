@@ -23,6 +23,15 @@ def figure(value):
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
+def short(one):
+    """A cell: what it reached, and in brackets what it cost."""
+    if "failed" in one:
+        return "failed"
+    if "rate" not in one:
+        return f"{figure(one['pss_kib'])} KiB"
+    return figure(one["rate"]) + (f" ({figure(one['cost'])})" if one["cost"] else "")
+
+
 def best(results, peers, member, least):
     """(name, value) of the peer that has the best one."""
     found = [(results[name][member], name) for name in peers if name in results and "failed" not in results[name]]
@@ -70,11 +79,13 @@ class Report:
         self.failures += [f"{name}, {row.title}: {one}" for name, one in results.items() if isinstance(one, str)]
         self.rows.append({"key": row.key, "title": row.title, "unit": row.unit[2], "cost_unit": row.unit[3], "results": shown,
                           "compared": compare(shown, self.peers, row.goal)})
+        return self.rows[-1]
 
     def add_memory(self, row, results):
         self.failures += [f"{name}, {row.title}: {one}" for name, one in results.items() if isinstance(one, str)]
         self.memory.append({"key": row.key, "title": row.title, "relays": row.relays,
                             "results": {name: {"failed": one} if isinstance(one, str) else one for name, one in results.items()}})
+        return self.memory[-1]
 
     def used(self, rows):
         return [name for name in self.columns if any(name in row["results"] for row in rows)]
@@ -87,8 +98,7 @@ class Report:
             cells = []
             for name in columns:
                 one = row["results"].get(name)
-                cells.append("–" if one is None else "failed" if "failed" in one else
-                             figure(one["rate"]) + (f" ({figure(one['cost'])})" if one["cost"] else ""))
+                cells.append("–" if one is None else short(one))
             compared = row["compared"]
             goal = ""
             if "goal_rate" in compared:

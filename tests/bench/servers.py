@@ -159,9 +159,10 @@ class HaProxy(Server):
 
     def command(self, login, cores):
         listens = "".join(f"listen service{i}\n  bind 127.0.0.1:{PORT + i}\n  server d 127.0.0.1:{DESTINATION + i}\n" for i in range(SERVICES))
-        return ["haproxy", "-db", "-q", "-f", write("haproxy.cfg", f"""global
+        return ["haproxy", "-db", "-f", write("haproxy.cfg", f"""global
   nbthread {len(cores)}
-  maxconn 9950
+  maxconn 9910
+  maxpipes 32
 defaults
   mode tcp
   option splice-auto

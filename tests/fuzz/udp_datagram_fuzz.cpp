@@ -40,8 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(is_usable_destination(*endpoint));
     require(!endpoint->address.is_v4_mapped() && !endpoint->address.is_multicast() &&
             !endpoint->address.is_unspecified());
-    const ReplyHeader header(*endpoint);
-    const Bytes reply = header.octets();
+    const ReplyHeader of_reply(*endpoint);
+    const Bytes reply = of_reply.octets();
     require(reply.size() == out.size() && std::equal(reply.begin(), reply.end(), again.begin()));
     // Somebody is the client whatever the request said, and it is not everybody.
     ClientSource source(endpoint->address, judged.target);

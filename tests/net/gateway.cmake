@@ -25,6 +25,7 @@ add_executable(gateway_tests
   gateway/line_writer_test.cpp
   gateway/look_up_test.cpp
   gateway/open_relay_test.cpp
+  gateway/own_network.cpp
   gateway/passwd_test.cpp
   gateway/password_pool_test.cpp
   gateway/ports_test.cpp
@@ -39,9 +40,11 @@ add_executable(gateway_tests
   gateway/sockets.cpp
   gateway/socks4_test.cpp
   gateway/survival_test.cpp
+  gateway/udp_bursts_test.cpp
   gateway/udp_datagram_test.cpp
   gateway/udp_names_test.cpp
   gateway/udp_rules_test.cpp
+  gateway/udp_runs_test.cpp
   gateway/udp_test.cpp
   gateway/unix_test.cpp
   gateway/user_limits_test.cpp

@@ -128,7 +128,7 @@ void one_rule_a_user(benchmark::State& state, By by) {
   }
 }
 
-/// From the rules as read to the policy that is in force.
+/// From the rules as read to the table that is in force; a copy of them included.
 void make(benchmark::State& state) {
   const std::vector<Rule> rules =
       rules_of(Shape::many_rules, static_cast<std::size_t>(state.range(0)));
@@ -165,7 +165,7 @@ const bool registered = [] {
     add(fmt::format("of_users/{}", by_name), one_rule_a_user, by)->Arg(10'000);
   }
   for (const int rules : {10'000, 100'000})
-    add("make_policy", make)->Arg(rules)->Unit(benchmark::kMillisecond);
+    add("table", make)->Arg(rules)->Unit(benchmark::kMillisecond);
   return true;
 }();
 

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cerrno>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sstream>
 #include <sys/socket.h>
@@ -11,6 +13,10 @@
 #include <gtest/gtest.h>
 
 #include "socks64/sockaddr.hpp"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
 
 namespace socks64::gateway::test {
 namespace {
@@ -56,6 +62,17 @@ void DatagramPeer::send(const Endpoint& to, std::string_view payload) {
   const ssize_t sent = ::sendto(fd(), payload.data(), payload.size(), 0,
                                 reinterpret_cast<const sockaddr*>(&name), size);
   if (sent != static_cast<ssize_t>(payload.size())) fail("sendto");
+}
+
+bool DatagramPeer::send_run(const Endpoint& to, std::string_view payloads, std::size_t segment) {
+  const int size_of_each = static_cast<int>(segment);
+  if (::setsockopt(fd(), IPPROTO_UDP, UDP_SEGMENT, &size_of_each, sizeof size_of_each) != 0) {
+    return false;
+  }
+  send(to, payloads);
+  const int none = 0;
+  ::setsockopt(fd(), IPPROTO_UDP, UDP_SEGMENT, &none, sizeof none);
+  return true;
 }
 
 std::optional<Datagram> DatagramPeer::receive(std::chrono::milliseconds limit) {

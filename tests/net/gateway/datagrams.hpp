@@ -34,6 +34,9 @@ class DatagramPeer {
   [[nodiscard]] Port port() const { return endpoint_.port; }
   [[nodiscard]] int fd() const { return socket_.get(); }
   void send(const Endpoint& to, std::string_view payload);
+  /// As QUIC programs do (UDP_SEGMENT): datagrams of `segment` octets each, but for the last, in
+  /// one call. False, with nothing sent, when this kernel cannot.
+  [[nodiscard]] bool send_run(const Endpoint& to, std::string_view payloads, std::size_t segment);
   /// Nothing when none comes in time.
   std::optional<Datagram> receive(
       std::chrono::milliseconds limit =
