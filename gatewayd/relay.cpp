@@ -15,16 +15,24 @@
 // A reset is passed on as a reset: closing with SO_LINGER {1, 0} sends RST (RFC 9293 section
 // 3.10.4, ABORT). What the resetting side had sent before is still read from the kernel and written
 // as far as the other side takes it at once.
+//
+// With relay.engine = "sockmap" the kernel carries small messages by itself while it has a lease.
+// Whatever wakes us ends the lease, and what came behind it is relayed as ever; sockmap.hpp says
+// what has to be minded then, and the functions at the end of Junction do.
 #include "relay.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <memory>
+#include <new>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include "relay_flow.hpp"
 #include "relay_pool.hpp"
+#include "sockmap.hpp"
 #include "wait_slot.hpp"
 
 namespace socks64::gateway {
@@ -32,6 +40,12 @@ namespace socks64::gateway {
 namespace {
 
 using Step = RelayFlow::Step;
+
+/// A turn of small messages; and how soon, and for a dead side how often, to ask again when
+/// redirected octets are still on their way to a sink.
+constexpr std::size_t kSmallTurn = 16'384;
+constexpr std::chrono::milliseconds kAskAgain{1};
+constexpr unsigned kAsksForTheDead = 10;
 
 /// How long a reset may go unnoticed behind unread urgent data; see look_for_trouble().
 constexpr std::chrono::seconds kUrgentRecheck{1};
@@ -98,19 +112,26 @@ class Junction final : public WaitOwner {
         down_(destination_, client_, pool.tuning(), {}, bandwidth.down),
         limits_(limits),
         pool_(pool),
-        alarm_(alarm) {}
+        alarm_(alarm),
+        early_(early.size()),
+        kernel_refused_(pool.sockmap() == nullptr || bandwidth.up != nullptr ||
+                        bandwidth.down != nullptr) {}
 
   void start();
   void end(RelayEnd why) noexcept;
   /// The coroutine is gone, and the sockets, the pool and the alarm with it.
-  void abandon() noexcept { over_ = true; }
+  void abandon() noexcept {
+    over_ = true;
+    kernel_.reset();
+  }
 
   void look_at_clock() noexcept;
   [[nodiscard]] Clock::time_point next_look() const noexcept;
 
   [[nodiscard]] bool over() const noexcept { return over_; }
   [[nodiscard]] RelayReport report() const noexcept {
-    return {up_.flow.written(), down_.flow.written(), end_};
+    return {up_.flow.written() + redirected_[0], down_.flow.written() + redirected_[1], end_,
+            redirected_[0] + redirected_[1]};
   }
 
   void woken(WaitSlot& slot, const asio::error_code& error) noexcept override;
@@ -131,6 +152,17 @@ class Junction final : public WaitOwner {
   void passed_on_reset(Side& side) noexcept;
   [[nodiscard]] std::chrono::seconds limit() const noexcept;
 
+  // The kernel's part. Without it delivered() and exhausted() are true.
+  [[nodiscard]] std::size_t way(const Direction& direction) const noexcept {
+    return &direction == &up_ ? 0 : 1;
+  }
+  [[nodiscard]] std::array<OwnOctets, 2> own_octets() const noexcept;
+  [[nodiscard]] bool delivered(const Direction& direction) const noexcept;
+  [[nodiscard]] bool exhausted(const Direction& direction) const noexcept;
+  void ask_again() noexcept;
+  void lease_to_kernel() noexcept;
+  void leave_kernel() noexcept;
+
   Side client_;
   Side destination_;
   Direction up_;
@@ -142,6 +174,16 @@ class Junction final : public WaitOwner {
   RelayEnd end_ = RelayEnd::cancelled;
   bool over_ = false;
   bool last_words_ = false;  ///< one side is dead: nothing is read from the other any more
+
+  std::unique_ptr<KernelRelay> kernel_;
+  std::array<std::uint64_t, 2> redirected_{};  ///< by the kernel, once it is over
+  std::size_t early_;
+  unsigned small_turns_ = 0;
+  bool kernel_refused_;  ///< by the kernel, or for what the relay is
+  bool asks_ = false;    ///< again at `ask_at_`
+  unsigned asked_for_dead_ = 0;
+  Side* dying_ = nullptr;  ///< dead, and what it sent is on its way through the kernel
+  Clock::time_point ask_at_;
 };
 
 void Junction::start() {
@@ -154,11 +196,14 @@ void Junction::start() {
   }
   run(up_);
   if (!over_) run(down_);
+  if (!over_ && !kernel_refused_) lease_to_kernel();
 }
 
 void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
   if (over_) return;
   if (error) return end(RelayEnd::cancelled);  // somebody cancelled the socket's operations
+  if (dying_ != nullptr) return;
+  if (kernel_) kernel_->revoke();
   if (&slot == &client_.readable || &slot == &destination_.writable) {
     run(up_);
   } else if (&slot == &destination_.readable || &slot == &client_.writable) {
@@ -166,6 +211,7 @@ void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
   } else {
     look_for_trouble(&slot == &client_.trouble ? client_ : destination_);
   }
+  if (!over_ && !kernel_refused_) lease_to_kernel();
 }
 
 void Junction::run(Direction& direction) noexcept {
@@ -199,13 +245,21 @@ Turn Junction::turn(Direction& direction) noexcept {
         break;
       case Step::send:
       case Step::drain:
-        result = write_once(direction);
+        if (delivered(direction)) {
+          result = write_once(direction);
+        } else {
+          ask_again();
+          more = false;
+        }
         break;
       case Step::keep:
         if (!keep_rest(direction)) result = Turn::no_memory;
         break;
       case Step::shut_down:
         if (last_words_) {
+          more = false;
+        } else if (!delivered(direction)) {
+          ask_again();
           more = false;
         } else if (::shutdown(direction.to.fd, SHUT_WR) == 0) {
           flow.shut();
@@ -222,6 +276,7 @@ Turn Junction::turn(Direction& direction) noexcept {
   }
   if (flow.held() == 0) give_back(direction);
   const bool eof = flow.source_ended() && !had_ended;
+  small_turns_ = flow.written() - written <= kSmallTurn ? small_turns_ + 1 : 0;
   if (flow.written() != written || eof) last_octet_ = Clock::now();
   if (eof) alarm_.cancel();  // the limit may be nearer now
   return result;
@@ -294,7 +349,10 @@ Turn Junction::read_once(Direction& direction) noexcept {
   if (direction.bandwidth != nullptr)
     settle(direction, got > 0 ? static_cast<std::size_t>(got) : 0);
   if (got > 0) return Turn::over;
-  if (got == 0) {
+  if (got == 0 && !exhausted(direction)) {
+    ask_again();
+    flow.nothing_to_read();
+  } else if (got == 0) {
     flow.end_of_stream();
   } else if (would_block(errno)) {
     flow.nothing_to_read();
@@ -388,6 +446,11 @@ void Junction::look_for_trouble(Side& side) noexcept {
 /// at once, then let that one see a reset too.
 void Junction::passed_on_reset(Side& side) noexcept {
   Direction& last = &side == &client_ ? up_ : down_;
+  if (kernel_) {
+    kernel_->revoke();
+    dying_ = &side;
+    if (!delivered(last) && ++asked_for_dead_ <= kAsksForTheDead) return ask_again();
+  }
   last_words_ = true;
   std::uint64_t before = 0;
   do {
@@ -401,6 +464,7 @@ void Junction::end(RelayEnd why) noexcept {
   if (over_) return;
   over_ = true;
   end_ = why;
+  if (kernel_) kernel_->revoke();
   give_back(up_);
   give_back(down_);
   for (Direction* direction : {&up_, &down_}) {
@@ -414,6 +478,7 @@ void Junction::end(RelayEnd why) noexcept {
     asio::error_code ignored;
     side->socket.close(ignored);
   }
+  if (kernel_) leave_kernel();
   alarm_.cancel();
 }
 
@@ -426,6 +491,7 @@ std::chrono::seconds Junction::limit() const noexcept {
 Clock::time_point Junction::next_look() const noexcept {
   const std::chrono::seconds most = limit();
   auto look = most.count() == 0 ? Clock::time_point::max() : last_octet_ + most;
+  if (asks_) look = std::min(look, ask_at_);
   for (const Side* side : {&client_, &destination_}) {
     if (side->urgent) look = std::min(look, side->look_again);
   }
@@ -438,6 +504,16 @@ Clock::time_point Junction::next_look() const noexcept {
 void Junction::look_at_clock() noexcept {
   const std::chrono::seconds most = limit();
   const Clock::time_point now = Clock::now();
+  if (asks_ && now >= ask_at_) {
+    asks_ = false;
+    if (dying_ != nullptr) return passed_on_reset(*dying_);
+    kernel_->revoke();
+    run(up_);
+    if (!over_ && dying_ == nullptr) run(down_);
+    if (over_ || dying_ != nullptr) return;
+    lease_to_kernel();
+  }
+  if (kernel_) last_octet_ = std::max(last_octet_, kernel_->last());
   if (most.count() != 0 && now >= last_octet_ + most) {
     const bool half_closed = up_.flow.source_ended() || down_.flow.source_ended();
     return end(half_closed ? RelayEnd::half_close_timeout : RelayEnd::idle_timeout);
@@ -452,6 +528,55 @@ void Junction::look_at_clock() noexcept {
       if (!side->readable.armed()) watch_for_trouble(*side);
     }
   }
+}
+
+std::array<OwnOctets, 2> Junction::own_octets() const noexcept {
+  const auto own = [](const RelayFlow& flow, std::size_t early) {
+    return OwnOctets{flow.written() + flow.held() - early, flow.written()};
+  };
+  return {own(up_.flow, early_), own(down_.flow, 0)};
+}
+
+bool Junction::delivered(const Direction& direction) const noexcept {
+  return !kernel_ || kernel_->delivered(way(direction), direction.flow.written());
+}
+
+bool Junction::exhausted(const Direction& direction) const noexcept {
+  return !kernel_ || kernel_->exhausted(way(direction), own_octets()[way(direction)].read);
+}
+
+void Junction::ask_again() noexcept {
+  if (asks_) return;
+  asks_ = true;
+  ask_at_ = Clock::now() + kAskAgain;
+  alarm_.cancel();
+}
+
+/// Once the relay has shown that it is one of small messages, and both ways are at rest.
+void Junction::lease_to_kernel() noexcept {
+  if (small_turns_ < pool_.small_turns_to_kernel() || dying_ != nullptr) return;
+  for (const Direction* direction : {&up_, &down_}) {
+    if (direction->flow.next() != Step::await_readable || direction->flow.splicing()) return;
+  }
+  if (!kernel_) {
+    try {
+      kernel_ = pool_.sockmap()->join(client_.fd, destination_.fd, own_octets());
+    } catch (const std::bad_alloc&) {
+    }
+    if (!kernel_) {
+      kernel_refused_ = true;
+      return;
+    }
+    for (Direction* direction : {&up_, &down_})
+      direction->flow.no_splice();
+  }
+  kernel_->lease(own_octets());
+}
+
+void Junction::leave_kernel() noexcept {
+  for (std::size_t way = 0; way < 2; ++way)
+    redirected_[way] = kernel_->redirected(way);
+  kernel_.reset();
 }
 
 /// The coroutine's hold on the junction, given up however the coroutine ends.

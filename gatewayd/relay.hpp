@@ -37,6 +37,7 @@ struct RelayReport {
   std::uint64_t octets_up = 0;    ///< client to destination, written to the destination
   std::uint64_t octets_down = 0;  ///< destination to client, written to the client
   RelayEnd end = RelayEnd::cancelled;
+  std::uint64_t octets_redirected = 0;  ///< of both, those that the kernel moved by itself
 };
 
 /// Relays until the end and closes both sockets. `early` is what the client sent behind its

@@ -13,6 +13,7 @@
 #include <optional>
 #include <poll.h>
 #include <span>
+#include <string>
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
@@ -27,8 +28,34 @@
 
 #include "relay.hpp"
 #include "relay_pool.hpp"
+#include "sockmap.hpp"
 
 namespace socks64::gateway::rig {
+
+/// Every way that octets may take. `kernel`: handed to it as early and as often as can be.
+enum class Way { adaptive, copy, splice, kernel };
+
+inline RelayPoolConfig by(Way way) {
+  RelayPoolConfig config;
+  config.tuning.path = way == Way::copy     ? RelayPath::copy
+                       : way == Way::splice ? RelayPath::splice
+                                            : RelayPath::adaptive;
+  config.sockmap = way == Way::kernel;
+  config.small_turns_to_kernel = 0;
+  return config;
+}
+
+inline const char* name_of(Way way) {
+  constexpr const char* names[] = {"adaptive", "copy", "splice", "kernel"};
+  return names[static_cast<std::size_t>(way)];
+}
+
+/// Why a test of that way cannot run here; empty if it can.
+inline std::string missing_for(Way way) {
+  std::string problem;
+  if (way == Way::kernel && !Sockmap::open(problem)) return "NOT RUN: no kernel relay: " + problem;
+  return {};
+}
 
 class Fd {
  public:
