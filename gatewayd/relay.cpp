@@ -45,6 +45,8 @@ using Step = RelayFlow::Step;
 /// redirected octets are still on their way to a sink.
 constexpr std::size_t kSmallTurn = 16'384;
 constexpr std::chrono::milliseconds kAskAgain{1};
+constexpr unsigned kAsksAtOnce = 16;  ///< a few microseconds; as a rule the first will do
+constexpr unsigned kJoins = 32;       ///< attempts to join the map, before it is given up
 constexpr unsigned kAsksForTheDead = 10;
 
 /// How long a reset may go unnoticed behind unread urgent data; see look_for_trouble().
@@ -79,7 +81,8 @@ struct Direction {
   bool paused = false;              ///< until the reservation's time has come
 };
 
-enum class Turn : std::uint8_t { over, source_failed, sink_failed, no_memory };
+/// `later`: what the kernel has of it is not where it has to be yet.
+enum class Turn : std::uint8_t { over, later, source_failed, sink_failed, no_memory };
 
 bool would_block(int error) noexcept {
   return error == EAGAIN || error == EWOULDBLOCK;
@@ -182,6 +185,7 @@ class Junction final : public WaitOwner {
   bool kernel_refused_;  ///< by the kernel, or for what the relay is
   bool asks_ = false;    ///< again at `ask_at_`
   unsigned asked_for_dead_ = 0;
+  unsigned joins_ = 0;     ///< tried in vain
   Side* dying_ = nullptr;  ///< dead, and what it sent is on its way through the kernel
   Clock::time_point ask_at_;
 };
@@ -215,9 +219,14 @@ void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
 }
 
 void Junction::run(Direction& direction) noexcept {
-  switch (turn(direction)) {
+  // Before anything is read, because what is read lies in the worker's buffer and has to be written
+  // within the turn. With the lease gone nothing is redirected any more, so once is enough.
+  switch (delivered(direction) ? turn(direction) : Turn::later) {
     case Turn::over:
       return wait_for_more(direction);
+    case Turn::later:
+      ask_again();
+      return watch_for_trouble(direction.from);
     case Turn::source_failed:
       return passed_on_reset(direction.from);
     case Turn::sink_failed:
@@ -245,21 +254,13 @@ Turn Junction::turn(Direction& direction) noexcept {
         break;
       case Step::send:
       case Step::drain:
-        if (delivered(direction)) {
-          result = write_once(direction);
-        } else {
-          ask_again();
-          more = false;
-        }
+        result = write_once(direction);
         break;
       case Step::keep:
         if (!keep_rest(direction)) result = Turn::no_memory;
         break;
       case Step::shut_down:
         if (last_words_) {
-          more = false;
-        } else if (!delivered(direction)) {
-          ask_again();
           more = false;
         } else if (::shutdown(direction.to.fd, SHUT_WR) == 0) {
           flow.shut();
@@ -349,10 +350,8 @@ Turn Junction::read_once(Direction& direction) noexcept {
   if (direction.bandwidth != nullptr)
     settle(direction, got > 0 ? static_cast<std::size_t>(got) : 0);
   if (got > 0) return Turn::over;
-  if (got == 0 && !exhausted(direction)) {
-    ask_again();
-    flow.nothing_to_read();
-  } else if (got == 0) {
+  if (got == 0) {
+    if (!exhausted(direction)) return Turn::later;
     flow.end_of_stream();
   } else if (would_block(errno)) {
     flow.nothing_to_read();
@@ -446,17 +445,18 @@ void Junction::look_for_trouble(Side& side) noexcept {
 /// at once, then let that one see a reset too.
 void Junction::passed_on_reset(Side& side) noexcept {
   Direction& last = &side == &client_ ? up_ : down_;
-  if (kernel_) {
-    kernel_->revoke();
-    dying_ = &side;
-    if (!delivered(last) && ++asked_for_dead_ <= kAsksForTheDead) return ask_again();
-  }
   last_words_ = true;
-  std::uint64_t before = 0;
-  do {
-    before = last.flow.written();
-  } while (turn(last) == Turn::over && last.flow.written() != before &&
-           last.flow.next() == Step::await_readable);
+  if (kernel_) kernel_->revoke();
+  for (bool more = delivered(last); more;) {
+    const std::uint64_t before = last.flow.written();
+    more = turn(last) == Turn::over && last.flow.written() != before &&
+           last.flow.next() == Step::await_readable;
+  }
+  if (kernel_ && !kernel_->accounted(way(last), own_octets()[way(last)]) &&
+      ++asked_for_dead_ <= kAsksForTheDead) {
+    dying_ = &side;
+    return ask_again();
+  }
   end(&side == &client_ ? RelayEnd::client_reset : RelayEnd::destination_reset);
 }
 
@@ -538,7 +538,11 @@ std::array<OwnOctets, 2> Junction::own_octets() const noexcept {
 }
 
 bool Junction::delivered(const Direction& direction) const noexcept {
-  return !kernel_ || kernel_->delivered(way(direction), direction.flow.written());
+  if (!kernel_) return true;
+  for (unsigned ask = 0; ask < kAsksAtOnce; ++ask) {
+    if (kernel_->delivered(way(direction), direction.flow.written())) return true;
+  }
+  return false;
 }
 
 bool Junction::exhausted(const Direction& direction) const noexcept {
@@ -563,8 +567,8 @@ void Junction::lease_to_kernel() noexcept {
       kernel_ = pool_.sockmap()->join(client_.fd, destination_.fd, own_octets());
     } catch (const std::bad_alloc&) {
     }
-    if (!kernel_) {
-      kernel_refused_ = true;
+    if (!kernel_) {  // as a rule because the answer has arrived already
+      kernel_refused_ = ++joins_ == kJoins;
       return;
     }
     for (Direction* direction : {&up_, &down_})

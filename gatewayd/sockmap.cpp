@@ -168,6 +168,9 @@ std::shared_ptr<Sockmap> Sockmap::open(std::string& problem) {
                        offsetof(Entry, word), offsetof(Entry, redirected), offsetof(Entry, last)}));
   if (!map->program_) return failed("no program");
   if (!attach(map->sockets_, map->program_)) return failed("no program at the map");
+  // The memory and the map hold on to what these were for.
+  map->entries_.close();
+  map->program_.close();
   map->free_.reserve(most_sockets / 2);
   for (std::size_t slot = most_sockets; slot != 0; slot -= 2)
     map->free_.push_back(slot - 2);
@@ -256,12 +259,9 @@ bool KernelRelay::lease(const std::array<OwnOctets, 2>& own) noexcept {
   std::array<std::uint64_t, 2> words{};
   for (std::size_t way = 0; way < 2; ++way) {
     words[way] = map_->entry_[slot_ + way].word.load();
-    tcp_info info;
     int unsent = 0;
-    if ((words[way] & leased_bit) != 0 || !delivered(way, own[way].written) ||
-        ::ioctl(sources_[1 - way], SIOCOUTQ, &unsent) != 0 || unsent > most_unsent ||
-        !ask_tcp(sources_[way], info) ||
-        info.tcpi_bytes_received != consumed_[way] + own[way].read + redirected(way)) {
+    if ((words[way] & leased_bit) != 0 || !accounted(way, own[way]) ||
+        ::ioctl(sources_[1 - way], SIOCOUTQ, &unsent) != 0 || unsent > most_unsent) {
       return false;
     }
   }
@@ -277,6 +277,12 @@ bool KernelRelay::lease(const std::array<OwnOctets, 2>& own) noexcept {
 
 bool KernelRelay::delivered(std::size_t way, std::uint64_t written) const noexcept {
   return octets_given(sources_[1 - way]) >= given_[way] + written + redirected(way);
+}
+
+bool KernelRelay::accounted(std::size_t way, const OwnOctets& own) const noexcept {
+  tcp_info info;
+  return delivered(way, own.written) && ask_tcp(sources_[way], info) &&
+         info.tcpi_bytes_received == consumed_[way] + own.read + redirected(way);
 }
 
 bool KernelRelay::exhausted(std::size_t way, std::uint64_t read) const noexcept {

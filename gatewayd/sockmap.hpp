@@ -63,6 +63,8 @@ class KernelRelay {
   bool lease(const std::array<OwnOctets, 2>& own) noexcept;
   /// Whether the sink has all that was redirected to it, and all that was written.
   [[nodiscard]] bool delivered(std::size_t way, std::uint64_t written) const noexcept;
+  /// Whether all that has arrived so far is with the sink, or the worker has it.
+  [[nodiscard]] bool accounted(std::size_t way, const OwnOctets& own) const noexcept;
   /// Whether the worker has seen everything that the source sent, FIN included.
   [[nodiscard]] bool exhausted(std::size_t way, std::uint64_t read) const noexcept;
 

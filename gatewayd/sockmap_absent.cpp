@@ -25,6 +25,9 @@ bool KernelRelay::lease(const std::array<OwnOctets, 2>&) noexcept {
 bool KernelRelay::delivered(std::size_t, std::uint64_t) const noexcept {
   return true;
 }
+bool KernelRelay::accounted(std::size_t, const OwnOctets&) const noexcept {
+  return true;
+}
 bool KernelRelay::exhausted(std::size_t, std::uint64_t) const noexcept {
   return true;
 }

@@ -53,6 +53,29 @@ TEST_F(KernelRelayed, SmallMessagesAreTheKernels) {
   EXPECT_GT(report.octets_redirected, 2 * 3000 * 64u * 8 / 10);
 }
 
+// As configured, it joins in the middle of traffic, and answers that are there already delay it.
+TEST_F(KernelRelayed, JoinsWhileMessagesGoBackAndForth) {
+  RelayPoolConfig config;
+  config.sockmap = true;
+  Worker worker(config);
+  Relayed relayed(worker);
+  std::thread echo([&] {
+    char room[64];
+    while (::recv(relayed.destination.get(), room, sizeof room, MSG_WAITALL) == sizeof room) {
+      ASSERT_EQ(::send(relayed.destination.get(), room, sizeof room, MSG_NOSIGNAL), 64);
+    }
+    ::shutdown(relayed.destination.get(), SHUT_WR);
+  });
+  for (std::size_t i = 0; i < 3000; ++i, position_ += 64) {
+    ASSERT_TRUE(send_stream(relayed.client, stream_, position_, position_ + 64));
+    ASSERT_TRUE(expect_stream(relayed.client, stream_, position_, position_ + 64));
+  }
+  ::shutdown(relayed.client.get(), SHUT_WR);
+  EXPECT_EQ(ending(relayed.client), 0);
+  echo.join();
+  EXPECT_GT(relayed.report().octets_redirected, 3000 * 64u);
+}
+
 TEST_F(KernelRelayed, AfterBulkItIsLentAgain) {
   Relayed relayed(*worker_);
   round_trips(relayed, 64, 100);
