@@ -54,7 +54,7 @@ struct AccessRecord {
   Client client;
   std::string user;  ///< empty: not authenticated
   std::optional<Command> command;
-  std::string target;  ///< as text() has it; empty: there was no request
+  std::string target;               ///< as text() has it; empty: there was no request
   std::optional<Endpoint> address;  ///< where that led; of BIND the peer, of RESOLVE the answer,
                                     ///< with port 0
   unsigned attempts = 0;            ///< connects started; of BIND, connections that came in
@@ -64,7 +64,7 @@ struct AccessRecord {
   std::chrono::microseconds connect_time{0};
   std::chrono::microseconds total_time{0};
   std::unique_ptr<UdpCounts> datagrams;  ///< of an association, and of nothing else
-  std::optional<ReplyCode> reply;      ///< the REP that was sent, if any
+  std::optional<ReplyCode> reply;        ///< the REP that was sent, if any
   SessionEnd end = SessionEnd::internal;
   std::string_view reason;  ///< empty when `end` says it all; a literal, or lives as long as
   std::shared_ptr<const void>

@@ -275,25 +275,12 @@ void read_udp(TableReader& table, UdpConfig& udp) {
                     [&](std::string_view text) { return add_address(text, udp.advertise); });
 }
 
-/// What is wrong with the text, or nothing.
-std::string read_engine(std::string_view text, RelayPath& out) {
-  if (text == "auto") {
-    out = RelayPath::adaptive;
-  } else if (text == "splice") {
-    out = RelayPath::splice;
-  } else if (text == "copy") {
-    out = RelayPath::copy;
-  } else if (text == "sockmap") {
-    return "not in this gatewayd";
-  } else {
-    return "no such engine";
-  }
-  return {};
-}
-
 void read_relay(TableReader& table, RelayConfig& relay) {
-  table.parsed("engine", "\"auto\", \"splice\" or \"copy\"",
-               [&](std::string_view text) { return read_engine(text, relay.engine); });
+  table.choice("engine", {"auto", "splice", "copy", "sockmap"}, [&](std::size_t index) {
+    constexpr RelayPath paths[] = {RelayPath::adaptive, RelayPath::splice, RelayPath::copy,
+                                   RelayPath::adaptive};
+    relay = {paths[index], index == 3};
+  });
 }
 
 void read_log(TableReader& table, LogConfig& log) {

@@ -121,6 +121,14 @@ bool would_forget_rules(const Policy& running, const Config& wanted) {
   return wanted.blank && (has_rules || running.auth.methods != Methods{Method::none});
 }
 
+/// Whether the kernel lets us have its part of relay.engine = "sockmap".
+bool kernel_relays(Log& log) {
+  std::string problem;
+  if (Sockmap::open(problem)) return true;
+  log.warning("relay.engine is \"sockmap\", but: {}. Relays are as with \"auto\"", problem);
+  return false;
+}
+
 void mask_signals(int how) noexcept {
   sigset_t set;
   ::sigemptyset(&set);
@@ -158,6 +166,7 @@ Gateway::Gateway(const Config& config, Log& log, AccessLog& access_log, OnReload
   WorkerConfig worker_config{
       config.timeouts.handshake, {config.timeouts.idle, config.timeouts.half_close}, {}};
   worker_config.relay_pool.tuning.path = config.relay.engine;
+  worker_config.relay_pool.sockmap = config.relay.kernel && kernel_relays(log);
   const SharedServices shared{dialer_,
                               config.commands.resolve ? &look_up_ : nullptr,
                               config.commands.bind ? &bind_ : nullptr,

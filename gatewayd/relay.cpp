@@ -14,12 +14,20 @@
 // A reset is passed on as a reset: closing with SO_LINGER {1, 0} sends RST (RFC 9293 section
 // 3.10.4, ABORT). What the resetting side had sent before is still read from the kernel and written
 // as far as the other side takes it at once.
+//
+// With relay.engine = "sockmap" the kernel carries small messages by itself while it has a lease.
+// Whatever wakes us ends the lease, and what came behind it is relayed as ever; sockmap.hpp says
+// what has to be minded then, and the functions at the end of Junction do.
 #include "relay.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <exception>
 #include <fcntl.h>
+#include <memory>
+#include <new>
+#include <optional>
 #include <poll.h>
 #include <sys/socket.h>
 #include <utility>
@@ -28,6 +36,7 @@
 #include "relay_clock.hpp"
 #include "relay_flow.hpp"
 #include "relay_pool.hpp"
+#include "sockmap.hpp"
 #include "wait_slot.hpp"
 
 namespace socks64::gateway {
@@ -39,6 +48,14 @@ using Step = RelayFlow::Step;
 /// A destination that has vanished is not to hold a session for ever, but most sessions are over
 /// long before keep-alive would say anything, and need not pay for its four system calls.
 constexpr std::chrono::seconds kKeepAliveAfter{30};
+
+/// A turn of small messages; and how soon, and for a dead side how often, to ask again when
+/// redirected octets are still on their way to a sink.
+constexpr std::size_t kSmallTurn = 16'384;
+constexpr std::chrono::milliseconds kAskAgain{1};
+constexpr unsigned kAsksAtOnce = 16;  ///< a few microseconds; as a rule the first will do
+constexpr unsigned kJoins = 32;       ///< attempts to join the map, before it is given up
+constexpr unsigned kAsksForTheDead = 10;
 
 struct Side {
   explicit Side(Socket from) : socket(std::move(from)), fd(socket.native_handle()) {}
@@ -67,7 +84,22 @@ struct Direction {
   bool paused = false;              ///< until the reservation's time has come
 };
 
-enum class Turn : std::uint8_t { over, source_failed, sink_failed, no_memory };
+/// `later`: what the kernel has of it is not where it has to be yet.
+enum class Turn : std::uint8_t { over, later, source_failed, sink_failed, no_memory };
+
+/// What a relay has to mind whose messages the kernel may carry.
+struct KernelPart {
+  explicit KernelPart(std::size_t early_octets) : early(early_octets) {}
+
+  std::unique_ptr<KernelRelay> relay;  ///< once it has joined the map
+  std::size_t early;
+  unsigned small_turns = 0;
+  unsigned joins = 0;     ///< tried in vain
+  bool refused = false;   ///< by the kernel, for good
+  Side* dying = nullptr;  ///< dead, and what it sent is on its way through the kernel
+  unsigned asked_for_dead = 0;
+  std::optional<Clock::time_point> ask_at;  ///< again
+};
 
 bool would_block(int error) noexcept {
   return error == EAGAIN || error == EWOULDBLOCK;
@@ -102,6 +134,10 @@ class Junction final : public WaitOwner, public Relay, public Timed {
         pool_(pool),
         clock_(RelayClock::of(context())),
         owner_(std::move(owner)) {
+    const bool limited = order.bandwidth.up != nullptr || order.bandwidth.down != nullptr;
+    if (pool.sockmap() != nullptr && !limited) {
+      kernel_ = std::make_unique<KernelPart>(early_.size());
+    }
     clock_.add(*this);
     acquire();  // the clock's
   }
@@ -136,6 +172,22 @@ class Junction final : public WaitOwner, public Relay, public Timed {
     return (&direction == &up_ ? down_ : up_).flow;
   }
 
+  // The kernel's part. Without one delivered() and exhausted() are true.
+  [[nodiscard]] KernelRelay* in_kernel() const noexcept {
+    return kernel_ ? kernel_->relay.get() : nullptr;
+  }
+  [[nodiscard]] std::size_t way(const Direction& direction) const noexcept {
+    return &direction == &up_ ? 0 : 1;
+  }
+  [[nodiscard]] std::array<OwnOctets, 2> own_octets() const noexcept;
+  [[nodiscard]] bool delivered(const Direction& direction) const noexcept;
+  [[nodiscard]] bool exhausted(const Direction& direction) const noexcept;
+  void ask_again() noexcept;
+  void ask_now() noexcept;
+  void revoke_lease() noexcept;
+  void lease_to_kernel() noexcept;
+  [[nodiscard]] bool last_octets_on_their_way(Side& side, const Direction& last) noexcept;
+
   Side client_;
   Side destination_;
   std::vector<std::uint8_t> early_;
@@ -145,7 +197,8 @@ class Junction final : public WaitOwner, public Relay, public Timed {
   RelayPool& pool_;
   RelayClock& clock_;
   std::unique_ptr<RelayOwner> owner_;
-  std::unique_ptr<Timer> alarm_;  ///< for what cannot wait for the clock
+  std::unique_ptr<KernelPart> kernel_;  ///< null: it carries nothing
+  std::unique_ptr<Timer> alarm_;        ///< for what cannot wait for the clock
   const Clock::time_point began_ = Clock::now();
   Clock::time_point last_octet_ = began_;
   bool over_ = false;
@@ -174,8 +227,10 @@ void Junction::start() noexcept {
   ::setsockopt(destination_.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   const Hold hold(*this);
   run(up_);
-  // The destination is not watched yet: what it has sent is told then.
+  // The destination is not watched yet: what it has sent will be the first edge.
+  if (!over_ && kernel_) run(down_);  // it has to be at rest before the kernel may have it
   if (!over_) destination_.readable.arm(*this, destination_.socket, Ready::read);
+  lease_to_kernel();
 }
 
 void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
@@ -185,6 +240,8 @@ void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
     const bool cancelled = error == asio::error::operation_aborted;
     return end(cancelled ? RelayEnd::cancelled : RelayEnd::no_resources);
   }
+  if (kernel_ && kernel_->dying != nullptr) return;
+  revoke_lease();
   if (&slot == &client_.readable || &slot == &destination_.writable) {
     run(up_);
   } else if (&slot == &destination_.readable || &slot == &client_.writable) {
@@ -192,12 +249,18 @@ void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
   } else {
     look_for_trouble(&slot == &client_.trouble ? client_ : destination_);
   }
+  lease_to_kernel();
 }
 
 void Junction::run(Direction& direction) noexcept {
-  switch (turn(direction)) {
+  // Before anything is read, because what is read lies in the worker's buffer and has to be written
+  // within the turn. With the lease gone nothing is redirected any more, so once is enough.
+  switch (delivered(direction) ? turn(direction) : Turn::later) {
     case Turn::over:
       return wait_for_more(direction);
+    case Turn::later:
+      ask_again();
+      return watch_for_trouble(direction.from);
     case Turn::source_failed:
       return passed_on_reset(direction.from);
     case Turn::sink_failed:
@@ -250,6 +313,10 @@ Turn Junction::turn(Direction& direction) noexcept {
   }
   if (flow.held() == 0) give_back(direction);
   const bool eof = flow.source_ended() && !had_ended;
+  if (kernel_) {
+    const bool small = flow.written() - written <= kSmallTurn;
+    kernel_->small_turns = small ? kernel_->small_turns + 1 : 0;
+  }
   if (flow.written() != written || eof) last_octet_ = Clock::now();
   return result;
 }
@@ -322,6 +389,7 @@ Turn Junction::read_once(Direction& direction) noexcept {
     settle(direction, got > 0 ? static_cast<std::size_t>(got) : 0);
   if (got > 0) return Turn::over;
   if (got == 0) {
+    if (!exhausted(direction)) return Turn::later;
     flow.end_of_stream();
   } else if (would_block(errno)) {
     flow.nothing_to_read();
@@ -375,8 +443,9 @@ void Junction::give_back(Direction& direction) noexcept {
 void Junction::wait_for_more(Direction& direction) {
   switch (direction.flow.next()) {
     case Step::await_readable:
+      // In the kernel's map a socket has a second queue, so a short read means nothing.
       direction.from.readable.arm(*this, direction.from.socket, Ready::read,
-                                  direction.flow.drained());
+                                  direction.flow.drained() && in_kernel() == nullptr);
       break;
     case Step::await_writable:
       direction.to.writable.arm(*this, direction.to.socket, Ready::write, true);
@@ -411,17 +480,20 @@ void Junction::look_for_trouble(Side& side) noexcept {
 void Junction::passed_on_reset(Side& side) noexcept {
   Direction& last = &side == &client_ ? up_ : down_;
   last_words_ = true;
-  std::uint64_t before = 0;
-  do {
-    before = last.flow.written();
-  } while (turn(last) == Turn::over && last.flow.written() != before &&
-           last.flow.next() == Step::await_readable);
+  revoke_lease();
+  for (bool more = delivered(last); more;) {
+    const std::uint64_t before = last.flow.written();
+    more = turn(last) == Turn::over && last.flow.written() != before &&
+           last.flow.next() == Step::await_readable;
+  }
+  if (last_octets_on_their_way(side, last)) return ask_again();
   end(&side == &client_ ? RelayEnd::client_reset : RelayEnd::destination_reset);
 }
 
 void Junction::end(RelayEnd why) noexcept {
   if (over_) return;
   over_ = true;
+  revoke_lease();
   give_back(up_);
   give_back(down_);
   for (Direction* direction : {&up_, &down_}) {
@@ -435,7 +507,14 @@ void Junction::end(RelayEnd why) noexcept {
     side->socket.close();
   }
   if (alarm_) alarm_->cancel();
-  owner_->ended({up_.flow.written(), down_.flow.written(), why});
+  RelayReport report{up_.flow.written(), down_.flow.written(), why};
+  if (const KernelRelay* const relay = in_kernel()) {
+    report.octets_up += relay->redirected(0);
+    report.octets_down += relay->redirected(1);
+    report.octets_redirected = relay->redirected(0) + relay->redirected(1);
+  }
+  kernel_.reset();  // behind the sockets
+  owner_->ended(report);
   owner_.reset();
   clock_.remove(*this);
   release();  // the clock's hold: the last line, for it may be the last hold
@@ -446,12 +525,13 @@ std::chrono::seconds Junction::limit() const noexcept {
   return half_closed ? limits_.half_close : limits_.idle;
 }
 
-/// When the first direction may go on that has to pause.
+/// When the first direction may go on that has to pause, or the kernel is to be asked again.
 void Junction::set_alarm() noexcept {
   auto when = Clock::time_point::max();
   for (const Direction* direction : {&up_, &down_}) {
     if (direction->paused) when = std::min(when, direction->reserved.from);
   }
+  if (kernel_ && kernel_->ask_at) when = std::min(when, *kernel_->ask_at);
   try {
     if (!alarm_) alarm_ = std::make_unique<Timer>(context().get_executor());
     alarm_->expires_at(when);
@@ -467,6 +547,13 @@ void Junction::set_alarm() noexcept {
 /// Moving octets only notes the time; here it is looked at.
 void Junction::look_at_clock(Clock::time_point now) noexcept {
   const Hold hold(*this);
+  if (kernel_ && kernel_->ask_at && now >= *kernel_->ask_at) {
+    ask_now();
+    if (over_ || kernel_->dying != nullptr) return;
+  }
+  if (const KernelRelay* const relay = in_kernel()) {
+    last_octet_ = std::max(last_octet_, relay->last());
+  }
   const std::chrono::seconds most = limit();
   if (most.count() != 0 && now >= last_octet_ + most) {
     const bool half_closed = up_.flow.source_ended() || down_.flow.source_ended();
@@ -484,6 +571,79 @@ void Junction::look_at_clock(Clock::time_point now) noexcept {
     keeps_alive_ = true;
     keep_alive(destination_.fd);
   }
+}
+
+std::array<OwnOctets, 2> Junction::own_octets() const noexcept {
+  const auto own = [](const RelayFlow& flow, std::size_t early) {
+    return OwnOctets{flow.written() + flow.held() - early, flow.written()};
+  };
+  return {own(up_.flow, kernel_->early), own(down_.flow, 0)};
+}
+
+bool Junction::delivered(const Direction& direction) const noexcept {
+  const KernelRelay* const relay = in_kernel();
+  if (relay == nullptr) return true;
+  for (unsigned ask = 0; ask < kAsksAtOnce; ++ask) {
+    if (relay->delivered(way(direction), direction.flow.written())) return true;
+  }
+  return false;
+}
+
+bool Junction::exhausted(const Direction& direction) const noexcept {
+  const KernelRelay* const relay = in_kernel();
+  return relay == nullptr || relay->exhausted(way(direction), own_octets()[way(direction)].read);
+}
+
+void Junction::revoke_lease() noexcept {
+  if (KernelRelay* const relay = in_kernel()) relay->revoke();
+}
+
+void Junction::ask_again() noexcept {
+  if (kernel_->ask_at) return;
+  kernel_->ask_at = Clock::now() + kAskAgain;
+  set_alarm();
+}
+
+void Junction::ask_now() noexcept {
+  kernel_->ask_at.reset();
+  if (kernel_->dying != nullptr) return passed_on_reset(*kernel_->dying);
+  revoke_lease();
+  run(up_);
+  if (!over_ && kernel_->dying == nullptr) run(down_);
+  lease_to_kernel();
+}
+
+/// Of a side that is dead: whether the kernel still carries what it had sent.
+bool Junction::last_octets_on_their_way(Side& side, const Direction& last) noexcept {
+  const KernelRelay* const relay = in_kernel();
+  if (relay == nullptr || relay->accounted(way(last), own_octets()[way(last)])) return false;
+  if (++kernel_->asked_for_dead > kAsksForTheDead) return false;
+  kernel_->dying = &side;
+  return true;
+}
+
+/// Once the relay has shown that it is one of small messages, and both ways are at rest.
+void Junction::lease_to_kernel() noexcept {
+  if (over_ || !kernel_ || kernel_->refused || kernel_->dying != nullptr) return;
+  if (kernel_->small_turns < pool_.small_turns_to_kernel()) return;
+  for (const Direction* direction : {&up_, &down_}) {
+    if (direction->flow.next() != Step::await_readable || direction->flow.splicing()) return;
+  }
+  if (!kernel_->relay) {
+    try {
+      kernel_->relay = pool_.sockmap()->join(client_.fd, destination_.fd, own_octets());
+    } catch (const std::bad_alloc&) {
+      report_escape("relay", std::current_exception());
+    }
+    if (!kernel_->relay) {  // as a rule because the answer has arrived already
+      kernel_->refused = ++kernel_->joins == kJoins;
+      return;
+    }
+    for (Direction* direction : {&up_, &down_}) {
+      direction->flow.no_splice();
+    }
+  }
+  kernel_->relay->lease(own_octets());
 }
 
 }  // namespace

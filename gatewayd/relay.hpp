@@ -38,6 +38,7 @@ struct RelayReport {
   std::uint64_t octets_up = 0;    ///< client to destination, written to the destination
   std::uint64_t octets_down = 0;  ///< destination to client, written to the client
   RelayEnd end = RelayEnd::cancelled;
+  std::uint64_t octets_redirected = 0;  ///< of both, those that the kernel moved by itself
 };
 
 /// Whom a relay is for: kept until it has ended.

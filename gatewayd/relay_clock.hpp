@@ -40,7 +40,9 @@ class RelayClock final : public asio::execution_context::service {
   static constexpr std::chrono::milliseconds period{500};
 
   explicit RelayClock(asio::execution_context& context);
-  static RelayClock& of(asio::io_context& context) { return asio::use_service<RelayClock>(context); }
+  static RelayClock& of(asio::io_context& context) {
+    return asio::use_service<RelayClock>(context);
+  }
 
   /// Throws when there is no memory for the timer.
   void add(Timed& timed);

@@ -9,6 +9,8 @@ namespace socks64::gateway {
 struct RelayConfig {
   /// `splice` copies, too, while no pipe is to be had and around urgent data.
   RelayPath engine = RelayPath::adaptive;
+  /// "sockmap": the kernel relays small messages (sockmap.hpp), and `engine` is for the rest.
+  bool kernel = false;
 };
 
 }  // namespace socks64::gateway

@@ -86,7 +86,7 @@ class RelayFlow {
   unsigned streak_ = 0;  ///< large reads while copying, small fills while splicing
   Place place_ = Place::own_memory;
   bool splicing_;
-  bool adapts_;  ///< between copying and splicing
+  bool adapts_;           ///< between copying and splicing
   bool doubt_ = false;    ///< splice(2) gave nothing: ask recv(2) before believing it
   bool dry_ = false;      ///< nothing more is read in this turn
   bool drained_ = false;  ///< ... because there is nothing

@@ -11,6 +11,10 @@ RelayPool::RelayPool(const RelayPoolConfig& config)
       pipes_(config.pipe_octets, config.max_pipes),
       shared_(new std::uint8_t[config.copy_octets]) {
   spare_.reserve(config.spare_blocks);
+  if (config.sockmap) {
+    std::string problem;
+    sockmap_ = Sockmap::open(problem);
+  }
   struct sigaction current = {};
   if (::sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL) {
     current.sa_handler = SIG_IGN;

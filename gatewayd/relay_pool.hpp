@@ -11,6 +11,7 @@
 
 #include "pipe_pool.hpp"
 #include "relay_flow.hpp"
+#include "sockmap.hpp"
 
 namespace socks64::gateway {
 
@@ -20,6 +21,8 @@ struct RelayPoolConfig {
   std::size_t pipe_octets = std::size_t{256} << 10;
   std::size_t max_pipes = 32;  ///< lent and idle; two descriptors each
   std::size_t spare_blocks = 8;
+  bool sockmap = false;                 ///< small messages by the kernel, where it can: sockmap.hpp
+  unsigned small_turns_to_kernel = 16;  ///< so many turns of small messages in a row, either way
 };
 
 class RelayPool {
@@ -43,11 +46,17 @@ class RelayPool {
   void take_back(Block block) noexcept;
   [[nodiscard]] std::size_t blocks_lent() const noexcept { return blocks_lent_; }
 
+  /// Null: the kernel relays nothing.
+  [[nodiscard]] Sockmap* sockmap() noexcept { return sockmap_.get(); }
+  [[nodiscard]] unsigned small_turns_to_kernel() const noexcept {
+    return config_.small_turns_to_kernel;
+  }
   [[nodiscard]] PipePool& pipes() noexcept { return pipes_; }
 
  private:
   RelayPoolConfig config_;
   PipePool pipes_;
+  std::shared_ptr<Sockmap> sockmap_;
   Block shared_;
   std::vector<Block> spare_;
   std::size_t blocks_lent_ = 0;

@@ -38,23 +38,20 @@ void exchange(Relayed& relayed, const Stream& stream, std::size_t size, int time
   }
 }
 
-class RelayCost : public ::testing::TestWithParam<RelayPath> {
+class RelayCost : public ::testing::TestWithParam<Way> {
  protected:
-  RelayCost() {
-    RelayPoolConfig config;
-    config.tuning.path = GetParam();
-    worker_.emplace(config);
+  void SetUp() override {
+    if (const std::string missing = missing_for(GetParam()); !missing.empty()) {
+      GTEST_SKIP() << missing;
+    }
+    worker_.emplace(by(GetParam()));
   }
   std::optional<Worker> worker_;
   Stream stream_{31};
 };
 
-std::string name_of(const ::testing::TestParamInfo<RelayPath>& path) {
-  return path.param == RelayPath::copy ? "copy" : "splice";
-}
-
-INSTANTIATE_TEST_SUITE_P(, RelayCost, ::testing::Values(RelayPath::copy, RelayPath::splice),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(, RelayCost, ::testing::Values(Way::copy, Way::splice, Way::kernel),
+                         [](const auto& way) { return name_of(way.param); });
 
 TEST_P(RelayCost, NoAllocationPerChunk) {
   Relayed relayed(*worker_);

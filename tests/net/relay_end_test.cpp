@@ -14,14 +14,16 @@ enum class Who { client, destination };
 
 struct State {
   Who resets;
-  RelayPath path;
+  Way way;
 };
 
 class RelayReset : public ::testing::TestWithParam<State> {
  protected:
-  RelayReset() {
-    config_.tuning.path = GetParam().path;
-    worker_.emplace(config_);
+  void SetUp() override {
+    if (const std::string missing = missing_for(GetParam().way); !missing.empty()) {
+      GTEST_SKIP() << missing;
+    }
+    worker_.emplace(by(GetParam().way));
   }
 
   static bool by_client() { return GetParam().resets == Who::client; }
@@ -33,22 +35,21 @@ class RelayReset : public ::testing::TestWithParam<State> {
     return by_client() ? RelayEnd::client_reset : RelayEnd::destination_reset;
   }
 
-  RelayPoolConfig config_;
   std::optional<Worker> worker_;
   Stream stream_{21};
 };
 
 std::string name_of(const ::testing::TestParamInfo<State>& state) {
-  return std::string(state.param.resets == Who::client ? "client" : "destination") +
-         (state.param.path == RelayPath::copy ? "_copy" : "_splice");
+  return std::string(state.param.resets == Who::client ? "client" : "destination") + "_" +
+         name_of(state.param.way);
 }
 
-INSTANTIATE_TEST_SUITE_P(, RelayReset,
-                         ::testing::Values(State{Who::client, RelayPath::copy},
-                                           State{Who::client, RelayPath::splice},
-                                           State{Who::destination, RelayPath::copy},
-                                           State{Who::destination, RelayPath::splice}),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(
+    , RelayReset,
+    ::testing::Values(State{Who::client, Way::copy}, State{Who::client, Way::splice},
+                      State{Who::client, Way::kernel}, State{Who::destination, Way::copy},
+                      State{Who::destination, Way::splice}, State{Who::destination, Way::kernel}),
+    name_of);
 
 TEST_P(RelayReset, WhileIdle) {
   Relayed relayed(*worker_);

@@ -3,9 +3,8 @@
 
 #include <array>
 #include <fcntl.h>
-#include <unistd.h>
-
 #include <map>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 

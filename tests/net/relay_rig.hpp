@@ -14,6 +14,7 @@
 #include <optional>
 #include <poll.h>
 #include <span>
+#include <string>
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
@@ -28,8 +29,34 @@
 
 #include "relay.hpp"
 #include "relay_pool.hpp"
+#include "sockmap.hpp"
 
 namespace socks64::gateway::rig {
+
+/// Every way that octets may take. `kernel`: handed to it as early and as often as can be.
+enum class Way { adaptive, copy, splice, kernel };
+
+inline RelayPoolConfig by(Way way) {
+  RelayPoolConfig config;
+  config.tuning.path = way == Way::copy     ? RelayPath::copy
+                       : way == Way::splice ? RelayPath::splice
+                                            : RelayPath::adaptive;
+  config.sockmap = way == Way::kernel;
+  config.small_turns_to_kernel = 0;
+  return config;
+}
+
+inline const char* name_of(Way way) {
+  constexpr const char* names[] = {"adaptive", "copy", "splice", "kernel"};
+  return names[static_cast<std::size_t>(way)];
+}
+
+/// Why a test of that way cannot run here; empty if it can.
+inline std::string missing_for(Way way) {
+  std::string problem;
+  if (way == Way::kernel && !Sockmap::open(problem)) return "NOT RUN: no kernel relay: " + problem;
+  return {};
+}
 
 class Fd {
  public:
@@ -148,9 +175,9 @@ class Relayed {
         ::fcntl(fd, F_SETFL, O_NONBLOCK);
       Socket left(worker_.context().get_executor(), Descriptor(a));
       Socket right(worker_.context().get_executor(), Descriptor(b));
-      Relay& made = make_relay(
-          {std::move(left), std::move(right), std::move(data), limits, bandwidth}, worker_.pool(),
-          std::make_unique<Owner>(state_));
+      Relay& made =
+          make_relay({std::move(left), std::move(right), std::move(data), limits, bandwidth},
+                     worker_.pool(), std::make_unique<Owner>(state_));
       state_->relay = &made;
       made.start();
     });

@@ -115,7 +115,8 @@ TEST(AccessRecord, EveryCauseOfADropHasAWordOfItsOwn) {
 
 TEST(AccessRecord, NamesCannotForgeLinesOrFields) {
   AccessRecord record = full_record();
-  record.target = text(Target(NamedEndpoint{*DomainName::from("a b\n\" end=x\\\x1b[31m\xff"), 1})).view();
+  record.target =
+      text(Target(NamedEndpoint{*DomainName::from("a b\n\" end=x\\\x1b[31m\xff"), 1})).view();
   const std::string text = as_text(record);
   EXPECT_NE(text.find(R"(target="a b\x0a\" end=x\\\x1b[31m\xff:1" )"), std::string::npos) << text;
   EXPECT_EQ(text.find('\n'), std::string::npos);

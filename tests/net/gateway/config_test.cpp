@@ -221,10 +221,8 @@ TEST(Config, WrongValuesAreNamed) {
        "f:2:13: bind.peer_port: 20 is wrong, expected \"any\" or \"exact\""},
       {"[bind]\nadvertize = []", "f:2:1: bind.advertize: unknown key, did you mean \"advertise\"?"},
       {"[relay]\nengine = \"zero\"",
-       "f:2:10: relay.engine: \"zero\" is wrong: no such engine; expected \"auto\", \"splice\" or "
-       "\"copy\""},
-      {"[relay]\nengine = 1",
-       "f:2:10: relay.engine: 1 is wrong, expected \"auto\", \"splice\" or \"copy\""},
+       "f:2:10: relay.engine: \"zero\" is wrong, expected \"auto\", \"splice\", \"copy\" or "
+       "\"sockmap\""},
       {"[udp]\nports = \"5-4\"",
        "f:2:9: udp.ports: \"5-4\" is wrong: the last port is below the first; expected a range of "
        "ports such "
@@ -503,6 +501,7 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   EXPECT_EQ(shown.config.limits.udp.associations, defaults.limits.udp.associations);
   EXPECT_EQ(shown.config.limits.udp.datagrams_per_second, defaults.limits.udp.datagrams_per_second);
   EXPECT_EQ(shown.config.relay.engine, defaults.relay.engine);
+  EXPECT_EQ(shown.config.relay.kernel, defaults.relay.kernel);
   EXPECT_EQ(shown.config.threads, defaults.threads);
   EXPECT_EQ(shown.config.timeouts.handshake, defaults.timeouts.handshake);
   EXPECT_EQ(shown.config.timeouts.idle, defaults.timeouts.idle);

@@ -58,7 +58,7 @@ class RelayEngine : public ::testing::TestWithParam<const char*> {
   Destination destination_;
 };
 
-INSTANTIATE_TEST_SUITE_P(, RelayEngine, ::testing::Values("auto", "splice", "copy"),
+INSTANTIATE_TEST_SUITE_P(, RelayEngine, ::testing::Values("auto", "splice", "copy", "sockmap"),
                          [](const auto& engine) { return std::string(engine.param); });
 
 TEST_P(RelayEngine, BothWaysAtOnceToTheLastOctet) {
