@@ -173,10 +173,10 @@ void Readiness::unlink(WaitOp& op) noexcept {
 void Readiness::kick() noexcept {
   if (collecting_ || kicked_) return;
   try {
-    asio::post(set_.get_executor(), [this] {
-      kicked_ = false;
-      collect();
-    });
+    asio::post(set_.get_executor(), in_memory(kick_memory_, [this] {
+                 kicked_ = false;
+                 collect();
+               }));
     kicked_ = true;
   } catch (...) {
     report_escape("readiness", std::current_exception());  // the next edge makes a turn as well
@@ -192,11 +192,12 @@ void Readiness::keep_awake() noexcept {
       set_.cancel();
       return;
     }
-    set_.async_wait(SetDescriptor::wait_read, [this](const asio::error_code& error) {
-      armed_ = false;
-      if (!error) return collect();
-      keep_awake();  // somebody may have begun to wait since it was cancelled
-    });
+    set_.async_wait(SetDescriptor::wait_read,
+                    in_memory(wait_memory_, [this](const asio::error_code& error) {
+                      armed_ = false;
+                      if (!error) return collect();
+                      keep_awake();  // somebody may have begun to wait since it was cancelled
+                    }));
     armed_ = true;
   } catch (...) {
     report_escape("readiness", std::current_exception());

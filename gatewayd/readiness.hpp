@@ -28,6 +28,8 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
 
+#include "op_memory.hpp"
+
 namespace socks64::gateway {
 
 enum class Ready : std::uint8_t {
@@ -110,6 +112,8 @@ class Readiness final : public asio::execution_context::service {
   void keep_awake() noexcept;
   void kick() noexcept;
 
+  OpMemory kick_memory_;
+  OpMemory wait_memory_;
   /// The epoll set, which Asio watches, and closes in the end.
   SetDescriptor set_;
   std::deque<Member> members_;

@@ -35,10 +35,10 @@ void RelayClock::remove(Timed& timed) noexcept {
 /// a moment without any.
 void RelayClock::arm() {
   timer_.expires_after(period);
-  timer_.async_wait([this](const asio::error_code& error) {
+  timer_.async_wait(in_memory(memory_, [this](const asio::error_code& error) {
     armed_ = false;
     if (!error && first_ != nullptr) look();
-  });
+  }));
   armed_ = true;
 }
 

@@ -8,6 +8,7 @@
 #include <asio/execution_context.hpp>
 
 #include "net.hpp"
+#include "op_memory.hpp"
 
 namespace socks64::gateway {
 
@@ -53,6 +54,7 @@ class RelayClock final : public asio::execution_context::service {
   void arm();
   void look();
 
+  OpMemory memory_;
   Timer timer_;
   bool armed_ = false;
   Timed* first_ = nullptr;
