@@ -249,8 +249,14 @@ void KernelRelay::revoke() noexcept {
   for (std::size_t way = 0; way < 2; ++way) {
     std::atomic<std::uint64_t>& word = map_->entry_[slot_ + way].word;
     std::uint64_t now = word.load();
-    while ((now & leased_bit) != 0 && !word.compare_exchange_weak(now, 0)) {
+    bool revoked = false;
+    while ((now & leased_bit) != 0 && !revoked) {
+      revoked = word.compare_exchange_weak(now, 0);
     }
+    // The program may be between the two words: has counted a segment off the lease, and not yet to
+    // what it redirected, which delivered() goes by. It runs under the source's lock, and what asks
+    // for that waits for it.
+    if (tcp_info unused; revoked) static_cast<void>(ask_tcp(sources_[way], unused));
   }
 }
 

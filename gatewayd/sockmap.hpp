@@ -57,7 +57,7 @@ class KernelRelay {
 
   /// Whether what arrives that way is redirected at this moment.
   [[nodiscard]] bool leased(std::size_t way) const noexcept;
-  /// From now on everything goes to the worker.
+  /// From now on everything goes to the worker, and redirected() stays what it is.
   void revoke() noexcept;
   /// Begins a new lease if nothing at all is on its way; false: not now.
   bool lease(const std::array<OwnOctets, 2>& own) noexcept;

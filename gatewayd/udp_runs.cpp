@@ -40,8 +40,10 @@ UdpDrop cause_of(int error) noexcept {
 
 Segmentation Segmentation::of(int socket) noexcept {
   Segmentation segmentation;
-  const int none = 0;  // as it is by default; each run brings its own with it
-  if (::setsockopt(socket, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof none) == 0) {
+  // Read and not set: gVisor takes every option of this level for set, and knows none.
+  int none = 0;
+  socklen_t size = sizeof none;
+  if (::getsockopt(socket, IPPROTO_UDP, UDP_SEGMENT, &none, &size) == 0) {
     segmentation.largest_ = most_octets;
   }
   return segmentation;
