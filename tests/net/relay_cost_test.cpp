@@ -100,6 +100,10 @@ TEST_P(RelayCost, AStalledReaderStopsItsSender) {
 
 // Nothing moves, in every state a relay can be in: the worker must sleep.
 TEST_P(RelayCost, NoCpuWhenNothingMoves) {
+  if (GetParam() == rig::Way::kernel) {
+    // Behind a full sink the worker asks the kernel every millisecond, and holds nothing itself.
+    GTEST_SKIP() << "NOT RUN: not promised of the kernel relay (decision 0008)";
+  }
   Relayed idle(*worker_, {seconds(100), seconds(100)});
   Relayed half_closed(*worker_, {seconds(100), seconds(100)});
   ::shutdown(half_closed.client.get(), SHUT_WR);

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <optional>
+#include <ostream>
 #include <poll.h>
 #include <span>
 #include <string>
@@ -49,6 +50,10 @@ inline RelayPoolConfig by(Way way) {
 inline const char* name_of(Way way) {
   constexpr const char* names[] = {"adaptive", "copy", "splice", "kernel"};
   return names[static_cast<std::size_t>(way)];
+}
+
+inline void PrintTo(Way way, std::ostream* out) {
+  *out << name_of(way);
 }
 
 /// Why a test of that way cannot run here; empty if it can.
