@@ -141,12 +141,14 @@ void Readiness::cancel(Place place, Ready what, WaitOp& op) noexcept {
 }
 
 void Readiness::withdraw(Place place, Ready what, WaitOp& op) noexcept {
-  WaitOp*& waiting = members_[place].waiting[index_of(what)];
+  Member& member = members_[place];
+  WaitOp*& waiting = member.waiting[index_of(what)];
   if (waiting == &op) {
     waiting = nullptr;
     --waiting_;
   } else if (op.due_) {
     unlink(op);
+    if (op.error_ == 0) member.edges |= bit_of(index_of(what));  // for whoever waits next
   }
   if (!collecting_) keep_awake();
 }

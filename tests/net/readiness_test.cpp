@@ -225,6 +225,24 @@ TEST_F(ReadinessTest, WhatIsWithdrawnIsNotHeardOf) {
   EXPECT_EQ(read.heard, Heard{0});
 }
 
+TEST_F(ReadinessTest, AnEdgeIsNotWithdrawnWithTheWait) {
+  Link one = link();
+  Probe error;
+  Probe read;
+  one.socket.wait(Ready::error, error);
+  turn();
+  send(one.peer, "x");
+  await(one.socket, POLLIN);
+  turn();
+  one.socket.wait(Ready::read, read, true);  // due by the edge that was remembered
+  one.socket.withdraw(Ready::read, read);
+  one.socket.wait(Ready::read, read, true);
+  turn();
+  EXPECT_EQ(read.heard, Heard{0});
+  one.socket.withdraw(Ready::read, read);
+  one.socket.withdraw(Ready::error, error);
+}
+
 TEST_F(ReadinessTest, WhoTakesThePlaceOfAClosedSocketHearsNothingOfIt) {
   std::vector<Link> links;
   links.push_back(link());
