@@ -102,7 +102,7 @@ ClientTable::Record& ClientTable::record_of(const Key& key, Clock::time_point no
   return common_[clients_.hash_function()(key) % common_.size()];
 }
 
-/// A few at a time: the accepting thread is never late, and each newcomer makes room for several.
+/// A few at a time: whoever accepts is never late, and each newcomer makes room for several.
 void ClientTable::forget(Clock::time_point now) noexcept {
   for (unsigned i = 0; i < looked_at && oldest_ != nullptr; ++i) {
     Record& record = *oldest_;

@@ -1,8 +1,9 @@
 // Stage 2, for each client by itself: how many sessions it has, and how fast it opens them.
 //
 // A client is a block of addresses, because whoever has an IPv6 /64 has all of its addresses; on a
-// UNIX socket it is a user id. The table belongs to the accepting thread, so looking up takes no
-// lock; what workers touch is the count of sessions that a ticket holds, which is atomic.
+// UNIX socket it is a user id. The table belongs to the first worker, which accepts, so looking up
+// takes no lock; what other workers touch is the count of sessions that a ticket holds, which is
+// atomic.
 //
 // Memory is bounded by a number of clients that are remembered. One is forgotten only when that
 // makes no difference - it has no session, and its rate has recovered - so nobody gets rid of his

@@ -17,8 +17,8 @@ namespace socks64::gateway {
 [[nodiscard]] std::size_t sessions_for_descriptors(std::size_t descriptors, unsigned threads,
                                                    std::size_t associations = 0) noexcept;
 
-/// A bound on all sessions. admit() is called by the accepting thread alone, tickets are returned
-/// by any worker.
+/// A bound on all sessions. admit() is called by the first worker alone, which accepts; tickets are
+/// returned by any worker.
 class SessionLimit {
  public:
   /// The right to be one of the sessions; given back on destruction.
@@ -56,21 +56,21 @@ class SessionLimit {
   SessionLimit& operator=(const SessionLimit&) = delete;
 
   [[nodiscard]] bool full() const noexcept { return count() >= limit_; }
-  /// A lower one ends no session. The accepting thread only.
+  /// A lower one ends no session. The first worker only.
   void set_limit(std::size_t limit) noexcept { limit_ = limit; }
   /// Empty when full.
   [[nodiscard]] std::optional<Ticket> admit() noexcept;
   [[nodiscard]] std::size_t count() const noexcept { return count_.load(); }
 
   /// From now on `full` is called each time that somebody has to wait because no session is left.
-  /// Accepting thread only, as is the call.
+  /// The first worker only, as is the call.
   void when_full(std::function<void()> full) { full_ = std::move(full); }
   void somebody_waits() const {
     if (full_) full_();
   }
 
   /// From now on `idle` is called, on whichever thread, each time that the count falls to 0. Called
-  /// once, by the accepting thread; look at count() afterwards.
+  /// once, when accepting has ended; look at count() afterwards.
   void when_idle(std::function<void()> idle);
 
  private:

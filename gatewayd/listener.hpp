@@ -3,8 +3,8 @@
 // One listening socket for each address, accepted from by the first worker, which hands each
 // connection to the worker with the fewest sessions, itself included. Not by a thread of its own:
 // with few processors it would take them from the workers, and cost two context switches and a
-// wake-up for every connection (a sixth of all CPU time when connections come one by one;
-// docs/decisions/0010-readiness.md). Not SO_REUSEPORT with a socket for each worker, because
+// wake-up for every connection (20 us of CPU and more; docs/decisions/0009-tried-and-rejected.md,
+// part 2, and 0010-readiness.md). Not SO_REUSEPORT with a socket for each worker, because
 // - the kernel would then deal connections out by hash, and a worker with three bulk relays more
 //   than its neighbour stays that way for as long as they last;
 // - closing one of several such sockets drops what waits in its queue, and a worker that hangs

@@ -15,9 +15,12 @@ namespace {
 
 constexpr int batch_size = 128;
 // A batch that was no smaller than this has taken so long to serve that there is likely another
-// one: looking costs one call, a round through Asio's loop three. Timers and posts wait meanwhile.
+// one: looking costs one call, a round through Asio's loop three. Behind smaller ones it is tried
+// now and then, and gone on with as long as it pays. Timers and posts wait meanwhile.
 constexpr int busy_batch = 8;
-constexpr int batches_per_turn = 4;
+constexpr int batches_per_turn = 8;
+constexpr unsigned looks_after_success = 4;
+constexpr unsigned turns_between_tries = 16;
 
 constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
 // recv(2) stops in front of urgent data (RFC 9293 section 3.8.5), and at the end.
@@ -244,16 +247,30 @@ void Readiness::run_due() noexcept {
   }
 }
 
+/// Whether to look once more behind a batch of `got`.
+bool Readiness::worth_another_look(int got) noexcept {
+  if (got >= busy_batch) return true;
+  if (got <= 0) return false;
+  if (looks_left_ > 0) {
+    --looks_left_;
+    return true;
+  }
+  if (++turns_without_look_ < turns_between_tries) return false;
+  turns_without_look_ = 0;
+  return true;
+}
+
 void Readiness::collect() noexcept {
   collecting_ = true;
   std::array<epoll_event, batch_size> events;
-  int got = busy_batch;
-  for (int batch = 0; batch < batches_per_turn && got >= busy_batch; ++batch) {
+  for (int batch = 0; batch < batches_per_turn; ++batch) {
     run_due();
-    got = ::epoll_wait(set_.native_handle(), events.data(), batch_size, 0);
+    const int got = ::epoll_wait(set_.native_handle(), events.data(), batch_size, 0);
     for (int i = 0; i < got; ++i) {
       notice(events[static_cast<std::size_t>(i)]);
     }
+    if (batch > 0 && got > 0) looks_left_ = looks_after_success;
+    if (!worth_another_look(got)) break;
   }
   collecting_ = false;
   if (first_due_ != nullptr) kick();

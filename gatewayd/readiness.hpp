@@ -108,6 +108,7 @@ class Readiness final : public asio::execution_context::service {
   void notice(const epoll_event& event) noexcept;
   static void call(WaitOp& op, int error) noexcept;
   void run_due() noexcept;
+  [[nodiscard]] bool worth_another_look(int got) noexcept;
   void collect() noexcept;
   void keep_awake() noexcept;
   void kick() noexcept;
@@ -122,6 +123,8 @@ class Readiness final : public asio::execution_context::service {
   WaitOp* first_due_ = nullptr;
   WaitOp* last_due_ = nullptr;
   std::size_t due_ = 0;
+  unsigned looks_left_ = 0;
+  unsigned turns_without_look_ = 0;
   bool armed_ = false;       ///< Asio waits for the set
   bool kicked_ = false;      ///< a turn has been posted
   bool collecting_ = false;  ///< ... or is under way

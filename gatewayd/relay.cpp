@@ -47,7 +47,7 @@ using Step = RelayFlow::Step;
 
 /// A destination that has vanished is not to hold a session for ever, but most sessions are over
 /// long before keep-alive would say anything, and need not pay for its four system calls.
-constexpr std::chrono::seconds kKeepAliveAfter{30};
+constexpr std::chrono::seconds kKeepAliveAfter{1};
 
 /// A turn of small messages; and how soon, and for a dead side how often, to ask again when
 /// redirected octets are still on their way to a sink.

@@ -52,10 +52,18 @@ def enter():
     inside = subprocess.Popen([*unshare(), sys.executable, "-B", *sys.argv], env=dict(os.environ, **{INSIDE: "yes"}),
                               start_new_session=True, preexec_fn=die_with_parent)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    told = []
+
+    def end(number, _):
         # Ends the wait below, and with it the process.
-        signal.signal(number, lambda *_: os.kill(inside.pid, signal.SIGKILL))
+        told.append(number)
+        os.kill(inside.pid, signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
     status = inside.wait()
+    if told:
+        print(f"\n{os.path.relpath(sys.argv[0])}: ended by {signal.Signals(told[0]).name}; nothing is left running", file=sys.stderr, flush=True)
+        sys.exit(128 + told[0])
     sys.exit(status if status >= 0 else 128 - status)
 
 

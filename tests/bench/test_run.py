@@ -61,6 +61,14 @@ class Run(unittest.TestCase):
         done = run("--smoke", "--only", "download.1", "--peer", "nowhere=/no/such/server {port}")
         self.assertIn("NOT MEASURED: nowhere: /no/such/server is not installed", done.stdout)
 
+    def test_wrong_options_are_refused_before_anything_runs(self):
+        for options, message in ((["--only", "nosuchrow"], "--list names them"), (["--rounds", "0"], "at least 1"), (["--seconds", "-1"], "above 0"),
+                                 (["--json", "/no/such/folder/file"], "cannot be written"), (["--peer", "nameless"], "expected NAME=")):
+            with self.subTest(options=options):
+                done = run(*options)
+                self.assertEqual(done.returncode, 2, done.stdout)
+                self.assertIn(message, done.stderr)
+
     def test_told_to_end_it_leaves_nothing(self):
         mark = f"SOCKS64_BENCH_MARK={os.getpid()}"
         name, _, value = mark.partition("=")
@@ -70,7 +78,9 @@ class Run(unittest.TestCase):
                                            env=dict(os.environ, **{name: value}), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 self.wait(lambda: self.measuring(mark), "the load to run")
                 process.send_signal(number)
-                process.wait(20)
+                status = process.wait(20)
+                if number != signal.SIGKILL:
+                    self.assertEqual(status, 128 + number)
                 self.wait(lambda: not processes_with(mark), "all to end")
 
     @staticmethod

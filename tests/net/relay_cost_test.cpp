@@ -108,7 +108,7 @@ TEST_P(RelayCost, NoCpuWhenNothingMoves) {
   send_until_stuck(stuck.client, stream_, 0, milliseconds(100));
   send_until_stuck(stuck.destination, stream_, 0, milliseconds(100));
   // Both ends said EOF, one of them behind octets that are stuck, but not in the sender's own
-  // buffer: EPOLLHUP stays on.
+  // buffer: POLLHUP stays on.
   const auto held = [&] {
     return worker_->ask(
         [&] { return worker_->pool().pipes().lent() + worker_->pool().blocks_lent(); });
@@ -127,7 +127,7 @@ TEST_P(RelayCost, NoCpuWhenNothingMoves) {
   ::shutdown(hung_up.client.get(), SHUT_WR);
   ::shutdown(hung_up.destination.get(), SHUT_WR);
   ASSERT_EQ(ending(hung_up.client), 0);
-  // Urgent data behind octets that are stuck: EPOLLPRI stays on.
+  // Urgent data behind octets that are stuck: the socket stays readable, and POLLPRI on.
   Relayed urgent(*worker_, {seconds(100), seconds(100)}, {}, 128 << 10);
   hold_up(urgent);
   ASSERT_EQ(::send(urgent.client.get(), "!", 1, MSG_OOB), 1);

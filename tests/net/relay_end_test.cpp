@@ -142,7 +142,7 @@ TEST_P(RelayReset, AnAnswerBeforeUnreadOctets) {
   EXPECT_EQ(relayed.report().end, expected());
 }
 
-// Urgent data that nobody reads makes the side look like trouble for ever.
+// Urgent data that nobody reads is no trouble (readiness.hpp), and hides none behind it.
 TEST_P(RelayReset, BehindUrgentOctetsThatAreHeldUp) {
   Relayed relayed(*worker_, {}, {}, 32 << 10);
   ASSERT_GT(send_until_stuck(resetting(relayed), stream_), 0u);

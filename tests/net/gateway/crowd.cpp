@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -132,11 +133,15 @@ std::size_t resident(pid_t pid) {
   return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-milliseconds accepting_time(pid_t pid) {
-  const std::string number = std::to_string(pid);
-  std::ifstream file("/proc/" + number + "/task/" + number + "/schedstat");
+milliseconds cpu_time(pid_t pid) {
   std::uint64_t nanoseconds = 0;
-  file >> nanoseconds;
+  const std::filesystem::path threads = "/proc/" + std::to_string(pid) + "/task";
+  for (const auto& thread : std::filesystem::directory_iterator(threads)) {
+    std::ifstream file(thread.path() / "schedstat");
+    std::uint64_t own = 0;
+    file >> own;
+    nanoseconds += own;
+  }
   return milliseconds(nanoseconds / 1'000'000);
 }
 

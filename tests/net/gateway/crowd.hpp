@@ -53,8 +53,8 @@ void print(std::string_view what, const Latency& latency);
 
 /// Resident memory of a process, in octets.
 [[nodiscard]] std::size_t resident(pid_t pid);
-/// User and system time of its first thread, which is the one that accepts.
-[[nodiscard]] std::chrono::milliseconds accepting_time(pid_t pid);
+/// User and system time of all its threads.
+[[nodiscard]] std::chrono::milliseconds cpu_time(pid_t pid);
 
 /// Waits until the gateway has no more descriptors than `before`; false when it keeps them.
 [[nodiscard]] bool settles(const GatewayProcess& gateway, std::size_t before);

@@ -378,7 +378,7 @@ TEST_F(Session, KeepAliveOnBothConnections) {
   EXPECT_EQ(timer_of(client.remote(), client.local()), 2) << "towards the client";
 }
 
-// Urgent data wakes the watch for a reset, and must not blind it.
+// Urgent data comes first, and the watch for a reset is not to take it for one, nor be blinded.
 TEST_F(Session, ResetBehindUrgentDataEndsTheDial) {
   GatewayProcess gateway(config("connect = \"5m\""));
   const BlackHole hole;
