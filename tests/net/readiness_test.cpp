@@ -1,5 +1,6 @@
 // Waiting for sockets (readiness.hpp, socket.hpp) and for the time (relay_clock.hpp), against the
 // kernel's own idea of an edge.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -15,6 +16,7 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 #include <gtest/gtest.h>
 
 #include "relay_clock.hpp"
@@ -326,6 +328,45 @@ TEST_F(ReadinessTest, ASocketThatIsAlwaysReadyKeepsNobodyWaiting) {
   until([&] { return rang && !read.heard.empty(); });
   over = true;
   turn();
+}
+
+// What other workers hand over, names that are answered, timers: all of that comes by Asio.
+TEST_F(ReadinessTest, ManyBusySocketsDoNotKeepPostsWaiting) {
+  constexpr std::size_t full = 200;     // always ready, as a source of bulk is
+  constexpr std::size_t chatting = 16;  // an edge in every batch
+  std::vector<Link> links;
+  std::vector<Probe> probes(full + chatting);
+  std::size_t calls = 0;
+  bool over = false;
+  for (std::size_t i = 0; i < probes.size(); ++i) {
+    links.push_back(link());
+    send(links[i].peer, "x");
+  }
+  for (std::size_t i = 0; i < probes.size(); ++i) {
+    probes[i].then = [&, i] {
+      ++calls;
+      if (over) return;
+      if (i >= full) {
+        EXPECT_EQ(receive(links[i].socket), 1);
+        send(links[i].peer, "x");
+      }
+      links[i].socket.wait(Ready::read, probes[i], i >= full);
+    };
+    await(links[i].socket, POLLIN);
+    links[i].socket.wait(Ready::read, probes[i]);
+  }
+  until_heard(probes.back(), 5);
+  std::size_t most = 0;
+  for (int post = 0; post < 10; ++post) {
+    std::size_t before = calls;
+    bool arrived = false;
+    asio::post(*context_, [&] { arrived = true; });
+    until([&] { return arrived; });
+    most = std::max(most, calls - before);
+  }
+  over = true;
+  turn();
+  EXPECT_LE(most, 3 * probes.size());
 }
 
 TEST_F(ReadinessTest, TheEventLoopEndsWhenNobodyWaits) {
