@@ -98,6 +98,12 @@ Task<HandshakeResult> handshake(Socket& client, const Reception& reception) {
     }
     const ssize_t got = ::recv(client.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+      // It may have expired while a wake-up in vain was on its way: then nothing was cancelled, and
+      // nobody would cancel the next wait.
+      if (deadline.expired()) {
+        result.end = HandshakeEnd::timed_out;
+        co_return result;
+      }
       const auto [error] = co_await client.async_wait(Ready::read, as_result, errno == EAGAIN);
       if (!error) continue;
       result.end = deadline.expired()                        ? HandshakeEnd::timed_out

@@ -7,7 +7,7 @@ namespace socks64::gateway {
 std::size_t sessions_for_descriptors(std::size_t descriptors, unsigned threads,
                                      std::size_t associations) noexcept {
   const std::size_t pipes = std::min<std::size_t>(descriptors / 10, 64U * std::size_t{threads});
-  const std::size_t taken = 32 + std::size_t{4} * threads + pipes + 2 * associations;
+  const std::size_t taken = 32 + std::size_t{5} * threads + pipes + 2 * associations;
   return descriptors > taken + 2 ? (descriptors - taken) / 2 : 1;
 }
 

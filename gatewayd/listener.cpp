@@ -241,10 +241,11 @@ Task<> Listener::accept_until_closed() {
   bool drained = false;
   while (acceptor_.is_open()) {
     const auto [error] = co_await acceptor_.async_wait(Ready::read, as_result, drained);
-    if (error || !acceptor_.is_open()) {
+    if (!acceptor_.is_open()) {
       co_return;
     }
-    const Outcome outcome = accept_some();
+    // The kernel has no memory for the wait, or no watch is left (fs.epoll.max_user_watches).
+    const Outcome outcome = error ? Outcome::no_memory : accept_some();
     drained = outcome == Outcome::drained;
     if (outcome == Outcome::closed) {
       log_.error("the listener on {} is broken", name_);
@@ -268,7 +269,8 @@ Task<> Listener::accept_connections() {
     } catch (...) {
       report_escape("listener", std::current_exception());
     }
-    // Memory ran out, so there may be none for a timer either. This thread runs no session.
+    // Memory ran out, so there may be none for a timer either. This thread's sessions stand still
+    // meanwhile, and give the others the time to end some of theirs.
     if (!over) std::this_thread::sleep_for(descriptor_pause);
   }
 }

@@ -1,5 +1,6 @@
 #include "readiness.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <poll.h>
@@ -19,6 +20,8 @@ constexpr int batch_size = 128;
 // now and then, and gone on with as long as it pays. Timers and posts wait meanwhile.
 constexpr int busy_batch = 8;
 constexpr int batches_per_turn = 8;
+// Each may have moved half a MiB. Behind so many, what a round costs does not count any more.
+constexpr std::size_t enough_per_turn = 128;
 constexpr unsigned looks_after_success = 4;
 constexpr unsigned turns_between_tries = 16;
 
@@ -144,12 +147,14 @@ void Readiness::cancel(Place place, Ready what, WaitOp& op) noexcept {
 }
 
 void Readiness::withdraw(Place place, Ready what, WaitOp& op) noexcept {
-  WaitOp*& waiting = members_[place].waiting[index_of(what)];
+  Member& member = members_[place];
+  WaitOp*& waiting = member.waiting[index_of(what)];
   if (waiting == &op) {
     waiting = nullptr;
     --waiting_;
   } else if (op.due_) {
     unlink(op);
+    if (op.error_ == 0) member.edges |= bit_of(index_of(what));  // for whoever waits next
   }
   if (!collecting_) keep_awake();
 }
@@ -261,14 +266,17 @@ bool Readiness::worth_another_look(int got) noexcept {
 void Readiness::collect() noexcept {
   collecting_ = true;
   std::array<epoll_event, batch_size> events;
+  std::size_t served = 0;
   for (int batch = 0; batch < batches_per_turn; ++batch) {
+    served += due_;
     run_due();
     const int got = ::epoll_wait(set_.native_handle(), events.data(), batch_size, 0);
     for (int i = 0; i < got; ++i) {
       notice(events[static_cast<std::size_t>(i)]);
     }
     if (batch > 0 && got > 0) looks_left_ = looks_after_success;
-    if (!worth_another_look(got)) break;
+    served += static_cast<std::size_t>(std::max(got, 0));
+    if (served >= enough_per_turn || !worth_another_look(got)) break;
   }
   collecting_ = false;
   if (first_due_ != nullptr) kick();

@@ -131,6 +131,7 @@ class Junction final : public WaitOwner, public Relay, public Timed {
         up_(client_, destination_, pool.tuning(), early_, order.bandwidth.up),
         down_(destination_, client_, pool.tuning(), {}, order.bandwidth.down),
         limits_(order.limits),
+        client_is_unix_(order.client_is_unix),
         pool_(pool),
         clock_(RelayClock::of(context())),
         owner_(std::move(owner)) {
@@ -159,6 +160,10 @@ class Junction final : public WaitOwner, public Relay, public Timed {
   bool keep_rest(Direction& direction) noexcept;
   void give_back(Direction& direction) noexcept;
   void wait_for_more(Direction& direction);
+  [[nodiscard]] bool short_is_all(const Direction& direction) const noexcept {
+    // In the kernel's map a socket has a second queue.
+    return in_kernel() == nullptr && !(client_is_unix_ && &direction == &up_);
+  }
   void watch_for_trouble(Side& side);
   void look_for_trouble(Side& side) noexcept;
   void passed_on_reset(Side& side) noexcept;
@@ -194,6 +199,7 @@ class Junction final : public WaitOwner, public Relay, public Timed {
   Direction up_;
   Direction down_;
   RelayLimits limits_;
+  const bool client_is_unix_;
   RelayPool& pool_;
   RelayClock& clock_;
   std::unique_ptr<RelayOwner> owner_;
@@ -443,9 +449,8 @@ void Junction::give_back(Direction& direction) noexcept {
 void Junction::wait_for_more(Direction& direction) {
   switch (direction.flow.next()) {
     case Step::await_readable:
-      // In the kernel's map a socket has a second queue, so a short read means nothing.
       direction.from.readable.arm(*this, direction.from.socket, Ready::read,
-                                  direction.flow.drained() && in_kernel() == nullptr);
+                                  direction.flow.drained() && short_is_all(direction));
       break;
     case Step::await_writable:
       direction.to.writable.arm(*this, direction.to.socket, Ready::write, true);

@@ -77,6 +77,9 @@ struct RelayOrder {
   std::vector<std::uint8_t> early;  ///< what the client sent behind its request: goes first
   RelayLimits limits;
   BandwidthPair bandwidth;  ///< outlives the relay; holds for what is read
+  /// A read of a UNIX socket also ends behind descriptors that came along (SCM_RIGHTS, unix(7)):
+  /// that it was short does not say that nothing is left.
+  bool client_is_unix = false;
 };
 
 /// Makes a relay, to be started by the caller, which has then to leave it alone once the owner has

@@ -95,8 +95,9 @@ class Carried final : public RelayOwner {
 /// Stage 8: carry octets until both sides are done.
 void carry(Socket client, Exchange& exchange, std::shared_ptr<SessionControl> session) {
   const SessionServices& services = exchange.services;
-  RelayOrder order{std::move(client), std::move(*exchange.peer), std::move(exchange.early),
-                   services.relay_limits, exchange.ticket.bandwidth()};
+  RelayOrder order{std::move(client),           std::move(*exchange.peer),
+                   std::move(exchange.early),   services.relay_limits,
+                   exchange.ticket.bandwidth(), exchange.requester.client.process.has_value()};
   SessionControl& control = *session;
   Relay& relay =
       make_relay(std::move(order), services.relay_pool,

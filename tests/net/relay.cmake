@@ -2,7 +2,7 @@
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
-foreach(name relay_flow_test relay_test relay_end_test relay_cost_test relay_bandwidth_test relay_kernel_test)
+foreach(name readiness_test relay_flow_test relay_test relay_end_test relay_cost_test relay_bandwidth_test relay_kernel_test)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.cpp)
   target_link_libraries(${name} PRIVATE gateway_relay GTest::gtest_main socks64_warnings)
   gtest_discover_tests(${name} PROPERTIES TIMEOUT 180 DISCOVERY_TIMEOUT 60)

@@ -1,4 +1,6 @@
 // Octets: all of them, in order, both ways, whatever path they take, and where EOF belongs.
+#include <algorithm>
+#include <array>
 #include <dirent.h>
 #include <string>
 
@@ -261,6 +263,62 @@ TEST(Relay, AnIdleRelayHasTwoDescriptorsAndNoneIsLost) {
     EXPECT_EQ(open_descriptors(), with_worker);
   }
   EXPECT_EQ(open_descriptors(), before);
+}
+
+// A read of a UNIX socket ends behind descriptors, and all that came before it was one edge.
+TEST(Relay, AUnixClientMayPassDescriptors) {
+  Worker worker;
+  int pair[2];
+  must(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0, "pair");
+  const Fd client(pair[0]);
+  auto [near, destination] = connection();
+  ::fcntl(near.get(), F_SETFL, O_NONBLOCK);
+  const timeval patience{60, 0};
+  ::setsockopt(destination.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  struct Owner final : RelayOwner {
+    void ended(const RelayReport&) noexcept override {}
+  };
+  Relay* const relay = worker.ask([&worker, a = pair[1], b = near.take()] {
+    const Executor executor = worker.context().get_executor();
+    RelayOrder order{Socket(executor, Descriptor(a)), Socket(executor, Descriptor(b)), {}, {}, {}};
+    order.client_is_unix = true;
+    Relay& made = make_relay(std::move(order), worker.pool(), std::make_unique<Owner>());
+    made.start();
+    return &made;
+  });
+  const auto receive = [&peer = destination](std::size_t size) {
+    std::string got(size, '?');
+    const ssize_t count = ::recv(peer.get(), got.data(), size, MSG_WAITALL);
+    got.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
+    return got;
+  };
+  must(::send(client.get(), "first", 5, 0) == 5, "send");
+  EXPECT_EQ(receive(5), "first");  // the relay waits by now, or will without being asked
+  worker.ask([&client] {           // both are there before the relay looks
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    std::array<char, 2> octets{'a', 'b'};
+    iovec data{octets.data(), octets.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    const int passed = client.get();
+    std::copy_n(reinterpret_cast<const char*>(&passed), sizeof passed,
+                reinterpret_cast<char*>(CMSG_DATA(header)));
+    must(::sendmsg(client.get(), &message, 0) == 2, "sendmsg");
+    must(::send(client.get(), "cd", 2, 0) == 2, "send");
+    return true;
+  });
+  EXPECT_EQ(receive(4), "abcd");
+  worker.ask([relay] {
+    relay->cancel();
+    return true;
+  });
 }
 
 // What a stop without a drain does: coroutines, waits and pipes go with the context.
