@@ -100,7 +100,7 @@ TEST_P(RelayCost, AStalledReaderStopsItsSender) {
 
 // Nothing moves, in every state a relay can be in: the worker must sleep.
 TEST_P(RelayCost, NoCpuWhenNothingMoves) {
-  if (GetParam() == rig::Way::kernel) {
+  if (GetParam() == Way::kernel) {
     // Behind a full sink the worker asks the kernel every millisecond, and holds nothing itself.
     GTEST_SKIP() << "NOT RUN: not promised of the kernel relay (decision 0008)";
   }
