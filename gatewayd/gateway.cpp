@@ -106,6 +106,9 @@ void tell_what_waits(const Config& running, const Config& wanted, Log& log) {
   waits("commands.bind", running.commands.bind, wanted.commands.bind);
   waits("commands.resolve", running.commands.resolve, wanted.commands.resolve);
   waits("commands.udp", running.commands.udp, wanted.commands.udp);
+  if (running.relay.engine != wanted.relay.engine || running.relay.kernel != wanted.relay.kernel) {
+    log.warning("relay.engine stays what it was until the next start");
+  }
   for (std::size_t i = 0; i < running.listeners.size(); ++i) {
     const ListenerConfig& listener = running.listeners[i];
     waits(fmt::format("socks4 at {}", listener.address.text()), listener.socks4,
