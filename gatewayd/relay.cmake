@@ -5,6 +5,8 @@ add_library(gateway_relay STATIC
   ${CMAKE_CURRENT_LIST_DIR}/relay.cpp
   ${CMAKE_CURRENT_LIST_DIR}/relay_clock.cpp
   ${CMAKE_CURRENT_LIST_DIR}/relay_flow.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/relay_kernel.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/relay_life.cpp
   ${CMAKE_CURRENT_LIST_DIR}/relay_pool.cpp)
 
 # The kernel relay needs BPF as of Linux 5.13 in the headers; no library, no BPF compiler.
