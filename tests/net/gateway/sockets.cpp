@@ -125,6 +125,7 @@ std::string Stream::receive(std::size_t count) {
   std::size_t have = 0;
   while (have < count) {
     const ssize_t got = ::recv(fd(), octets.data() + have, count - have, 0);
+    if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     have += static_cast<std::size_t>(got);
   }
@@ -137,6 +138,7 @@ std::string Stream::receive_all(bool* reset) {
   std::array<char, 65536> piece;
   for (;;) {
     const ssize_t got = ::recv(fd(), piece.data(), piece.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
       if (reset != nullptr) *reset = got < 0 && errno == ECONNRESET;
       if (got < 0 && errno != ECONNRESET) ADD_FAILURE() << "recv: errno " << errno;
