@@ -13,6 +13,8 @@
 
 #include "socks64/sockaddr.hpp"
 
+#include "socket_option.hpp"
+
 namespace socks64::gateway {
 namespace {
 
@@ -20,11 +22,6 @@ namespace {
 constexpr int backlog = 128;
 // A range that is nearly taken must not cost a worker 60,000 calls for one request.
 constexpr unsigned most_ports_tried = 1024;
-
-bool switch_on(int fd, int level, int name) noexcept {
-  const int on = 1;
-  return ::setsockopt(fd, level, name, &on, sizeof on) == 0;
-}
 
 /// 0, or an errno. EADDRINUSE may come from listen(2) too: with SO_REUSEADDR two sockets can be
 /// bound to one port as long as neither listens.
@@ -38,9 +35,9 @@ int listen_at(const Endpoint& local, const std::string& interface, Descriptor& o
   const socklen_t size = to_sockaddr(local, name);
   // SO_REUSEADDR: relays that run or have just ended on a port of the range do not block it. It
   // lets nobody listen beside us.
-  if (!switch_on(fd, SOL_SOCKET, SO_REUSEADDR) ||
-      (v6 && !switch_on(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
-      !switch_on(fd, IPPROTO_TCP, TCP_NODELAY) ||
+  if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
+      (v6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) ||
+      !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
       (!interface.empty() && ::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface.c_str(),
                                           static_cast<socklen_t>(interface.size() + 1)) != 0) ||
       ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) != 0 ||

@@ -31,6 +31,7 @@
 #include "local_end.hpp"
 #include "race.hpp"
 #include "route.hpp"
+#include "socket_option.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -58,8 +59,7 @@ Descriptor open_socket(const IpAddress& address, const Source& source, std::erro
     error = {errno, std::system_category()};
     return socket;
   }
-  const int on = 1;
-  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  set_option(socket.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   error = bind_source(socket.get(), address.family(), source);
   return error ? Descriptor() : std::move(socket);
 }

@@ -118,6 +118,9 @@ class Junction final : public WaitOwner, public Relay, public Timed {
   [[nodiscard]] asio::io_context& context() const noexcept {
     return client_.socket.get_executor().context();
   }
+  [[nodiscard]] bool half_closed() const noexcept {
+    return up_.flow.source_ended() || down_.flow.source_ended();
+  }
   [[nodiscard]] std::chrono::seconds limit() const noexcept;
   [[nodiscard]] const RelayFlow& other(const Direction& direction) const noexcept {
     return (&direction == &up_ ? down_ : up_).flow;
@@ -139,6 +142,7 @@ class Junction final : public WaitOwner, public Relay, public Timed {
   void lease_to_kernel() noexcept;
   [[nodiscard]] bool last_octets_on_their_way(Side& side, const Direction& last) noexcept;
 
+  std::unique_ptr<KernelPart> kernel_;  ///< null: it carries nothing; goes behind the sockets
   Side client_;
   Side destination_;
   std::vector<std::uint8_t> early_;
@@ -149,8 +153,7 @@ class Junction final : public WaitOwner, public Relay, public Timed {
   RelayPool& pool_;
   RelayClock& clock_;
   std::unique_ptr<RelayOwner> owner_;
-  std::unique_ptr<KernelPart> kernel_;  ///< null: it carries nothing
-  std::unique_ptr<Timer> alarm_;        ///< for what cannot wait for the clock
+  std::unique_ptr<Timer> alarm_;  ///< for what cannot wait for the clock
   const Clock::time_point began_ = Clock::now();
   Clock::time_point last_octet_ = began_;
   bool over_ = false;

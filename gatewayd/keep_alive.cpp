@@ -4,16 +4,14 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "socket_option.hpp"
+
 namespace socks64::gateway {
 namespace {
 
 constexpr int idle = 300;  // seconds
 constexpr int interval = 60;
 constexpr int count = 5;
-
-bool set_option(int socket, int level, int name, int value) noexcept {
-  return ::setsockopt(socket, level, name, &value, sizeof value) == 0;
-}
 
 }  // namespace
 

@@ -20,6 +20,7 @@
 
 #include "keep_alive.hpp"
 #include "log.hpp"
+#include "socket_option.hpp"
 
 namespace socks64::gateway {
 namespace {
@@ -32,10 +33,6 @@ constexpr std::chrono::milliseconds descriptor_pause{50};
 constexpr std::chrono::milliseconds session_pause{10};
 constexpr std::chrono::seconds warning_interval{10};
 constexpr std::chrono::seconds patience_without_descriptors{1};
-
-bool set_option(int fd, int level, int name, int value) noexcept {
-  return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
-}
 
 /// Closes so that the kernel sends RST and forgets the connection.
 void reset(Descriptor& socket) noexcept {

@@ -14,6 +14,8 @@
 
 #include "socks64/sockaddr.hpp"
 
+#include "socket_option.hpp"
+
 namespace socks64::gateway {
 namespace {
 
@@ -77,9 +79,6 @@ class Watch : public std::enable_shared_from_this<Watch> {
 };
 
 void Watch::start() {
-  // An urgent octet is an octet: out of line it would vanish from the stream.
-  const int on = 1;
-  ::setsockopt(client_.native_handle(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   watch_door();
   watch_client();
 }
@@ -109,8 +108,7 @@ void Watch::watch_door() {
 
 void Watch::receive(Descriptor socket, const Endpoint& from) {
   if (!is_right_(from)) return reset(std::move(socket));
-  const int on = 1;
-  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  set_option(socket.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   arrival_.remote = from;
   arrival_.socket.emplace(wake.get_executor(), std::move(socket));
   end(End::peer);

@@ -6,6 +6,7 @@
 
 #include "junction.hpp"
 #include "keep_alive.hpp"
+#include "socket_option.hpp"
 
 namespace socks64::gateway {
 
@@ -46,8 +47,7 @@ Relay& make_relay(RelayOrder order, RelayPool& pool, std::unique_ptr<RelayOwner>
 void Junction::start() noexcept {
   // An urgent octet is an octet: out of line it would vanish from the stream. Clients' sockets have
   // this from their listener.
-  const int on = 1;
-  ::setsockopt(destination_.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+  set_option(destination_.fd, SOL_SOCKET, SO_OOBINLINE, 1);
   const Hold hold(*this);
   run(up_);
   // The destination is not watched yet: what it has sent will be the first edge.
@@ -102,8 +102,7 @@ void Junction::end(RelayEnd why) noexcept {
 }
 
 std::chrono::seconds Junction::limit() const noexcept {
-  const bool half_closed = up_.flow.source_ended() || down_.flow.source_ended();
-  return half_closed ? limits_.half_close : limits_.idle;
+  return half_closed() ? limits_.half_close : limits_.idle;
 }
 
 /// When the first direction may go on that has to pause, or the kernel is to be asked again.
@@ -137,8 +136,7 @@ void Junction::look_at_clock(Clock::time_point now) noexcept {
   }
   const std::chrono::seconds most = limit();
   if (most.count() != 0 && now >= last_octet_ + most) {
-    const bool half_closed = up_.flow.source_ended() || down_.flow.source_ended();
-    return end(half_closed ? RelayEnd::half_close_timeout : RelayEnd::idle_timeout);
+    return end(half_closed() ? RelayEnd::half_close_timeout : RelayEnd::idle_timeout);
   }
   bool still_paused = false;
   for (Direction* direction : {&up_, &down_}) {

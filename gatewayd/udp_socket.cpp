@@ -10,6 +10,7 @@
 #include "socks64/sockaddr.hpp"
 
 #include "local_end.hpp"
+#include "socket_option.hpp"
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
@@ -21,10 +22,6 @@ namespace {
 // A burst is to fit while the worker does something else. The kernel lowers it to net.core.rmem_max
 // and wmem_max.
 constexpr int buffer_size = 1 << 20;
-
-void set_option(int socket, int level, int name, int value) noexcept {
-  ::setsockopt(socket, level, name, &value, sizeof value);
-}
 
 void set_options(int socket, Family family) noexcept {
   set_option(socket, SOL_SOCKET, SO_RCVBUF, buffer_size);
