@@ -39,7 +39,9 @@ void append_time(fmt::memory_buffer& out, std::chrono::system_clock::time_point 
 }
 
 std::string_view command_name(const std::optional<Command>& command) noexcept {
-  if (!command) return {};
+  if (!command) {
+    return {};
+  }
   switch (*command) {
     case Command::connect:
       return "connect";
@@ -88,7 +90,9 @@ void json_field(fmt::memory_buffer& out, std::string_view key, std::string_view 
 template <class Write>
 void for_each_drop(const UdpCounts& counts, Write write) {
   for (std::size_t i = 0; i < counts.dropped.size(); ++i) {
-    if (counts.dropped[i] != 0) write(describe(static_cast<UdpDrop>(i)), counts.dropped[i]);
+    if (counts.dropped[i] != 0) {
+      write(describe(static_cast<UdpDrop>(i)), counts.dropped[i]);
+    }
   }
 }
 
@@ -99,7 +103,9 @@ void text_datagrams(fmt::memory_buffer& out, const UdpCounts& counts) {
     fmt::format_to(Out(out), "{}{}:{}", separator, cause, count);
     separator = ",";
   });
-  if (separator.empty()) out.push_back('-');
+  if (separator.empty()) {
+    out.push_back('-');
+  }
 }
 
 void json_datagrams(fmt::memory_buffer& out, const UdpCounts& counts) {
@@ -154,7 +160,9 @@ std::string_view describe(SessionEnd end) noexcept {
 }
 
 std::string_view crossing(const AccessRecord& record) noexcept {
-  if (!record.address || record.command == Command::resolve) return {};  // nothing was crossed
+  if (!record.address || record.command == Command::resolve) {
+    return {};  // nothing was crossed
+  }
   if (record.client.process) {
     return record.address->address.is_v4() ? "unix>v4" : "unix>v6";
   }
@@ -192,7 +200,9 @@ void format_text(fmt::memory_buffer& out, const AccessRecord& record) {
   }
   text_field(out, "end", describe(record.end));
   text_field(out, "reason", record.reason);
-  if (record.datagrams) text_datagrams(out, *record.datagrams);
+  if (record.datagrams) {
+    text_datagrams(out, *record.datagrams);
+  }
 }
 
 void format_json(fmt::memory_buffer& out, const AccessRecord& record) {
@@ -220,7 +230,9 @@ void format_json(fmt::memory_buffer& out, const AccessRecord& record) {
   }
   json_field(out, "end", describe(record.end));
   json_field(out, "reason", record.reason);
-  if (record.datagrams) json_datagrams(out, *record.datagrams);
+  if (record.datagrams) {
+    json_datagrams(out, *record.datagrams);
+  }
   out.push_back('}');
 }
 

@@ -6,7 +6,9 @@ namespace socks64::gateway {
 
 const AnswerCache::Entry* AnswerCache::find(const Question& question, Time now) {
   const auto found = index_.find(question);
-  if (found == index_.end()) return nullptr;
+  if (found == index_.end()) {
+    return nullptr;
+  }
   const Records::iterator record = found->second;
   if (record->second.expires <= now) {
     index_.erase(found);
@@ -18,7 +20,9 @@ const AnswerCache::Entry* AnswerCache::find(const Question& question, Time now) 
 }
 
 void AnswerCache::insert(const Question& question, Entry entry) {
-  if (capacity_ == 0) return;
+  if (capacity_ == 0) {
+    return;
+  }
   if (const auto found = index_.find(question); found != index_.end()) {
     found->second->second = std::move(entry);
     records_.splice(records_.begin(), records_, found->second);

@@ -45,12 +45,16 @@ class Quiet {
     good_ = good_ && ::tcsetattr(terminal_, TCSAFLUSH, &silent) == 0;
   }
   ~Quiet() {
-    if (good_) ::tcsetattr(terminal_, TCSAFLUSH, &settings_);
+    if (good_) {
+      ::tcsetattr(terminal_, TCSAFLUSH, &settings_);
+    }
     ::sigprocmask(SIG_SETMASK, &mask_, nullptr);  // what waits is noted now
     for (std::size_t i = 0; i < signals.size(); ++i) {
       ::sigaction(signals[i], &before_[i], nullptr);
     }
-    if (caught != 0) std::raise(caught);
+    if (caught != 0) {
+      std::raise(caught);
+    }
   }
   Quiet(const Quiet&) = delete;
   Quiet& operator=(const Quiet&) = delete;
@@ -84,19 +88,31 @@ struct Line {
 bool read_line(int file, Line& line, const sigset_t* mask = nullptr) noexcept {
   while (line.size < line.octets.size()) {
     pollfd ready{file, POLLIN, 0};
-    if (mask != nullptr && ::ppoll(&ready, 1, nullptr, mask) < 0) return false;
+    if (mask != nullptr && ::ppoll(&ready, 1, nullptr, mask) < 0) {
+      return false;
+    }
     const ssize_t got = ::read(file, line.octets.data() + line.size, 1);
-    if (got < 0) return false;
-    if (got == 0 || line.octets[line.size] == '\n') return true;
+    if (got < 0) {
+      return false;
+    }
+    if (got == 0 || line.octets[line.size] == '\n') {
+      return true;
+    }
     ++line.size;
   }
   return true;  // far too long for a password, which is for the caller to say
 }
 
 std::string_view problem_of(std::string_view password) noexcept {
-  if (password.empty()) return "an empty password";
-  if (!Secret::fits(password)) return "a password has at most 255 octets (RFC 1929)";
-  if (password.find('\0') != std::string_view::npos) return "a password cannot hold a NUL";
+  if (password.empty()) {
+    return "an empty password";
+  }
+  if (!Secret::fits(password)) {
+    return "a password has at most 255 octets (RFC 1929)";
+  }
+  if (password.find('\0') != std::string_view::npos) {
+    return "a password cannot hold a NUL";
+  }
   return {};
 }
 
@@ -131,9 +147,15 @@ std::optional<Secret> ask_password(std::string_view user, std::string& problem) 
     }
   }
   problem = problem_of(first.view());
-  if (!read) problem = "interrupted";
-  if (problem.empty() && first.view() != second.view()) problem = "the two passwords differ";
-  if (!problem.empty()) return std::nullopt;
+  if (!read) {
+    problem = "interrupted";
+  }
+  if (problem.empty() && first.view() != second.view()) {
+    problem = "the two passwords differ";
+  }
+  if (!problem.empty()) {
+    return std::nullopt;
+  }
   return Secret(first.view());
 }
 
@@ -144,7 +166,9 @@ std::optional<Secret> read_password(std::string& problem) {
   } else {
     problem = problem_of(line.view());
   }
-  if (!problem.empty()) return std::nullopt;
+  if (!problem.empty()) {
+    return std::nullopt;
+  }
   return Secret(line.view());
 }
 

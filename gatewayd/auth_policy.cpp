@@ -22,19 +22,25 @@ std::string add_method(std::string_view word, Methods& methods) {
   } else if (word != "none") {
     return "unknown";
   }
-  if (has(methods, method)) return "listed twice";
+  if (has(methods, method)) {
+    return "listed twice";
+  }
   methods.push_back(method);
   return {};
 }
 
 std::span<const Method> AuthPolicy::methods_for(std::size_t listener,
                                                 const Client& client) const noexcept {
-  if (listener >= listeners.size()) return methods;
+  if (listener >= listeners.size()) {
+    return methods;
+  }
   const ListenerAuth& auth = listeners[listener];
   if (!client.process) {
     for (const ClientMethods& some : auth.clients) {
       for (const Prefix& block : some.from) {
-        if (block.contains(client.endpoint.address)) return some.methods;
+        if (block.contains(client.endpoint.address)) {
+          return some.methods;
+        }
       }
     }
   }
@@ -42,12 +48,17 @@ std::span<const Method> AuthPolicy::methods_for(std::size_t listener,
 }
 
 bool admits_anybody(const AuthConfig& auth, const ListenerAuth& listener) noexcept {
-  if (has(listener.methods.empty() ? auth.methods : listener.methods, Method::none)) return true;
+  if (has(listener.methods.empty() ? auth.methods : listener.methods, Method::none)) {
+    return true;
+  }
   NetworkSet named;
   for (const ClientMethods& some : listener.clients) {
-    if (!has(some.methods, Method::none)) continue;
-    for (const Prefix& block : some.from)
+    if (!has(some.methods, Method::none)) {
+      continue;
+    }
+    for (const Prefix& block : some.from) {
       named.add(block);
+    }
   }
   named.seal();
   return is_everybody(named, Family::ipv4) || is_everybody(named, Family::ipv6);

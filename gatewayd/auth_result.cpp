@@ -32,7 +32,9 @@ std::string_view describe(AuthResult result) noexcept {
 
 std::string failure_line(std::string_view user, const Client& from, AuthResult result) {
   std::string name = escaped(user);
-  if (name.front() != '"') name = '"' + name + '"';  // always the same form
+  if (name.front() != '"') {
+    name = '"' + name + '"';  // always the same form
+  }
   const std::string address = from.process ? std::string(from.text().view())
                                            : std::string(from.endpoint.address.text().view());
   return fmt::format("authentication failed for user {} from {} ({})", name, address,
@@ -40,7 +42,9 @@ std::string failure_line(std::string_view user, const Client& from, AuthResult r
 }
 
 std::string turn_of(const Client& from) {
-  if (from.process) return fmt::format("unix:{}", from.process->uid);
+  if (from.process) {
+    return fmt::format("unix:{}", from.process->uid);
+  }
   const IpAddress& address = from.endpoint.address;
   const Result<Prefix> block = Prefix::make(address, address.is_v4() ? 32 : 64);
   return std::string(block ? block->text().view() : address.text().view());

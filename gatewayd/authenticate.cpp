@@ -68,7 +68,9 @@ Task<AuthResult> authenticate(const AuthServices& services, const AuthPolicy& po
         };
     known = services.passwords.ask(question, std::move(on_verdict), inquiry);
   }
-  if (known) co_return result_of(*known, entry.kind);
+  if (known) {
+    co_return result_of(*known, entry.kind);
+  }
   const DeadlineQueue::Alarm alarm(deadline, expectation->arrival);
   // A cancellation that came before this wait would never be told again.
   const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
@@ -77,7 +79,9 @@ Task<AuthResult> authenticate(const AuthServices& services, const AuthPolicy& po
   }
   const auto [error] = co_await expectation->arrival.async_wait(as_result);
   static_cast<void>(error);  // aborted in any case: by the verdict, the deadline or a cancellation
-  if (!expectation->verdict) co_return AuthResult::interrupted;
+  if (!expectation->verdict) {
+    co_return AuthResult::interrupted;
+  }
   co_return result_of(*expectation->verdict, entry.kind);
 }
 

@@ -51,7 +51,9 @@ bool opens_listener(const Rule* rule, const Endpoint& endpoint) noexcept {
 /// Credentials are not given away along with the printers of a link: metadata has to be named by
 /// its very address, not by the block around it.
 bool opens(const Rule* rule, const IpAddress& address, std::string_view reason) noexcept {
-  if (rule == nullptr || !rule->to || !rule->to->opened.contains(address)) return false;
+  if (rule == nullptr || !rule->to || !rule->to->opened.contains(address)) {
+    return false;
+  }
   return reason != protected_metadata || rule->to->hosts.contains(address);
 }
 
@@ -69,7 +71,9 @@ Verdict judge_address(const Policy& policy, const Rule* rule, const Endpoint& en
     return {false, own_listener};
   }
   const std::string_view reason = protected_as(endpoint.address);
-  if (!reason.empty() && !opens(rule, endpoint.address, reason)) return {false, reason};
+  if (!reason.empty() && !opens(rule, endpoint.address, reason)) {
+    return {false, reason};
+  }
   return {};
 }
 
@@ -97,8 +101,12 @@ RuleQuery query_before(const Policy& policy, const Requester& requester, Command
   const bool nowhere =
       asked.address() && asked.address()->is_unspecified() &&
       (command == Command::bind || (command == Command::udp_associate && asked.port() == 0));
-  if (nowhere) query.address.reset();
-  if (command == Command::udp_associate && nowhere) query.port.reset();
+  if (nowhere) {
+    query.address.reset();
+  }
+  if (command == Command::udp_associate && nowhere) {
+    query.port.reset();
+  }
   return query;
 }
 
@@ -117,7 +125,9 @@ Verdict judge(const Policy& policy, const Requester& requester, Command command,
   const AskedTarget asked(target);
   const RuleQuery query = query_before(policy, requester, command, asked);
   const Decision decision = decide(policy.rules, query);
-  if (decision.outcome == Decision::Outcome::deny) return refused(decision.rule);
+  if (decision.outcome == Decision::Outcome::deny) {
+    return refused(decision.rule);
+  }
   if (decision.outcome == Decision::Outcome::allow && query.address && reaches(command)) {
     return judge_address(policy, decision.rule, {*query.address, asked.port()});
   }
@@ -129,25 +139,35 @@ Verdict judge(const Policy& policy, const Requester& requester, Command command,
   const AskedTarget asked(target);
   const RuleQuery query = query_about(policy, requester, command, asked, address);
   const Decision decision = decide(policy.rules, query);
-  if (decision.outcome != Decision::Outcome::allow) return refused(decision.rule);
-  if (!reaches(command)) return {};
+  if (decision.outcome != Decision::Outcome::allow) {
+    return refused(decision.rule);
+  }
+  if (!reaches(command)) {
+    return {};
+  }
   return judge_address(policy, decision.rule, {*query.address, address.port});
 }
 
 std::optional<IpAddress> source_address(const Policy& policy, const Requester& requester,
                                         Command command, const Target& target,
                                         const Endpoint& address) noexcept {
-  if (!policy.any_source) return std::nullopt;
+  if (!policy.any_source) {
+    return std::nullopt;
+  }
   const AskedTarget asked(target);
   const RuleQuery query = query_about(policy, requester, command, asked, address);
   const Rule* const rule = decide(policy.rules, query).rule;
-  if (rule == nullptr) return std::nullopt;
+  if (rule == nullptr) {
+    return std::nullopt;
+  }
   return query.address->is_v4() ? rule->source_v4 : rule->source_v6;
 }
 
 std::optional<FamilyPreference> preference(const Policy& policy, const Requester& requester,
                                            Command command, const Target& target) noexcept {
-  if (!policy.any_preference) return std::nullopt;
+  if (!policy.any_preference) {
+    return std::nullopt;
+  }
   const AskedTarget asked(target);
   const RuleQuery query = query_before(policy, requester, command, asked);
   const Rule* const rule = first_to_allow(policy.rules, query);

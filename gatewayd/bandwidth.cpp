@@ -28,7 +28,9 @@ std::int64_t Bandwidth::price(std::size_t octets, std::uint64_t rate) const noex
 
 Bandwidth::Reservation Bandwidth::reserve(std::size_t most, Clock::time_point now) noexcept {
   const std::uint64_t rate = this->rate();
-  if (rate == 0) return {most, now};
+  if (rate == 0) {
+    return {most, now};
+  }
   const std::uint64_t turn = std::clamp(rate / turns_per_second, least_turn, most_turn);
   const std::size_t octets = std::min<std::uint64_t>(most, turn);
   const std::int64_t cost = price(octets, rate);
@@ -43,12 +45,16 @@ Bandwidth::Reservation Bandwidth::reserve(std::size_t most, Clock::time_point no
 
 void Bandwidth::give_back(std::size_t octets) noexcept {
   const std::uint64_t rate = this->rate();
-  if (rate != 0) paid_off_.fetch_sub(price(octets, rate), std::memory_order_relaxed);
+  if (rate != 0) {
+    paid_off_.fetch_sub(price(octets, rate), std::memory_order_relaxed);
+  }
 }
 
 void Bandwidth::charge(std::size_t octets, Clock::time_point now) noexcept {
   const std::uint64_t rate = this->rate();
-  if (rate == 0) return;
+  if (rate == 0) {
+    return;
+  }
   const std::int64_t least = nanoseconds(now) - burst_nanoseconds;
   std::int64_t before = paid_off_.load(std::memory_order_relaxed);
   while (!paid_off_.compare_exchange_weak(before, std::max(before, least) + price(octets, rate),
@@ -58,12 +64,16 @@ void Bandwidth::charge(std::size_t octets, Clock::time_point now) noexcept {
 
 bool Bandwidth::take(std::size_t octets, Clock::time_point now) noexcept {
   const std::uint64_t rate = this->rate();
-  if (rate == 0) return true;
+  if (rate == 0) {
+    return true;
+  }
   const std::int64_t time = nanoseconds(now);
   std::int64_t before = paid_off_.load(std::memory_order_relaxed);
   std::int64_t after = 0;
   do {
-    if (before > time) return false;
+    if (before > time) {
+      return false;
+    }
     after = std::max(before, time - burst_nanoseconds) + price(octets, rate);
   } while (!paid_off_.compare_exchange_weak(before, after, std::memory_order_relaxed));
   return true;

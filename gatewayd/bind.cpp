@@ -29,7 +29,9 @@ int listen_at(const Endpoint& local, const std::string& interface, Descriptor& o
   const bool v6 = local.address.is_v6();
   Descriptor socket(
       ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket) return errno;
+  if (!socket) {
+    return errno;
+  }
   const int fd = socket.get();
   sockaddr_storage name{};
   const socklen_t size = to_sockaddr(local, name);
@@ -55,9 +57,13 @@ unsigned random_below(unsigned bound) {
 
 int listen_in_range(const PortRange& ports, const IpAddress& local, Port wished,
                     const std::string& interface, Descriptor& out) {
-  if (ports.first == 0) return listen_at({local, 0}, interface, out);
+  if (ports.first == 0) {
+    return listen_at({local, 0}, interface, out);
+  }
   int error = EADDRINUSE;
-  if (ports.contains(wished)) error = listen_at({local, wished}, interface, out);
+  if (ports.contains(wished)) {
+    error = listen_at({local, wished}, interface, out);
+  }
   const unsigned size = ports.last - ports.first + 1U;
   // Not always from the front: there the ports are that others were given, and it is easier to
   // guess.
@@ -71,7 +77,9 @@ int listen_in_range(const PortRange& ports, const IpAddress& local, Port wished,
 
 Failure failure_of(int error) noexcept {
   // Every port is taken. EACCES is a port below 1024, not a rule.
-  if (error == EADDRINUSE || error == EACCES) return Failure::no_resources;
+  if (error == EADDRINUSE || error == EACCES) {
+    return Failure::no_resources;
+  }
   return failure_from_errno(error);
 }
 
@@ -81,9 +89,13 @@ struct FreeInterfaces {
 using Interfaces = std::unique_ptr<ifaddrs, FreeInterfaces>;
 
 std::optional<IpAddress> address_of(const ifaddrs& entry) noexcept {
-  if (entry.ifa_addr == nullptr) return std::nullopt;
+  if (entry.ifa_addr == nullptr) {
+    return std::nullopt;
+  }
   const int family = entry.ifa_addr->sa_family;
-  if (family != AF_INET && family != AF_INET6) return std::nullopt;
+  if (family != AF_INET && family != AF_INET6) {
+    return std::nullopt;
+  }
   const Result<Endpoint> endpoint =
       from_sockaddr(entry.ifa_addr, family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
   return endpoint ? std::optional<IpAddress>(endpoint->address) : std::nullopt;
@@ -94,32 +106,44 @@ std::optional<IpAddress> address_of(const ifaddrs& entry) noexcept {
 std::optional<IpAddress> own_address(Family family, std::string_view only,
                                      const std::optional<IpAddress>& neighbour) {
   ifaddrs* first = nullptr;
-  if (::getifaddrs(&first) != 0) return std::nullopt;
+  if (::getifaddrs(&first) != 0) {
+    return std::nullopt;
+  }
   const Interfaces interfaces(first);
   std::string_view interface;
   for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next) {
-    if (neighbour && address_of(*entry) == neighbour) interface = entry->ifa_name;
+    if (neighbour && address_of(*entry) == neighbour) {
+      interface = entry->ifa_name;
+    }
   }
   std::optional<IpAddress> best;
   std::tuple<bool, bool> best_rank;
   for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next) {
     const std::optional<IpAddress> address = address_of(*entry);
-    if (!address || address->family() != family || address->is_link_local()) continue;
-    if (!only.empty() && entry->ifa_name != only) continue;
+    if (!address || address->family() != family || address->is_link_local()) {
+      continue;
+    }
+    if (!only.empty() && entry->ifa_name != only) {
+      continue;
+    }
     const std::tuple rank(entry->ifa_name == interface, !address->is_loopback());
     if (!best || rank > best_rank) {
       best = address;
       best_rank = rank;
     }
   }
-  if (!best) errno = ENETUNREACH;
+  if (!best) {
+    errno = ENETUNREACH;
+  }
   return best;
 }
 
 }  // namespace
 
 bool ExpectedPeer::matches(const Endpoint& peer) const noexcept {
-  if (port != 0 && peer.port != port) return false;
+  if (port != 0 && peer.port != port) {
+    return false;
+  }
   return addresses.empty() || std::ranges::find(addresses, peer.address) != addresses.end();
 }
 
@@ -130,8 +154,12 @@ std::optional<IpAddress> address_towards(const IpAddress& peer, const Source& so
 
 std::optional<IpAddress> address_for_anybody(Family family, const Source& source,
                                              const std::optional<IpAddress>& client) {
-  if (source.of(family)) return source.of(family);
-  if (source.interface.empty() && client && client->family() == family) return client;
+  if (source.of(family)) {
+    return source.of(family);
+  }
+  if (source.interface.empty() && client && client->family() == family) {
+    return client;
+  }
   return own_address(family, source.interface, client);
 }
 
@@ -143,7 +171,9 @@ Rendezvous open_rendezvous(const BindConfig& config, const IpAddress& local, Por
   sockaddr_storage name{};
   socklen_t length = sizeof name;
   auto* const address = reinterpret_cast<sockaddr*>(&name);
-  if (error == 0 && ::getsockname(socket.get(), address, &length) != 0) error = errno;
+  if (error == 0 && ::getsockname(socket.get(), address, &length) != 0) {
+    error = errno;
+  }
   if (error != 0) {
     rendezvous.failure = failure_of(error);
     return rendezvous;

@@ -14,12 +14,18 @@ Way::Way(const DialConfig& config, const DialWishes& wishes)
       ipv6(config.ipv6 && wishes.ipv6),
       source(config.source),
       source_for(wishes.source_for) {
-  if (wishes.source_v4) source.v4 = wishes.source_v4;
-  if (wishes.source_v6) source.v6 = wishes.source_v6;
+  if (wishes.source_v4) {
+    source.v4 = wishes.source_v4;
+  }
+  if (wishes.source_v6) {
+    source.v6 = wishes.source_v6;
+  }
 }
 
 std::optional<IpAddress> literal_of(const Target& target) noexcept {
-  if (const auto* endpoint = std::get_if<Endpoint>(&target)) return endpoint->address;
+  if (const auto* endpoint = std::get_if<Endpoint>(&target)) {
+    return endpoint->address;
+  }
   return literal_from(std::get<NamedEndpoint>(target).name.view());
 }
 
@@ -50,12 +56,18 @@ void Candidates::ask(Resolver& resolver, const DomainName& name) {
   // RFC 8305 section 3: AAAA first, A right behind it.
   constexpr std::array families{Family::ipv6, Family::ipv4};
   for (const Family family : families) {
-    if (way_.has(family)) race.asked(family);
+    if (way_.has(family)) {
+      race.asked(family);
+    }
   }
-  if (!way_.ipv4 && !way_.ipv6) race.answered(Family::ipv6, Failure::denied, {}, Clock::now());
+  if (!way_.ipv4 && !way_.ipv6) {
+    race.answered(Family::ipv6, Failure::denied, {}, Clock::now());
+  }
   for (std::size_t i = 0; i < families.size(); ++i) {
     const Family family = families[i];
-    if (!way_.has(family)) continue;
+    if (!way_.has(family)) {
+      continue;
+    }
     // An inquiry does not call once it is withdrawn: a plain `this` is safe.
     const std::optional<Answer> answer = resolver.ask(
         name, family, executor_,
@@ -64,7 +76,9 @@ void Candidates::ask(Resolver& resolver, const DomainName& name) {
           wake.cancel();
         },
         inquiries_[i]);
-    if (answer) take(family, answer->failure, answer->addresses);
+    if (answer) {
+      take(family, answer->failure, answer->addresses);
+    }
   }
 }
 
@@ -96,8 +110,9 @@ void Candidates::literal(const IpAddress& literal) {
 }
 
 void Candidates::withdraw() noexcept {
-  for (Resolver::Inquiry& inquiry : inquiries_)
+  for (Resolver::Inquiry& inquiry : inquiries_) {
     inquiry.withdraw();
+  }
 }
 
 }  // namespace socks64::gateway

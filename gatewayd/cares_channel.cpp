@@ -58,7 +58,9 @@ std::string escaped(const std::string& name) {
   std::string text;
   text.reserve(name.size());
   for (const char c : name) {
-    if (c == '\\') text.push_back('\\');
+    if (c == '\\') {
+      text.push_back('\\');
+    }
     text.push_back(c);
   }
   return text;
@@ -69,7 +71,9 @@ DnsReply addresses_v4(const unsigned char* message, int size) {
   int count = max_reply_addresses;
   DnsReply reply;
   reply.failure = failure_of(ares_parse_a_reply(message, size, nullptr, records.data(), &count));
-  if (reply.failure != Failure::none) return reply;
+  if (reply.failure != Failure::none) {
+    return reply;
+  }
   for (const ares_addrttl& record : std::span(records).first(static_cast<std::size_t>(count))) {
     IpAddress::V4Bytes bytes{};
     std::memcpy(bytes.data(), &record.ipaddr, bytes.size());
@@ -85,7 +89,9 @@ DnsReply addresses_v6(const unsigned char* message, int size) {
   int count = max_reply_addresses;
   DnsReply reply;
   reply.failure = failure_of(ares_parse_aaaa_reply(message, size, nullptr, records.data(), &count));
-  if (reply.failure != Failure::none) return reply;
+  if (reply.failure != Failure::none) {
+    return reply;
+  }
   for (const ares_addr6ttl& record : std::span(records).first(static_cast<std::size_t>(count))) {
     IpAddress::V6Bytes bytes{};
     std::memcpy(bytes.data(), &record.ip6addr, bytes.size());
@@ -104,7 +110,9 @@ DnsReply name_in(const unsigned char* message, int size) {
   DnsReply reply;
   reply.failure =
       failure_of(ares_parse_ptr_reply(message, size, any.data(), any.size(), AF_INET, &entry));
-  if (reply.failure != Failure::none) return reply;
+  if (reply.failure != Failure::none) {
+    return reply;
+  }
   const std::unique_ptr<hostent, decltype(&ares_free_hostent)> owner(entry, &ares_free_hostent);
   // Of several names h_name is the last one; h_aliases has them all, in the order of the answer.
   const bool several = entry->h_aliases != nullptr && entry->h_aliases[0] != nullptr;
@@ -162,7 +170,9 @@ DnsReply reply_of(RecordType type, int status, Bytes message) {
 bool names_a_server(const std::string& resolv_conf) {
   std::ifstream file(resolv_conf);
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("nameserver ") || line.starts_with("nameserver\t")) return true;
+    if (line.starts_with("nameserver ") || line.starts_with("nameserver\t")) {
+      return true;
+    }
   }
   return false;
 }
@@ -233,7 +243,9 @@ CaresChannel::CaresChannel(asio::io_context& context, const ResolverConfig& conf
 }
 
 CaresChannel::~CaresChannel() {
-  if (channel_ != nullptr) ares_destroy(channel_);
+  if (channel_ != nullptr) {
+    ares_destroy(channel_);
+  }
 }
 
 void CaresChannel::query(const Question& question, OnReply on_reply) {
@@ -268,7 +280,9 @@ void CaresChannel::on_socket_state(void* argument, ares_socket_t socket, int rea
   auto& self = *static_cast<CaresChannel*>(argument);
   const auto found = self.watches_.find(socket);
   if (readable == 0 && writable == 0) {
-    if (found == self.watches_.end()) return;
+    if (found == self.watches_.end()) {
+      return;
+    }
     const std::shared_ptr<Watch> watch = found->second;
     self.watches_.erase(found);
     watch->channel = nullptr;
@@ -300,18 +314,26 @@ void CaresChannel::wait(const std::shared_ptr<Watch>& watch) {
     watch->reading = true;
     watch->descriptor.async_wait(Waits::wait_read, [watch](std::error_code error) {
       watch->reading = false;
-      if (error || watch->channel == nullptr) return;
+      if (error || watch->channel == nullptr) {
+        return;
+      }
       watch->channel->process(watch->descriptor.native_handle(), ARES_SOCKET_BAD);
-      if (watch->channel != nullptr) wait(watch);
+      if (watch->channel != nullptr) {
+        wait(watch);
+      }
     });
   }
   if (watch->want_write && !watch->writing) {
     watch->writing = true;
     watch->descriptor.async_wait(Waits::wait_write, [watch](std::error_code error) {
       watch->writing = false;
-      if (error || watch->channel == nullptr || !watch->want_write) return;
+      if (error || watch->channel == nullptr || !watch->want_write) {
+        return;
+      }
       watch->channel->process(ARES_SOCKET_BAD, watch->descriptor.native_handle());
-      if (watch->channel != nullptr) wait(watch);
+      if (watch->channel != nullptr) {
+        wait(watch);
+      }
     });
   }
 }
@@ -332,7 +354,9 @@ void CaresChannel::arm_timer() {
   timer_.expires_after(std::chrono::ceil<std::chrono::milliseconds>(delay) +
                        std::chrono::milliseconds(1));
   timer_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](std::error_code error) {
-    if (!error && !alive.expired()) process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    if (!error && !alive.expired()) {
+      process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    }
   });
 }
 

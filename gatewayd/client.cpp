@@ -14,7 +14,9 @@ void append(Client::Text& out, long long number) noexcept {
 }  // namespace
 
 Client::Text Client::text() const noexcept {
-  if (!process) return endpoint.text();
+  if (!process) {
+    return endpoint.text();
+  }
   Text out;
   out.append("unix:");
   append(out, process->uid);

@@ -45,12 +45,16 @@ ClientTable::ClientTable(const ClientLimits& limits, std::size_t capacity)
     : limits_(limits), capacity_(capacity), clients_(0, Hash{make_secret()}) {}
 
 ClientTable::Key ClientTable::key_of(const Client& client) const noexcept {
-  if (client.process) return {0, client.process->uid, unix_user};
+  if (client.process) {
+    return {0, client.process->uid, unix_user};
+  }
   const IpAddress& address = client.endpoint.address;
   const bool v4 = address.is_v4();
   const Result<Prefix> block = Prefix::make(address, v4 ? limits_.prefix_v4 : limits_.prefix_v6);
   const IpAddress& network = block ? block->network() : address;
-  if (v4) return {0, network.v4_value(), ipv4};
+  if (v4) {
+    return {0, network.v4_value(), ipv4};
+  }
   Key key{0, 0, ipv6};
   const std::span<const std::uint8_t> octets = network.bytes();
   for (std::size_t i = 0; i < 8; ++i) {
@@ -62,7 +66,9 @@ ClientTable::Key ClientTable::key_of(const Client& client) const noexcept {
 
 ClientTable::Verdict ClientTable::admit(const Client& client, SessionLimit::Ticket& ticket,
                                         Clock::time_point now) noexcept {
-  if (!limits_.any()) return Verdict::admitted;
+  if (!limits_.any()) {
+    return Verdict::admitted;
+  }
   Record& record = record_of(key_of(client), now);
   Verdict verdict = Verdict::admitted;
   if (limits_.sessions != 0 &&
@@ -128,7 +134,9 @@ void ClientTable::link_newest(Record& record) noexcept {
 }
 
 std::optional<ClientTable::Refusals> ClientTable::report_refusals(Clock::time_point now) noexcept {
-  if (refusals_.too_many + refusals_.too_fast == 0 || now < next_report_) return std::nullopt;
+  if (refusals_.too_many + refusals_.too_fast == 0 || now < next_report_) {
+    return std::nullopt;
+  }
   next_report_ = now + report_interval;
   return std::exchange(refusals_, Refusals{});
 }

@@ -35,8 +35,12 @@ constexpr std::string_view mode_forms = "octal permissions from \"0000\" to \"07
 std::string read_mode(std::string_view text, mode_t& out) {
   unsigned mode = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error != std::errc{} || end != text.data() + text.size()) return "not an octal number";
-  if (mode > 0777U) return "more than permissions";
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    return "not an octal number";
+  }
+  if (mode > 0777U) {
+    return "more than permissions";
+  }
   out = static_cast<mode_t>(mode);
   return {};
 }
@@ -48,7 +52,9 @@ void read_methods(TableReader& table, std::string_view key, const AuthConfig& au
   if (table.has_empty_list(key)) {
     table.complain(fmt::format("{} is empty, expected {}", key, forms));
   }
-  if (methods.empty()) return;
+  if (methods.empty()) {
+    return;
+  }
   if (auth.users_file.empty() &&
       std::find(methods.begin(), methods.end(), Method::userpass) != methods.end()) {
     table.complain(fmt::format("{} has \"password\", expected a users_file in [auth], too", key));
@@ -65,18 +71,26 @@ void read_auth(TableReader& table, AuthConfig& auth) {
 void read_client_methods(TableReader& table, const AuthConfig& auth, ListenerAuth& listener) {
   ClientMethods some;
   for (const std::string_view key : {"from", "auth"}) {
-    if (!table.has(key)) table.complain(fmt::format("{} is missing", key));
+    if (!table.has(key)) {
+      table.complain(fmt::format("{} is missing", key));
+    }
   }
   table.parsed_list("from", "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"",
                     [&](std::string_view text) -> std::string {
                       const Result<Prefix> block = Prefix::parse(text);
-                      if (!block) return std::string(describe(block.error()));
+                      if (!block) {
+                        return std::string(describe(block.error()));
+                      }
                       some.from.push_back(*block);
                       return {};
                     });
-  if (table.has_empty_list("from")) table.complain("from is empty, expected a network");
+  if (table.has_empty_list("from")) {
+    table.complain("from is empty, expected a network");
+  }
   read_methods(table, "auth", auth, some.methods);
-  if (!some.from.empty() && !some.methods.empty()) listener.clients.push_back(std::move(some));
+  if (!some.from.empty() && !some.methods.empty()) {
+    listener.clients.push_back(std::move(some));
+  }
 }
 
 void read_listener(TableReader& table, const AuthConfig& auth,
@@ -102,7 +116,9 @@ void read_listener(TableReader& table, const AuthConfig& auth,
     return problem;
   });
   table.parsed("mode", mode_forms, [&](std::string_view text) -> std::string {
-    if (good && !listener.address.is_unix()) return "only a UNIX socket has permissions";
+    if (good && !listener.address.is_unix()) {
+      return "only a UNIX socket has permissions";
+    }
     return read_mode(text, listener.mode);
   });
   table.flag("socks4", [&](bool value) { listener.socks4 = value; });
@@ -117,7 +133,9 @@ void read_listener(TableReader& table, const AuthConfig& auth,
         "socks4 is true and every client needs a password, which SOCKS4 has no room for; expected "
         "\"none\" in auth, for some of its clients at least");
   }
-  if (good) listeners.push_back(std::move(listener));
+  if (good) {
+    listeners.push_back(std::move(listener));
+  }
 }
 
 void read_timeouts(TableReader& table, Config& config) {
@@ -132,9 +150,15 @@ void read_timeouts(TableReader& table, Config& config) {
 
 /// What is wrong with a DNS server's address, or nothing.
 std::string server_problem(const Endpoint& server) {
-  if (server.port == 0) return "port 0 cannot be asked";
-  if (server.address.is_unspecified()) return "the unspecified address";
-  if (server.address.is_multicast()) return "a multicast address";
+  if (server.port == 0) {
+    return "port 0 cannot be asked";
+  }
+  if (server.address.is_unspecified()) {
+    return "the unspecified address";
+  }
+  if (server.address.is_multicast()) {
+    return "a multicast address";
+  }
   // c-ares 1.18 takes servers without a zone, and without it the kernel knows no way to them.
   if (server.address.is_v6() && server.address.is_link_local()) {
     return "a link-local address";
@@ -159,11 +183,15 @@ void read_resolver(TableReader& table, ResolverConfig& resolver) {
                         server = {*address, 53};
                       } else {
                         const Result<Endpoint> parsed = Endpoint::parse(text);
-                        if (!parsed) return std::string(describe(parsed.error()));
+                        if (!parsed) {
+                          return std::string(describe(parsed.error()));
+                        }
                         server = *parsed;
                       }
                       std::string problem = server_problem(server);
-                      if (problem.empty()) resolver.servers.push_back(server);
+                      if (problem.empty()) {
+                        resolver.servers.push_back(server);
+                      }
                       return problem;
                     });
   table.text("hosts_file", resolver.hosts_file, "a path, or \"\" for none", true);
@@ -189,26 +217,42 @@ void read_resolver(TableReader& table, ResolverConfig& resolver) {
 }
 
 void read_families(TableReader& table, DialConfig& dial) {
-  if (!table.has("families")) return;
+  if (!table.has("families")) {
+    return;
+  }
   dial.ipv4 = dial.ipv6 = false;
   bool any = false;
   table.parsed_list("families", "\"ipv4\" or \"ipv6\"", [&](std::string_view text) -> std::string {
     any = true;
-    if (text != "ipv4" && text != "ipv6") return "no such family";
+    if (text != "ipv4" && text != "ipv6") {
+      return "no such family";
+    }
     bool& family = text == "ipv4" ? dial.ipv4 : dial.ipv6;
     return std::exchange(family, true) ? "listed twice" : "";
   });
-  if (!any) table.complain("families lists none, expected \"ipv4\", \"ipv6\" or both");
+  if (!any) {
+    table.complain("families lists none, expected \"ipv4\", \"ipv6\" or both");
+  }
 }
 
 /// What is wrong with an address as our end of a connection, or nothing.
 std::string source_problem(const IpAddress& address, const Source& source) {
-  if (address.is_unspecified()) return "the unspecified address";
-  if (address.is_multicast()) return "a multicast address";
-  if (address.is_v4_mapped()) return "an IPv4-mapped address; write the IPv4 address itself";
+  if (address.is_unspecified()) {
+    return "the unspecified address";
+  }
+  if (address.is_multicast()) {
+    return "a multicast address";
+  }
+  if (address.is_v4_mapped()) {
+    return "an IPv4-mapped address; write the IPv4 address itself";
+  }
   // It would need a zone, and reach nothing beyond one link.
-  if (address.is_v6() && address.is_link_local()) return "a link-local address";
-  if (source.of(address.family())) return "a second one of its family";
+  if (address.is_v6() && address.is_link_local()) {
+    return "a link-local address";
+  }
+  if (source.of(address.family())) {
+    return "a second one of its family";
+  }
   return {};
 }
 
@@ -216,7 +260,9 @@ std::string source_problem(const IpAddress& address, const Source& source) {
 std::string interface_problem(std::string_view name) {
   constexpr std::size_t longest = 15;  // IFNAMSIZ without the NUL
   constexpr std::string_view never{"/:\0 \t\n\v\f\r", 9};
-  if (name.size() > longest) return "more than 15 octets";
+  if (name.size() > longest) {
+    return "more than 15 octets";
+  }
   if (name == "." || name == ".." || name.find_first_of(never) != std::string_view::npos) {
     return "not a name that an interface can have";
   }
@@ -239,16 +285,22 @@ void read_dial(TableReader& table, DialConfig& dial) {
                     "\"2001:db8::1\"",
                     [&](std::string_view text) -> std::string {
                       const Result<IpAddress> address = IpAddress::parse(text);
-                      if (!address) return std::string(describe(address.error()));
+                      if (!address) {
+                        return std::string(describe(address.error()));
+                      }
                       std::string problem = source_problem(*address, dial.source);
-                      if (!problem.empty()) return problem;
+                      if (!problem.empty()) {
+                        return problem;
+                      }
                       (address->is_v4() ? dial.source.v4 : dial.source.v6) = *address;
                       return {};
                     });
   table.parsed("interface", "the name of an interface such as \"eth0\", or \"\" for any",
                [&](std::string_view text) -> std::string {
                  std::string problem = interface_problem(text);
-                 if (problem.empty()) dial.source.interface = text;
+                 if (problem.empty()) {
+                   dial.source.interface = text;
+                 }
                  return problem;
                });
 }
@@ -363,8 +415,9 @@ void read_root(TableReader& root, Config& config) {
         "[\"password\"] in [auth], or auth = [\"password\"] in a [[listener]]");
   }
   std::vector<std::string> names;
-  for (const ListenerConfig& listener : config.listeners)
+  for (const ListenerConfig& listener : config.listeners) {
     names.push_back(listener.address.text());
+  }
   config.rules = read_rules(root, names);
   root.integer("threads", 0, 1024,
                [&](std::int64_t value) { config.threads = static_cast<unsigned>(value); });
@@ -398,7 +451,9 @@ std::vector<ListenerConfig> Config::default_listeners() {
 std::vector<std::string> open_relays(const Config& config) {
   std::vector<ExposedListener> listeners;
   for (const ListenerConfig& listener : config.listeners) {
-    if (listener.address.is_unix()) continue;
+    if (listener.address.is_unix()) {
+      continue;
+    }
     listeners.push_back({listener.address.text(), listener.address.endpoint.address,
                          admits_anybody(config.auth, listener.auth)});
   }
@@ -425,10 +480,14 @@ namespace {
 /// A rule for somebody whom the users file does not have is good, and most likely a slip.
 void warn_of_strangers(const Config& config, std::vector<std::string>& warnings) {
   for (const Rule& rule : config.rules) {
-    if (!rule.users) continue;
+    if (!rule.users) {
+      continue;
+    }
     for (const std::string& user : rule.users->names) {
       using Kind = UserTable::Entry::Kind;
-      if (config.auth.users->find(user, SipKey{}).kind != Kind::unknown) continue;
+      if (config.auth.users->find(user, SipKey{}).kind != Kind::unknown) {
+        continue;
+      }
       warnings.push_back(fmt::format("{}: there is no user {}", escaped(rule.name), escaped(user)));
     }
   }
@@ -437,7 +496,9 @@ void warn_of_strangers(const Config& config, std::vector<std::string>& warnings)
 }  // namespace
 
 std::string config_file(const std::string& chosen, const std::string& usual) {
-  if (!chosen.empty()) return chosen;
+  if (!chosen.empty()) {
+    return chosen;
+  }
   const bool absent = ::access(usual.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR);
   return absent ? "" : usual;
 }
@@ -449,7 +510,9 @@ ConfigResult load_config(const std::string& path) {
   while (got > 0 && text.size() <= largest_file) {
     char piece[4096];
     got = ::read(file.get(), piece, sizeof piece);
-    if (got > 0) text.append(piece, static_cast<std::size_t>(got));
+    if (got > 0) {
+      text.append(piece, static_cast<std::size_t>(got));
+    }
   }
   if (got < 0) {
     ConfigResult result;

@@ -42,11 +42,21 @@ std::string shown(const toml::node& node) {
     std::string quoted = escaped(text->get());
     return quoted.front() == '"' ? quoted : '"' + quoted + '"';
   }
-  if (const auto* number = node.as_integer()) return std::to_string(number->get());
-  if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
-  if (const auto* truth = node.as_boolean()) return truth->get() ? "true" : "false";
-  if (node.is_array()) return "an array";
-  if (node.is_table()) return "a table";
+  if (const auto* number = node.as_integer()) {
+    return std::to_string(number->get());
+  }
+  if (const auto* number = node.as_floating_point()) {
+    return fmt::format("{}", number->get());
+  }
+  if (const auto* truth = node.as_boolean()) {
+    return truth->get() ? "true" : "false";
+  }
+  if (node.is_array()) {
+    return "an array";
+  }
+  if (node.is_table()) {
+    return "a table";
+  }
   return "a date or time";
 }
 
@@ -93,7 +103,9 @@ milliseconds parse_duration(std::string_view text) noexcept {
   constexpr milliseconds invalid{-1};
   std::int64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{} || count < 0) return invalid;
+  if (error != std::errc{} || count < 0) {
+    return invalid;
+  }
   const std::string_view name(end, static_cast<std::size_t>(text.data() + text.size() - end));
   for (const Unit& unit : units) {
     if (name == unit.name) {
@@ -107,7 +119,9 @@ milliseconds parse_duration(std::string_view text) noexcept {
 std::string duration_text(milliseconds duration) {
   const Unit* best = &units[0];
   for (const Unit& unit : units) {
-    if (duration.count() != 0 && duration.count() % unit.milliseconds == 0) best = &unit;
+    if (duration.count() != 0 && duration.count() % unit.milliseconds == 0) {
+      best = &unit;
+    }
   }
   return duration.count() == 0
              ? "0s"
@@ -117,7 +131,9 @@ std::string duration_text(milliseconds duration) {
 std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
   std::uint64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{}) return std::nullopt;
+  if (error != std::errc{}) {
+    return std::nullopt;
+  }
   const std::string_view name(end, static_cast<std::size_t>(text.data() + text.size() - end));
   for (const SizeUnit& unit : size_units) {
     if (name == unit.name && count <= (std::uint64_t{1} << 62U) / unit.octets) {
@@ -131,7 +147,9 @@ std::string size_text(std::uint64_t size) {
   const SizeUnit* best = &size_units[0];
   for (const SizeUnit& unit : size_units) {
     const bool binary = (unit.octets & (unit.octets - 1)) == 0;
-    if (size != 0 && binary && size % unit.octets == 0) best = &unit;
+    if (size != 0 && binary && size % unit.octets == 0) {
+      best = &unit;
+    }
   }
   return fmt::format("{}{}", size / best->octets, best->name);
 }
@@ -173,13 +191,17 @@ void TableReader::wrong(const toml::node& node, std::string_view key, std::strin
 void TableReader::duration(std::string_view key, milliseconds& out, milliseconds least,
                            milliseconds most) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   milliseconds value{-1};
   if (const auto* text = node->as_string()) {
     value = parse_duration(text->get());
   } else if (const auto* number = node->as_integer()) {
     const std::int64_t count = number->get();
-    if (count >= 0 && count <= std::int64_t{1} << 40U) value = seconds(count);
+    if (count >= 0 && count <= std::int64_t{1} << 40U) {
+      value = seconds(count);
+    }
   }
   if (value.count() < 0) {
     wrong(*node, key, fmt::format("{}, or a whole number of seconds", duration_forms));
@@ -203,7 +225,9 @@ void TableReader::duration(std::string_view key, seconds& out, seconds least, se
 void TableReader::size(std::string_view key, std::uint64_t& out, std::uint64_t least,
                        std::uint64_t most) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const std::string expected =
       fmt::format("0 or a number of octets such as \"10MiB\", from \"{}\" to \"{}\"",
                   size_text(least), size_text(most));
@@ -222,7 +246,9 @@ void TableReader::size(std::string_view key, std::uint64_t& out, std::uint64_t l
 void TableReader::integer(std::string_view key, std::int64_t least, std::int64_t most,
                           const std::function<void(std::int64_t)>& set) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const auto* number = node->as_integer();
   if (number == nullptr || number->get() < least || number->get() > most) {
     wrong(*node, key, fmt::format("a whole number from {} to {}", least, most));
@@ -233,16 +259,22 @@ void TableReader::integer(std::string_view key, std::int64_t least, std::int64_t
 
 void TableReader::flag(std::string_view key, const std::function<void(bool)>& set) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const auto* value = node->as_boolean();
-  if (value == nullptr) return wrong(*node, key, "true or false");
+  if (value == nullptr) {
+    return wrong(*node, key, "true or false");
+  }
   set(value->get());
 }
 
 void TableReader::text(std::string_view key, std::string& out, std::string_view expected,
                        bool may_be_empty) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const auto* text = node->as_string();
   if (text == nullptr || (text->get().empty() && !may_be_empty) ||
       text->get().find('\0') != std::string::npos) {
@@ -255,7 +287,9 @@ void TableReader::text(std::string_view key, std::string& out, std::string_view 
 void TableReader::choice(std::string_view key, std::initializer_list<std::string_view> words,
                          const std::function<void(std::size_t)>& set) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   std::string expected;
   for (const std::string_view* word = words.begin(); word != words.end(); ++word) {
     const auto* text = node->as_string();
@@ -272,9 +306,13 @@ void TableReader::choice(std::string_view key, std::initializer_list<std::string
 void TableReader::parsed(std::string_view key, std::string_view expected,
                          const std::function<std::string(std::string_view)>& set) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const auto* text = node->as_string();
-  if (text == nullptr) return wrong(*node, key, expected);
+  if (text == nullptr) {
+    return wrong(*node, key, expected);
+  }
   const std::string problem = set(text->get());
   if (!problem.empty()) {
     complain(*node, key,
@@ -285,9 +323,13 @@ void TableReader::parsed(std::string_view key, std::string_view expected,
 void TableReader::parsed_list(std::string_view key, std::string_view expected,
                               const std::function<std::string(std::string_view)>& set) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const toml::array* array = node->as_array();
-  if (array == nullptr) return wrong(*node, key, fmt::format("an array, each entry {}", expected));
+  if (array == nullptr) {
+    return wrong(*node, key, fmt::format("an array, each entry {}", expected));
+  }
   entries(*array, key, expected, false, set);
 }
 
@@ -299,9 +341,13 @@ bool TableReader::has_empty_list(std::string_view key) const {
 void TableReader::some(std::string_view key, std::string_view expected, bool numbers,
                        const std::function<std::string(std::string_view)>& set) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const toml::array* array = node->as_array();
-  if (array == nullptr) return wrong(*node, key, fmt::format("an array, each entry {}", expected));
+  if (array == nullptr) {
+    return wrong(*node, key, fmt::format("an array, each entry {}", expected));
+  }
   if (array->empty()) {
     return complain(*node, key,
                     fmt::format("empty, expected at least one entry, {}; leave the key out where "
@@ -330,9 +376,13 @@ void TableReader::entries(const toml::array& array, std::string_view key, std::s
 
 void TableReader::table(std::string_view key, const std::function<void(TableReader&)>& read) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const toml::table* inner = node->as_table();
-  if (inner == nullptr) return wrong(*node, key, fmt::format("a table: [{}]", full(key)));
+  if (inner == nullptr) {
+    return wrong(*node, key, fmt::format("a table: [{}]", full(key)));
+  }
   TableReader reader(*inner, full(key), problems_);
   read(reader);
   reader.finish();
@@ -340,9 +390,13 @@ void TableReader::table(std::string_view key, const std::function<void(TableRead
 
 void TableReader::tables(std::string_view key, const std::function<void(TableReader&)>& read) {
   const toml::node* node = find(key);
-  if (node == nullptr) return;
+  if (node == nullptr) {
+    return;
+  }
   const toml::array* array = node->as_array();
-  if (array == nullptr) return wrong(*node, key, fmt::format("tables: [[{}]]", full(key)));
+  if (array == nullptr) {
+    return wrong(*node, key, fmt::format("tables: [[{}]]", full(key)));
+  }
   if (array->empty()) {
     return complain(*node, key, fmt::format("empty, expected at least one [[{}]]", full(key)));
   }
@@ -361,7 +415,9 @@ void TableReader::tables(std::string_view key, const std::function<void(TableRea
 void TableReader::finish() {
   for (const auto& [key, node] : table_) {
     const std::string_view name = key.str();
-    if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
+    if (std::find(known_.begin(), known_.end(), name) != known_.end()) {
+      continue;
+    }
     const std::string_view meant = nearest(name, known_);
     std::string problem = "unknown key";
     if (!meant.empty()) {

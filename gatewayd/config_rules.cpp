@@ -41,12 +41,20 @@ std::string name_problem(std::string_view name) {
   if (name.find('*') != std::string_view::npos) {
     return "a name has no wildcards; a leading dot stands for every name below";
   }
-  if (name.find('/') != std::string_view::npos) return "no address block, and no name has a slash";
-  if (name.find(':') != std::string_view::npos) return "no address, and no name has a colon";
-  if (name.find('%') != std::string_view::npos) return "an address has no zone here, and no name %";
+  if (name.find('/') != std::string_view::npos) {
+    return "no address block, and no name has a slash";
+  }
+  if (name.find(':') != std::string_view::npos) {
+    return "no address, and no name has a colon";
+  }
+  if (name.find('%') != std::string_view::npos) {
+    return "an address has no zone here, and no name %";
+  }
   for (const char c : name) {
     const auto octet = static_cast<unsigned char>(c);
-    if (octet <= ' ' || octet == 0x7f) return "no name has blanks or control characters";
+    if (octet <= ' ' || octet == 0x7f) {
+      return "no name has blanks or control characters";
+    }
     if (octet >= 0x80) {
       return "a name with letters beyond ASCII is written as DNS has it, \"xn--...\"";
     }
@@ -55,11 +63,15 @@ std::string name_problem(std::string_view name) {
     return "no name: an empty label, a label of more than 63 octets, or more than 253 in all";
   }
   // "127.1" and "0x7f000001": some resolver may take it for an address, a rule should say which.
-  if (name.ends_with('.')) name.remove_suffix(1);
+  if (name.ends_with('.')) {
+    name.remove_suffix(1);
+  }
   const std::string_view last = name.substr(name.rfind('.') + 1);
   const bool number = last.find_first_not_of("0123456789") == std::string_view::npos ||
                       last.starts_with("0x") || last.starts_with("0X");
-  if (number) return "looks like an address, and is none";
+  if (number) {
+    return "looks like an address, and is none";
+  }
   return {};
 }
 
@@ -73,8 +85,12 @@ std::string add_port(std::vector<PortSpan>& ports, std::string_view text) {
   const std::optional<Port> low = parse_bound(text.substr(0, dash));
   const std::optional<Port> high =
       dash == std::string_view::npos ? low : parse_bound(text.substr(dash + 1));
-  if (!low || !high) return "not a port from 1 to 65535";
-  if (*low > *high) return fmt::format("reversed, \"{}-{}\" was probably meant", *high, *low);
+  if (!low || !high) {
+    return "not a port from 1 to 65535";
+  }
+  if (*low > *high) {
+    return fmt::format("reversed, \"{}-{}\" was probably meant", *high, *low);
+  }
   ports.push_back({*low, *high});
   return {};
 }
@@ -116,19 +132,27 @@ class RuleReader {
 
   void read_who() {
     table_.some("clients", client_forms, false, [this](std::string_view text) {
-      if (!rule_.clients) rule_.clients.emplace();
+      if (!rule_.clients) {
+        rule_.clients.emplace();
+      }
       if (text == "unix") {
         rule_.clients->unix_sockets = true;
         return std::string();
       }
       Prefix block;
       std::string problem = parse_network(text, block);
-      if (problem.empty()) rule_.clients->networks.add(block);
+      if (problem.empty()) {
+        rule_.clients->networks.add(block);
+      }
       return problem;
     });
     table_.some("users", user_forms, false, [this](std::string_view text) {
-      if (!rule_.users) rule_.users.emplace();
-      if (text.empty() || text.size() > 255) return std::string("not 1 to 255 octets");
+      if (!rule_.users) {
+        rule_.users.emplace();
+      }
+      if (text.empty() || text.size() > 255) {
+        return std::string("not 1 to 255 octets");
+      }
       if (text == "*") {
         rule_.users->anyone = true;
       } else {
@@ -141,13 +165,17 @@ class RuleReader {
   }
 
   std::string add_listener(std::string_view text) {
-    if (!rule_.listeners) rule_.listeners.emplace();
+    if (!rule_.listeners) {
+      rule_.listeners.emplace();
+    }
     const Result<Endpoint> endpoint = Endpoint::parse(text);
     const std::string known = endpoint ? std::string(endpoint->text().view()) : std::string(text);
     if (std::find(listeners_.begin(), listeners_.end(), known) == listeners_.end()) {
       const std::vector<std::string_view> words(listeners_.begin(), listeners_.end());
       const std::string_view meant = nearest(text, words);
-      if (meant.empty()) return "there is no such listener";
+      if (meant.empty()) {
+        return "there is no such listener";
+      }
       return fmt::format("there is no such listener, did you mean \"{}\"?", escaped(meant));
     }
     rule_.listeners->add(known);
@@ -157,7 +185,9 @@ class RuleReader {
   void read_what() {
     words("commands", command_words, rule_.commands);
     table_.some("to", destination_forms, false, [this](std::string_view text) {
-      if (!rule_.to) rule_.to.emplace();
+      if (!rule_.to) {
+        rule_.to.emplace();
+      }
       return add_destination(*rule_.to, text);
     });
     table_.some("ports", port_forms, true,
@@ -183,11 +213,19 @@ class RuleReader {
 
   std::string add_source(std::string_view text) {
     const Result<IpAddress> address = IpAddress::parse(text);
-    if (!address) return std::string(describe(address.error()));
-    if (address->zone() != 0 || address->is_v4_mapped()) return "a zone, or an IPv4-mapped address";
-    if (address->is_unspecified() || address->is_multicast()) return "no address to send from";
+    if (!address) {
+      return std::string(describe(address.error()));
+    }
+    if (address->zone() != 0 || address->is_v4_mapped()) {
+      return "a zone, or an IPv4-mapped address";
+    }
+    if (address->is_unspecified() || address->is_multicast()) {
+      return "no address to send from";
+    }
     std::optional<IpAddress>& source = address->is_v4() ? rule_.source_v4 : rule_.source_v6;
-    if (source) return "the second one of its family";
+    if (source) {
+      return "the second one of its family";
+    }
     source = *address;
     return {};
   }
@@ -195,7 +233,9 @@ class RuleReader {
   void words(std::string_view key, const std::vector<std::string_view>& known,
              std::optional<Choices>& out) {
     table_.some(key, joined(known), false, [&](std::string_view text) -> std::string {
-      if (!out) out.emplace();
+      if (!out) {
+        out.emplace();
+      }
       const auto found = std::find(known.begin(), known.end(), text);
       if (found == known.end()) {
         const std::string_view meant = nearest(text, known);
@@ -219,10 +259,14 @@ std::string parse_network(std::string_view text, Prefix& out) {
     out = *block;
     return {};
   }
-  if (text.find('%') != std::string_view::npos) return "a block has no zone";
+  if (text.find('%') != std::string_view::npos) {
+    return "a block has no zone";
+  }
   const std::size_t slash = text.find('/');
   const Result<IpAddress> address = IpAddress::parse(text.substr(0, slash));
-  if (!address) return std::string(describe(address.error()));
+  if (!address) {
+    return std::string(describe(address.error()));
+  }
   unsigned length = 0;
   const std::string_view digits =
       slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1);
@@ -246,13 +290,17 @@ std::string add_destination(DestinationSet& to, std::string_view text) {
   if (IpAddress::parse(host)) {
     Prefix block;
     std::string problem = parse_network(text, block);
-    if (problem.empty()) to.networks.add(block);
+    if (problem.empty()) {
+      to.networks.add(block);
+    }
     return problem;
   }
   const bool below = text.starts_with('.');
   const std::string_view name = below ? text.substr(1) : text;
   std::string problem = name_problem(name);
-  if (problem.empty()) to.names.add((below ? "." : "") + *canonical_name(name));
+  if (problem.empty()) {
+    to.names.add((below ? "." : "") + *canonical_name(name));
+  }
   return problem;
 }
 

@@ -61,7 +61,9 @@ void DeadlineQueue::expire_first() {
   unlink(entry);
   entry.expired_ = true;
   entry.socket_.cancel();
-  if (entry.timer_ != nullptr) entry.timer_->cancel();
+  if (entry.timer_ != nullptr) {
+    entry.timer_->cancel();
+  }
 }
 
 void DeadlineQueue::hurry(std::chrono::milliseconds least, std::size_t most) {

@@ -73,7 +73,9 @@ std::error_code connect_on(const Socket& socket, const Endpoint& remote) noexcep
   do {
     result = ::connect(socket.native_handle(), name, length);
   } while (result != 0 && errno == EINTR);
-  if (result == 0) return {};
+  if (result == 0) {
+    return {};
+  }
   return {errno == EALREADY ? EINPROGRESS : errno, std::system_category()};
 }
 
@@ -124,22 +126,36 @@ void Contest::start(const IpAddress& address) {
   }
   std::error_code error;
   Descriptor socket = open_socket(address, source_for(remote), error);
-  if (error) return failed(failure_from_errno(error.value()));
+  if (error) {
+    return failed(failure_from_errno(error.value()));
+  }
   const auto attempt = running_.emplace(running_.end(), executor_, std::move(socket), remote);
   ++connects;
-  if (!first_family_) first_family_ = address.family();
+  if (!first_family_) {
+    first_family_ = address.family();
+  }
   error = connect_on(attempt->socket, remote);
   // Asked once more: what answers on this host has done so by now.
-  if (error.value() == EINPROGRESS) error = connect_on(attempt->socket, remote);
-  if (error.value() == EINPROGRESS) return await_end(attempt);
+  if (error.value() == EINPROGRESS) {
+    error = connect_on(attempt->socket, remote);
+  }
+  if (error.value() == EINPROGRESS) {
+    return await_end(attempt);
+  }
   finished(attempt, error);
 }
 
 void Contest::await_end(Attempts::iterator attempt) {
   const auto look = [self = shared_from_this(), attempt](std::error_code error) {
-    if (self->ended_) return;
-    if (!error) error = connect_on(attempt->socket, attempt->remote);
-    if (error.value() == EINPROGRESS) return self->await_end(attempt);
+    if (self->ended_) {
+      return;
+    }
+    if (!error) {
+      error = connect_on(attempt->socket, attempt->remote);
+    }
+    if (error.value() == EINPROGRESS) {
+      return self->await_end(attempt);
+    }
     self->finished(attempt, error);
   };
   attempt->socket.async_wait(Ready::write, look, true);
@@ -148,7 +164,9 @@ void Contest::await_end(Attempts::iterator attempt) {
 void Contest::abandon_oldest() {
   const auto oldest =
       std::ranges::find_if(running_, [](const Attempt& attempt) { return !attempt.abandoned; });
-  if (oldest == running_.end()) return;
+  if (oldest == running_.end()) {
+    return;
+  }
   oldest->abandoned = true;
   oldest->socket.close();
   failed(Failure::timed_out);
@@ -156,7 +174,9 @@ void Contest::abandon_oldest() {
 
 void Contest::failed(Failure failure) noexcept {
   // What happened here says nothing of the families out there.
-  if (failure == Failure::no_resources || failure == Failure::internal) own_fault_ = true;
+  if (failure == Failure::no_resources || failure == Failure::internal) {
+    own_fault_ = true;
+  }
   race.attempt_failed(failure, Clock::now());
 }
 
@@ -166,7 +186,9 @@ bool Contest::first_family_lost() const noexcept {
 
 Failure Contest::verify(Attempt& attempt) noexcept {
   const std::optional<Endpoint> local = local_end_of(attempt.socket.native_handle());
-  if (!local) return Failure::refused;  // reset before we could look
+  if (!local) {
+    return Failure::refused;  // reset before we could look
+  }
   attempt.local = *local;
   // A closed port within the ephemeral range of this very host can be met by our own SYN (RFC 9293
   // section 3.5, simultaneous open): a connection to oneself is nobody's service.
@@ -179,7 +201,9 @@ void Contest::finished(Attempts::iterator attempt, std::error_code error) {
     return;
   }
   Failure failure = failure_of_connect(error, attempt->remote, source_for(attempt->remote));
-  if (failure == Failure::none) failure = verify(*attempt);
+  if (failure == Failure::none) {
+    failure = verify(*attempt);
+  }
   if (failure != Failure::none) {
     failed(failure);
   } else if (!winner) {

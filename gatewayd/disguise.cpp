@@ -10,8 +10,9 @@ using Octets = std::span<const std::uint8_t>;
 
 std::uint32_t value_at(Octets octets, std::size_t first) noexcept {
   std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i)
+  for (std::size_t i = 0; i < 4; ++i) {
     value = value << 8U | octets[first + i];
+  }
   return value;
 }
 
@@ -27,7 +28,9 @@ bool zero(Octets octets) noexcept {
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many as are counted
 Disguise::Disguise(const IpAddress& address) noexcept {
-  if (address.is_v4()) return;
+  if (address.is_v4()) {
+    return;
+  }
   const Octets octets = address.bytes();
   const std::uint32_t last = value_at(octets, 12);
 
@@ -35,7 +38,9 @@ Disguise::Disguise(const IpAddress& address) noexcept {
     add(last);
   } else if (zero(octets.first(12))) {
     // IPv4-compatible, RFC 4291 section 2.5.5.1. :: and ::1 are themselves.
-    if (last > 1) add(last);
+    if (last > 1) {
+      add(last);
+    }
   } else if (zero(octets.first(8)) && starts_with(octets.subspan(8), {0xff, 0xff, 0, 0})) {
     add(last);  // IPv4-translated, RFC 2765 section 2.1
   } else if (starts_with(octets, {0x00, 0x64, 0xff, 0x9b}) && zero(octets.subspan(4, 8))) {
@@ -51,7 +56,9 @@ Disguise::Disguise(const IpAddress& address) noexcept {
                                    octets[11]),
         value_at(octets, 9), last};
     for (const std::uint32_t inside : places) {
-      if (inside >> 24U != 0) add(inside);
+      if (inside >> 24U != 0) {
+        add(inside);
+      }
     }
   } else if (starts_with(octets, {0x20, 0x02})) {
     add(value_at(octets, 2));  // 6to4, RFC 3056 section 2

@@ -36,12 +36,16 @@ CaresChannel& DnsChannels::next() {
 /// over. A channel without use is tried again whatever the file says: descriptors or memory may
 /// have run out just when it was made.
 void DnsChannels::follow_resolv_conf(Clock::time_point now) {
-  if (now - checked_ < check_interval) return;
+  if (now - checked_ < check_interval) {
+    return;
+  }
   checked_ = now;
   const FileStamp stamp =
       config_.servers.empty() ? FileStamp::of(config_.resolv_conf) : FileStamp{};
   const bool changed = config_.servers.empty() && stamp != resolv_conf_;
-  if (!changed && current_->usable()) return;
+  if (!changed && current_->usable()) {
+    return;
+  }
   auto fresh = std::make_unique<CaresChannel>(context_, config_);
   resolv_conf_ = stamp;
   replace(std::move(fresh), now);
@@ -55,15 +59,23 @@ void DnsChannels::change_port(Clock::time_point now) {
     return;
   }
   const bool too_long = now - busy_since_ >= time_per_port;
-  if (queries_ < queries_per_port && !too_long) return;
+  if (queries_ < queries_per_port && !too_long) {
+    return;
+  }
   // Where all places are taken by slow queries, a burst must not buy the right to throw the others
   // out: the current channel goes on until its time has passed, or until it holds as many queries
   // as may be awaited at all.
   const bool full = retired_.size() >= max_retired;
-  if (full && !too_long && current_->waiting() < config_.max_in_flight) return;
+  if (full && !too_long && current_->waiting() < config_.max_in_flight) {
+    return;
+  }
   auto fresh = std::make_unique<CaresChannel>(context_, config_);
-  if (!fresh->usable()) return;  // no descriptor, no memory: better an old port than no answer
-  if (full) make_room();
+  if (!fresh->usable()) {
+    return;  // no descriptor, no memory: better an old port than no answer
+  }
+  if (full) {
+    make_room();
+  }
   replace(std::move(fresh), now);
 }
 
@@ -79,7 +91,9 @@ void DnsChannels::replace(std::unique_ptr<CaresChannel> fresh, Clock::time_point
 void DnsChannels::make_room() {
   auto goes = std::ranges::find_if(retired_,
                                    [this](const auto& channel) { return !is_awaited_(*channel); });
-  if (goes == retired_.end()) goes = retired_.begin();
+  if (goes == retired_.end()) {
+    goes = retired_.begin();
+  }
   const std::unique_ptr<CaresChannel> gone = std::move(*goes);
   retired_.erase(goes);
 }

@@ -13,7 +13,9 @@ constexpr std::uint16_t type_soa = 6;
 void skip_name(Reader& message) noexcept {
   while (message.ok()) {
     const std::uint8_t octet = message.u8();
-    if (octet == 0) return;
+    if (octet == 0) {
+      return;
+    }
     if ((octet & 0xc0U) == 0xc0U) {
       static_cast<void>(message.u8());
       return;
@@ -69,8 +71,12 @@ std::optional<std::chrono::seconds> negative_ttl_of(Bytes message) noexcept {
   // CNAMEs may stand in the answer section of a negative answer (RFC 2308 section 2).
   for (unsigned i = 0; i < answers + authorities && reader.ok(); ++i) {
     const Record record = next_record(reader);
-    if (!reader.ok()) break;
-    if (i < answers || record.type != type_soa || record.data.size() < 4) continue;
+    if (!reader.ok()) {
+      break;
+    }
+    if (i < answers || record.type != type_soa || record.data.size() < 4) {
+      continue;
+    }
     // MINIMUM is the last field, whatever the two names before it look like.
     Reader tail(record.data.last(4));
     const std::uint32_t minimum = u32(tail);
@@ -85,7 +91,9 @@ std::optional<std::chrono::seconds> answer_ttl_of(Bytes message) noexcept {
   std::optional<std::chrono::seconds> least;
   for (unsigned i = 0; i < answers; ++i) {
     const Record record = next_record(reader);
-    if (!reader.ok()) return std::nullopt;
+    if (!reader.ok()) {
+      return std::nullopt;
+    }
     const std::chrono::seconds ttl(record.ttl);
     least = least ? std::min(*least, ttl) : ttl;
   }

@@ -20,10 +20,14 @@ class EventRate {
   /// Whether one more is allowed now, which it then is charged for. `per_second` 0: always, free of
   /// charge.
   [[nodiscard]] bool take(std::uint32_t per_second, Clock::time_point now) noexcept {
-    if (per_second == 0) return true;
+    if (per_second == 0) {
+      return true;
+    }
     const auto charged =
         std::max(full_at_, now) + std::chrono::nanoseconds(std::chrono::seconds{1}) / per_second;
-    if (charged > now + burst) return false;
+    if (charged > now + burst) {
+      return false;
+    }
     full_at_ = charged;
     return true;
   }

@@ -30,14 +30,18 @@ bool Exchange::reply(ReplyCode code, const Target& bound) const noexcept {
 
 bool Exchange::permits(const Endpoint& address, std::string_view& denied) const noexcept {
   const Verdict verdict = judge(*policy, requester, request.command, request.target, address);
-  if (verdict.allowed) return true;
+  if (verdict.allowed) {
+    return true;
+  }
   denied = verdict.reason;
   hint(verdict.reason, address);
   return false;
 }
 
 void Exchange::hint(std::string_view reason, const Endpoint& address) const noexcept {
-  if (policy->hints == nullptr) return;
+  if (policy->hints == nullptr) {
+    return;
+  }
   policy->hints->tell(requester, reason, address, !policy->rules.empty());
 }
 

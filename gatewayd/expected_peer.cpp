@@ -16,8 +16,12 @@ namespace {
 Way way_of(const BindServices& services, const DialWishes& wishes) {
   Way way(services.dial, wishes);
   const AddressPair& address = services.config.address;
-  if (address.v4) way.source.v4 = address.v4;
-  if (address.v6) way.source.v6 = address.v6;
+  if (address.v4) {
+    way.source.v4 = address.v4;
+  }
+  if (address.v6) {
+    way.source.v6 = address.v6;
+  }
   return way;
 }
 
@@ -53,7 +57,9 @@ Task<Expectation> expect_peer(const BindServices& services, const Target& target
                               DialWishes wishes) {
   Expectation expected;
   const Way way = way_of(services, wishes);
-  if (services.config.exact_port) expected.peer.port = port_of(target);
+  if (services.config.exact_port) {
+    expected.peer.port = port_of(target);
+  }
   if (const std::optional<IpAddress> literal = literal_of(target)) {
     expect_literal(expected, way, literal->unmapped(), client);
     co_return expected;
@@ -63,7 +69,9 @@ Task<Expectation> expect_peer(const BindServices& services, const Target& target
   const Clock::time_point began = Clock::now();
   std::vector<IpAddress> permitted;
   const AddressFilter note = [&permit, &permitted](const Endpoint& address) {
-    if (!permit(address)) return false;
+    if (!permit(address)) {
+      return false;
+    }
     permitted.push_back(address.address);
     return true;
   };

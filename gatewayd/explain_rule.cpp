@@ -43,7 +43,9 @@ std::string read_client(std::string_view text, RequestInWords& question) {
     return {};
   }
   const Result<Endpoint> endpoint = Endpoint::parse(text);
-  if (!endpoint) return "expected an address, or \"unix\"";
+  if (!endpoint) {
+    return "expected an address, or \"unix\"";
+  }
   question.requester.client = Client(Endpoint{endpoint->address.unmapped(), endpoint->port});
   return {};
 }
@@ -53,7 +55,9 @@ std::string read_command(std::string_view text, RequestInWords& question) {
   constexpr std::array commands{Command::connect, Command::bind, Command::udp_associate,
                                 Command::resolve};
   const auto found = std::find(words.begin(), words.end(), text);
-  if (found == words.end()) return "expected connect, bind, udp or resolve";
+  if (found == words.end()) {
+    return "expected connect, bind, udp or resolve";
+  }
   question.command = commands.at(static_cast<std::size_t>(found - words.begin()));
   return {};
 }
@@ -72,21 +76,31 @@ std::string read_target(std::string_view text, RequestInWords& question) {
   std::string_view name = text;
   if (colon != std::string_view::npos) {
     const Result<Port> port = parse_port(text.substr(colon + 1));
-    if (!port) return "the port is not 0 to 65535";
+    if (!port) {
+      return "the port is not 0 to 65535";
+    }
     named.port = *port;
     name = text.substr(0, colon);
   }
   const Result<DomainName> domain = DomainName::from(name);
-  if (!domain) return "expected a name or an address, and a port: \"example.com:443\"";
+  if (!domain) {
+    return "expected a name or an address, and a port: \"example.com:443\"";
+  }
   named.name = *domain;
   question.target = named;
   return {};
 }
 
 std::string read_word(std::string_view key, std::string_view value, RequestInWords& question) {
-  if (key == "client") return read_client(value, question);
-  if (key == "command") return read_command(value, question);
-  if (key == "target") return read_target(value, question);
+  if (key == "client") {
+    return read_client(value, question);
+  }
+  if (key == "command") {
+    return read_command(value, question);
+  }
+  if (key == "target") {
+    return read_target(value, question);
+  }
   if (key == "user") {
     question.requester.user = value;
     return {};
@@ -97,18 +111,24 @@ std::string read_word(std::string_view key, std::string_view value, RequestInWor
   }
   if (key == "address") {
     const Result<IpAddress> address = IpAddress::parse(value);
-    if (!address) return "expected an address";
+    if (!address) {
+      return "expected an address";
+    }
     question.addresses.push_back(address->unmapped());
     return {};
   }
   if (key == "resolve") {
-    if (value != "yes" && value != "no") return "expected yes or no";
+    if (value != "yes" && value != "no") {
+      return "expected yes or no";
+    }
     question.resolve = value == "yes";
     return {};
   }
   const std::string_view meant =
       nearest(key, {"client", "user", "target", "command", "listener", "address", "resolve"});
-  if (!meant.empty()) return fmt::format("unknown, did you mean \"{}\"?", meant);
+  if (!meant.empty()) {
+    return fmt::format("unknown, did you mean \"{}\"?", meant);
+  }
   return "unknown; there are client, user, target, command, listener, address, resolve";
 }
 
@@ -118,19 +138,31 @@ std::string read_question(std::string_view text, const Config& config, RequestIn
     const std::size_t end = std::min(text.find(' '), text.size());
     const std::string_view word = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (word.empty()) continue;
+    if (word.empty()) {
+      continue;
+    }
     const std::size_t equals = word.find('=');
     if (equals == std::string_view::npos) {
       return fmt::format("{} is no KEY=VALUE", escaped(word));
     }
     const std::string problem =
         read_word(word.substr(0, equals), word.substr(equals + 1), question);
-    if (!problem.empty()) return fmt::format("{}: {}", escaped(word), problem);
+    if (!problem.empty()) {
+      return fmt::format("{}: {}", escaped(word), problem);
+    }
   }
-  if (!question.has_client) return "client= is missing";
-  if (question.command == Command::udp_associate && !question.target) question.target = Target();
-  if (!question.target) return "target= is missing";
-  if (question.listener.empty()) return {};
+  if (!question.has_client) {
+    return "client= is missing";
+  }
+  if (question.command == Command::udp_associate && !question.target) {
+    question.target = Target();
+  }
+  if (!question.target) {
+    return "target= is missing";
+  }
+  if (question.listener.empty()) {
+    return {};
+  }
   std::string known;
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
     const std::string name = config.listeners[i].address.text();
@@ -145,7 +177,9 @@ std::string read_question(std::string_view text, const Config& config, RequestIn
 
 /// A line for each rule up to the one that decides.
 void tell_rules(const Policy& policy, const RuleQuery& query) {
-  if (policy.rules.empty()) return fmt::print("  no rules: everybody may do everything\n");
+  if (policy.rules.empty()) {
+    return fmt::print("  no rules: everybody may do everything\n");
+  }
   for (const Rule& rule : policy.rules) {
     const std::string_view action = rule.action == RuleAction::allow ? "allow" : "deny";
     const Match found = match(rule, query);
@@ -168,7 +202,9 @@ void tell_rules(const Policy& policy, const RuleQuery& query) {
 std::vector<Endpoint> tcp_listeners(const Config& config) {
   std::vector<Endpoint> endpoints;
   for (const ListenerConfig& listener : config.listeners) {
-    if (!listener.address.is_unix()) endpoints.push_back(listener.address.endpoint);
+    if (!listener.address.is_unix()) {
+      endpoints.push_back(listener.address.endpoint);
+    }
   }
   return endpoints;
 }
@@ -180,8 +216,9 @@ std::vector<IpAddress> look_up(const Config& config, const DomainName& name) {
   std::vector<IpAddress> found;
   unsigned waiting = 0;
   const auto take = [&found](const Answer& answer) {
-    for (const IpAddress& address : answer.addresses)
+    for (const IpAddress& address : answer.addresses) {
       found.push_back(address.unmapped());
+    }
   };
   const auto work = asio::make_work_guard(context);
   for (const Family family : {Family::ipv6, Family::ipv4}) {
@@ -198,8 +235,9 @@ std::vector<IpAddress> look_up(const Config& config, const DomainName& name) {
       ++waiting;
     }
   }
-  while (waiting != 0)
+  while (waiting != 0) {
     context.run_one();
+  }
   return found;
 }
 
@@ -229,11 +267,15 @@ int explain_rule(std::string_view request, const Config& config) {
   fmt::print("as asked for: {}\n", escaped(text(target).view()));
   tell_rules(*policy, before);
   const Verdict verdict = judge(*policy, requester, question.command, target);
-  if (!verdict.allowed || before.address) return tell(verdict);
+  if (!verdict.allowed || before.address) {
+    return tell(verdict);
+  }
 
   if (question.resolve && question.addresses.empty() && !asked.name().empty()) {
     question.addresses = look_up(config, std::get<NamedEndpoint>(target).name);
-    if (question.addresses.empty()) fmt::print("no address of the name was found\n");
+    if (question.addresses.empty()) {
+      fmt::print("no address of the name was found\n");
+    }
   }
   if (question.addresses.empty()) {
     if (decide(policy->rules, before).outcome == Decision::Outcome::allow) {

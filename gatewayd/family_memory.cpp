@@ -37,8 +37,9 @@ FamilyMemory::FamilyMemory(std::chrono::seconds lifetime) noexcept
 
 FamilyMemory::Key FamilyMemory::key(std::string_view canonical, Port port) const noexcept {
   std::uint64_t hash = mixed(seed_ ^ port);
-  for (const char c : canonical)
+  for (const char c : canonical) {
     hash = mixed(hash ^ static_cast<unsigned char>(c));
+  }
   return hash;
 }
 
@@ -49,7 +50,9 @@ std::uint32_t FamilyMemory::seconds(Time now) const noexcept {
 }
 
 void FamilyMemory::learn(Key key, Family family, Time now) noexcept {
-  if (lifetime_ <= std::chrono::seconds(0)) return;
+  if (lifetime_ <= std::chrono::seconds(0)) {
+    return;
+  }
   const std::uint64_t expires = seconds(now) + static_cast<std::uint64_t>(lifetime_.count());
   const std::uint64_t slot =
       (key & tag_mask) | (family == Family::ipv6 ? ipv6_bit : 0U) | (expires & seconds_mask);
@@ -58,8 +61,12 @@ void FamilyMemory::learn(Key key, Family family, Time now) noexcept {
 
 std::optional<Family> FamilyMemory::recall(Key key, Time now) const noexcept {
   const std::uint64_t slot = slots_[place_of(key)].load(std::memory_order_relaxed);
-  if ((slot & tag_mask) != (key & tag_mask)) return std::nullopt;
-  if ((slot & seconds_mask) <= seconds(now)) return std::nullopt;
+  if ((slot & tag_mask) != (key & tag_mask)) {
+    return std::nullopt;
+  }
+  if ((slot & seconds_mask) <= seconds(now)) {
+    return std::nullopt;
+  }
   return (slot & ipv6_bit) != 0 ? Family::ipv6 : Family::ipv4;
 }
 

@@ -25,15 +25,25 @@ Task<> farewell(Socket& client, DeadlineQueue& deadlines) {
   ::shutdown(client.native_handle(), SHUT_WR);
   for (;;) {
     const ssize_t dropped = discard(client.native_handle());
-    if (dropped == 0 || deadline.expired()) break;
-    if (dropped < 0 && errno == EINTR) continue;
-    if (dropped < 0 && errno != EAGAIN) break;
+    if (dropped == 0 || deadline.expired()) {
+      break;
+    }
+    if (dropped < 0 && errno == EINTR) {
+      continue;
+    }
+    if (dropped < 0 && errno != EAGAIN) {
+      break;
+    }
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) break;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      break;
+    }
     // One piece per wake-up also when more is there: a client that pours must not keep the worker.
     const bool drained = dropped < 0;
     const auto [error] = co_await client.async_wait(Ready::read, as_result, drained);
-    if (error) break;
+    if (error) {
+      break;
+    }
   }
   client.close();
 }

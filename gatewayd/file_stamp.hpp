@@ -20,7 +20,9 @@ struct FileStamp {
 
   [[nodiscard]] static FileStamp of(const std::string& path) noexcept {
     struct stat status {};
-    if (path.empty() || ::stat(path.c_str(), &status) != 0) return {};
+    if (path.empty() || ::stat(path.c_str(), &status) != 0) {
+      return {};
+    }
     return {status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
             status.st_mtim.tv_nsec};
   }

@@ -101,7 +101,9 @@ std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& runni
 /// as if it were in force. `wanted` has its listeners in the order of `running`.
 void tell_what_waits(const Config& running, const Config& wanted, Log& log) {
   const auto waits = [&log](std::string_view what, bool now, bool then) {
-    if (now != then) log.warning("{} is {} until the next start", what, now);
+    if (now != then) {
+      log.warning("{} is {} until the next start", what, now);
+    }
   };
   waits("commands.bind", running.commands.bind, wanted.commands.bind);
   waits("commands.resolve", running.commands.resolve, wanted.commands.resolve);
@@ -127,7 +129,9 @@ bool would_forget_rules(const Policy& running, const Config& wanted) {
 /// Whether the kernel lets us have its part of relay.engine = "sockmap".
 bool kernel_relays(Log& log) {
   std::string problem;
-  if (Sockmap::open(problem)) return true;
+  if (Sockmap::open(problem)) {
+    return true;
+  }
   log.warning("relay.engine is \"sockmap\", but: {}. Relays are as with \"auto\"", problem);
   return false;
 }
@@ -212,7 +216,9 @@ std::vector<std::string> Gateway::open() {
         [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
           deliver(std::move(socket), client, index, std::move(ticket));
         }));
-    if (!wanted.address.is_unix()) own_.push_back(listeners_.back()->local());
+    if (!wanted.address.is_unix()) {
+      own_.push_back(listeners_.back()->local());
+    }
   }
   use_policy(config_);
   return problems;
@@ -284,7 +290,9 @@ void Gateway::reload() {
           "the configuration file holds nothing, and there are rules or passwords: if they are to "
           "go, restart");
     }
-    if (!problems.empty()) config.reset();
+    if (!problems.empty()) {
+      config.reset();
+    }
   }
   for (const std::string& problem : problems) {
     log_.error("{}", problem);
@@ -346,7 +354,9 @@ void Gateway::await_sessions() {
   if (left == 0) {
     return finish(true);
   }
-  if (cancelling_) return;  // a second signal was faster
+  if (cancelling_) {
+    return;  // a second signal was faster
+  }
   log_.info("draining: {} sessions may go on for {} ms", left, config_.timeouts.drain.count());
   deadline_.expires_after(config_.timeouts.drain);
   deadline_.async_wait([this](const asio::error_code& error) {

@@ -31,16 +31,24 @@ std::optional<ReplyCode> reply_for(Errc error) noexcept {
 
 /// The same in SOCKS4, where every refusal is a reply, and 91.
 std::optional<ReplyCode> socks4_reply_for(Errc error) noexcept {
-  if (error == Errc::no_acceptable_method) return ReplyCode::not_allowed;
-  if (error == Errc::bad_credentials) return ReplyCode::general_failure;
+  if (error == Errc::no_acceptable_method) {
+    return ReplyCode::not_allowed;
+  }
+  if (error == Errc::bad_credentials) {
+    return ReplyCode::general_failure;
+  }
   return reply_for(error);
 }
 
 /// Sends what the machine has to say; false when the connection is broken.
 bool send_output(Socket& client, ServerHandshake& machine, HandshakeResult& result) noexcept {
   const Bytes output = machine.output();
-  if (output.empty()) return true;
-  if (!send_now(client, output)) return false;
+  if (output.empty()) {
+    return true;
+  }
+  if (!send_now(client, output)) {
+    return false;
+  }
   machine.sent(output.size());
   if (machine.state() == ServerHandshake::State::failed) {
     result.reply =
@@ -105,7 +113,9 @@ Task<HandshakeResult> handshake(Socket& client, const Reception& reception) {
         co_return result;
       }
       const auto [error] = co_await client.async_wait(Ready::read, as_result, errno == EAGAIN);
-      if (!error) continue;
+      if (!error) {
+        continue;
+      }
       result.end = deadline.expired()                        ? HandshakeEnd::timed_out
                    : error == asio::error::operation_aborted ? HandshakeEnd::cancelled
                                                              : HandshakeEnd::reset;
@@ -129,7 +139,9 @@ Task<HandshakeResult> handshake(Socket& client, const Reception& reception) {
         result.end = HandshakeEnd::reset;
         co_return result;
       }
-      if (machine.state() != ServerHandshake::State::check_credentials) break;
+      if (machine.state() != ServerHandshake::State::check_credentials) {
+        break;
+      }
       const UserPass credentials = machine.credentials();
       user = credentials.user;
       result.auth = co_await authenticate(reception.services, reception.policy, reception.from,

@@ -31,17 +31,23 @@ HostsFile::HostsFile(std::string path)
 
 std::shared_ptr<const HostsFile::Table> HostsFile::read(const std::string& path) {
   auto table = std::make_shared<Table>();
-  if (path.empty()) return table;
+  if (path.empty()) {
+    return table;
+  }
   std::ifstream file(path);
   std::string text;
   while (std::getline(file, text)) {
     std::string_view line = text;
     line = line.substr(0, line.find('#'));
     const std::optional<IpAddress> address = literal_from(next_word(line));
-    if (!address) continue;
+    if (!address) {
+      continue;
+    }
     for (std::string_view name = next_word(line); !name.empty(); name = next_word(line)) {
       const std::optional<std::string> canonical = canonical_name(name);
-      if (!canonical) continue;
+      if (!canonical) {
+        continue;
+      }
       table->names.try_emplace(address->unmapped(), *canonical);
       std::vector<IpAddress>& addresses = table->addresses[*canonical];
       if (std::ranges::find(addresses, *address) == addresses.end()) {
@@ -54,11 +60,15 @@ std::shared_ptr<const HostsFile::Table> HostsFile::read(const std::string& path)
 
 std::shared_ptr<const HostsFile::Table> HostsFile::current(Time now) {
   std::unique_lock lock(mutex_);
-  if (path_.empty() || reading_ || now - checked_ < check_interval) return table_;
+  if (path_.empty() || reading_ || now - checked_ < check_interval) {
+    return table_;
+  }
   checked_ = now;
   // Stamped before it is read: a write in between is then seen as one more change.
   const FileStamp stamp = FileStamp::of(path_);
-  if (stamp == stamp_) return table_;
+  if (stamp == stamp_) {
+    return table_;
+  }
   reading_ = true;
   lock.unlock();
   try {
@@ -95,7 +105,9 @@ std::optional<std::vector<IpAddress>> HostsFile::find(const std::string& canonic
                                                       Time now) {
   const std::shared_ptr<const Table> table = current(now);
   const auto found = table->addresses.find(canonical);
-  if (found == table->addresses.end()) return std::nullopt;
+  if (found == table->addresses.end()) {
+    return std::nullopt;
+  }
   std::vector<IpAddress> addresses;
   std::ranges::copy_if(found->second, std::back_inserter(addresses),
                        [family](const IpAddress& a) { return a.family() == family; });

@@ -168,7 +168,9 @@ class Hold {
   Hold(Hold&& other) noexcept : junction_(std::exchange(other.junction_, nullptr)) {}
   Hold& operator=(Hold&&) = delete;
   ~Hold() {
-    if (junction_ != nullptr) junction_->release();
+    if (junction_ != nullptr) {
+      junction_->release();
+    }
   }
 
  private:

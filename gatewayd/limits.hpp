@@ -32,7 +32,9 @@ class SessionLimit {
     Ticket& operator=(const Ticket&) = delete;
     ~Ticket() {
       // Nothing is touched after the count: who reads 0 may free it.
-      if (also_ != nullptr) also_->fetch_sub(1, std::memory_order_release);
+      if (also_ != nullptr) {
+        also_->fetch_sub(1, std::memory_order_release);
+      }
       if (limit_ != nullptr) {
         limit_->give_back();
       }
@@ -66,7 +68,9 @@ class SessionLimit {
   /// The first worker only, as is the call.
   void when_full(std::function<void()> full) { full_ = std::move(full); }
   void somebody_waits() const {
-    if (full_) full_();
+    if (full_) {
+      full_();
+    }
   }
 
   /// From now on `idle` is called, on whichever thread, each time that the count falls to 0. Called

@@ -14,7 +14,9 @@ bool parse_listen_address(std::string_view text, ListenAddress& out, std::string
   if (text.starts_with(unix_prefix)) {
     const std::string_view path = text.substr(unix_prefix.size());
     problem = socket_path_problem(path);
-    if (!problem.empty()) return false;
+    if (!problem.empty()) {
+      return false;
+    }
     out = {};
     out.path = path;
     return true;

@@ -68,7 +68,9 @@ ListeningSocket open_at_path(const ListenAddress& address, mode_t mode) {
 }  // namespace
 
 ListeningSocket open_listener(const ListenAddress& address, mode_t mode) {
-  if (address.is_unix()) return open_at_path(address, mode);
+  if (address.is_unix()) {
+    return open_at_path(address, mode);
+  }
   const Endpoint& wanted = address.endpoint;
   const int family = wanted.address.is_v4() ? AF_INET : AF_INET6;
   Descriptor socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -126,7 +128,9 @@ bool Listener::hand_over(Descriptor socket, const Client& client,
 Listener::Outcome Listener::accept_some() noexcept {
   for (int i = 0; i < batch_size; ++i) {
     // For accept4(2) finding nobody is half as dear as finding somebody.
-    if (i > 0 && !somebody_waits()) return Outcome::drained;
+    if (i > 0 && !somebody_waits()) {
+      return Outcome::drained;
+    }
     // First the right to a session, then the connection: one that cannot be served yet stays in the
     // kernel's queue, where it costs us nothing.
     std::optional<SessionLimit::Ticket> ticket = limit_.admit();
@@ -171,7 +175,9 @@ Descriptor Listener::accept_one(std::optional<Client>& client) noexcept {
   socklen_t length = sizeof name;
   Descriptor socket(::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&name),
                               &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!socket) return socket;
+  if (!socket) {
+    return socket;
+  }
   if (local_.is_unix()) {
     client = unix_client(socket.get());
     set_option(socket.get(), SOL_SOCKET, SO_OOBINLINE, 1);  // not inherited, unlike TCP's
@@ -187,10 +193,14 @@ Descriptor Listener::accept_one(std::optional<Client>& client) noexcept {
 bool Listener::admit(Descriptor& socket, const Client& client,
                      SessionLimit::Ticket& ticket) noexcept {
   const Clock::time_point now = Clock::now();
-  if (clients_.admit(client, ticket, now) == ClientTable::Verdict::admitted) return true;
+  if (clients_.admit(client, ticket, now) == ClientTable::Verdict::admitted) {
+    return true;
+  }
   reset(socket);
   try {
-    if (const auto refusals = clients_.report_refusals(now)) log_.warning("{}", refusals->text());
+    if (const auto refusals = clients_.report_refusals(now)) {
+      log_.warning("{}", refusals->text());
+    }
   } catch (...) {
     report_escape("counting refused clients", std::current_exception());
   }
@@ -198,7 +208,9 @@ bool Listener::admit(Descriptor& socket, const Client& client,
 }
 
 void Listener::open_reserve() noexcept {
-  if (!reserve_) reserve_ = Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!reserve_) {
+    reserve_ = Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
 }
 
 void Listener::shed() noexcept {
@@ -206,7 +218,9 @@ void Listener::shed() noexcept {
   for (int i = 0; i < batch_size; ++i) {
     std::optional<Client> client;
     Descriptor socket = accept_one(client);
-    if (!socket) break;
+    if (!socket) {
+      break;
+    }
     reset(socket);
     ++shed_;
   }
@@ -227,7 +241,9 @@ Task<> Listener::pause(Outcome why) {
     limit_.somebody_waits();
   } else if (why == Outcome::no_descriptor) {
     starved_since_ = std::min(starved_since_, now);
-    if (now - starved_since_ >= patience_without_descriptors) shed();
+    if (now - starved_since_ >= patience_without_descriptors) {
+      shed();
+    }
   }
   pause_.expires_after(why == Outcome::no_session ? session_pause : descriptor_pause);
   const auto [error] = co_await pause_.async_wait(as_result);
@@ -268,7 +284,9 @@ Task<> Listener::accept_connections() {
     }
     // Memory ran out, so there may be none for a timer either. This thread's sessions stand still
     // meanwhile, and give the others the time to end some of theirs.
-    if (!over) std::this_thread::sleep_for(descriptor_pause);
+    if (!over) {
+      std::this_thread::sleep_for(descriptor_pause);
+    }
   }
 }
 

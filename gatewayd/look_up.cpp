@@ -33,7 +33,9 @@ Task<LookUpResult> LookUp::address_of(const Target& target, const AddressFilter&
   Way way(config_, wishes);
   // One address is all that the answer has room for, and clients made for Tor, which answers alike,
   // may read nothing but an IPv4 one: torsocks fails on the other.
-  if (way.prefer == FamilyPreference::system) way.prefer = FamilyPreference::ipv4;
+  if (way.prefer == FamilyPreference::system) {
+    way.prefer = FamilyPreference::ipv4;
+  }
   Candidates candidates(executor, way, any_port, permit, std::nullopt);
   candidates.ask(resolver_, std::get<NamedEndpoint>(target).name);
   for (bool over = false; !over;) {

@@ -84,8 +84,9 @@ std::string check_network(const std::string& text) {
 
 std::vector<socks64::Prefix> networks(const std::vector<std::string>& texts) {
   std::vector<socks64::Prefix> blocks(texts.size());
-  for (std::size_t i = 0; i < texts.size(); ++i)
+  for (std::size_t i = 0; i < texts.size(); ++i) {
     (void)parse_network(texts[i], blocks[i]);  // check_network() has seen them
+  }
   return blocks;
 }
 
@@ -170,19 +171,27 @@ bool names_only(const TextSet& names, const std::vector<ListenerConfig>& listene
 std::optional<Config> configure(const Options& options, std::vector<std::string>& problems) {
   ConfigResult loaded;
   const std::string file = config_file(options.config, default_config);
-  if (!file.empty()) loaded = load_config(file);
+  if (!file.empty()) {
+    loaded = load_config(file);
+  }
   problems = std::move(loaded.problems);
-  if (!problems.empty()) return std::nullopt;
+  if (!problems.empty()) {
+    return std::nullopt;
+  }
   Config config = std::move(loaded.config);
   if (!options.listen.empty()) {
     for (const ListenerConfig& listener : config.listeners) {
-      if (listener.auth.methods.empty() && listener.auth.clients.empty()) continue;
+      if (listener.auth.methods.empty() && listener.auth.clients.empty()) {
+        continue;
+      }
       problems.push_back(fmt::format(
           "--listen would drop what the file says about authentication at {}, expected methods in "
           "[auth] alone, or no --listen",
           listener.address.text()));
     }
-    if (!problems.empty()) return std::nullopt;
+    if (!problems.empty()) {
+      return std::nullopt;
+    }
     config.listeners.clear();
     for (const std::string& text : options.listen) {
       ListenerConfig listener;
@@ -200,21 +209,32 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
             escaped(rule.name)));
       }
     }
-    if (!problems.empty()) return std::nullopt;
+    if (!problems.empty()) {
+      return std::nullopt;
+    }
   }
-  if (options.threads) config.threads = *options.threads;
+  if (options.threads) {
+    config.threads = *options.threads;
+  }
   if (!options.log_level.empty()) {
     config.log.level = parse_log_level(options.log_level).value_or(config.log.level);
   }
-  if (!options.access_log.empty()) config.access_log.target = options.access_log;
+  if (!options.access_log.empty()) {
+    config.access_log.target = options.access_log;
+  }
   const std::string problem =
       apply({networks(options.allow_from), networks(options.allow_to)}, config.rules);
-  if (!problem.empty()) problems.push_back("gatewayd: " + problem);
-  if (!options.insecure_open && !options.explain_rule) {
-    for (const std::string& open : open_relays(config))
-      append_lines(problems, open);
+  if (!problem.empty()) {
+    problems.push_back("gatewayd: " + problem);
   }
-  if (!problems.empty()) return std::nullopt;
+  if (!options.insecure_open && !options.explain_rule) {
+    for (const std::string& open : open_relays(config)) {
+      append_lines(problems, open);
+    }
+  }
+  if (!problems.empty()) {
+    return std::nullopt;
+  }
   return config;
 }
 
@@ -225,7 +245,9 @@ void guard_standard_descriptors() noexcept {
   do {
     fd = ::open("/dev/null", O_RDWR);
   } while (fd >= 0 && fd <= STDERR_FILENO);
-  if (fd >= 0) ::close(fd);
+  if (fd >= 0) {
+    ::close(fd);
+  }
 }
 
 /// What escapes is as a rule std::bad_alloc, so reporting it may fail for the same reason: then a
@@ -235,7 +257,9 @@ void report_defect(std::string_view where, std::string_view what) noexcept {
     defects->error("{} ended by an exception: {}", where, escaped(what));
   } catch (...) {
     pollfd ready{STDERR_FILENO, POLLOUT, 0};
-    if (::poll(&ready, 1, 0) != 1) return;
+    if (::poll(&ready, 1, 0) != 1) {
+      return;
+    }
     constexpr std::string_view pieces[] = {"gatewayd: ",
                                            ": out of memory while reporting an exception\n"};
     const auto piece = [](std::string_view text) {
@@ -259,13 +283,17 @@ int run_gateway(const Config& config, const Options& options) {
   LineWriter log_writer(config.log.target);
   std::unique_ptr<LineWriter> own_access_writer;
   LineWriter* access_writer = nullptr;
-  if (!start_writer(log_writer)) return exit_failure;
+  if (!start_writer(log_writer)) {
+    return exit_failure;
+  }
   if (config.access_log.target == config.log.target) {
     access_writer = &log_writer;
   } else if (config.access_log.target != "none") {
     own_access_writer = std::make_unique<LineWriter>(config.access_log.target);
     access_writer = own_access_writer.get();
-    if (!start_writer(*access_writer)) return exit_failure;
+    if (!start_writer(*access_writer)) {
+      return exit_failure;
+    }
   }
 
   Log log(log_writer, config.log.level);
@@ -283,7 +311,9 @@ int run_gateway(const Config& config, const Options& options) {
     Gateway::OnReload on_reload;
     on_reload.reopen_logs = [&log_writer, &own_access_writer] {
       log_writer.reopen();
-      if (own_access_writer) own_access_writer->reopen();
+      if (own_access_writer) {
+        own_access_writer->reopen();
+      }
     };
     on_reload.read_config = [&options](std::vector<std::string>& problems) {
       return configure(options, problems);
@@ -345,8 +375,12 @@ int main(int argc, char** argv) {
       fmt::print(stderr, "{}\n", problem);
     }
     const bool explaining = options.explain_rule.has_value();
-    if (!config) return explaining ? exit_usage : exit_failure;
-    if (explaining) return explain_rule(*options.explain_rule, *config);
+    if (!config) {
+      return explaining ? exit_usage : exit_failure;
+    }
+    if (explaining) {
+      return explain_rule(*options.explain_rule, *config);
+    }
     if (options.check_config) {
       for (const std::string& warning : config->warnings) {
         say(warning);

@@ -22,12 +22,16 @@ class OpMemory {
   OpMemory& operator=(const OpMemory&) = delete;
 
   [[nodiscard]] void* take(std::size_t size) {
-    if (taken_ || size > block_.size()) return ::operator new(size);
+    if (taken_ || size > block_.size()) {
+      return ::operator new(size);
+    }
     taken_ = true;
     return block_.data();
   }
   void give_back(void* block) noexcept {
-    if (block != block_.data()) return ::operator delete(block);
+    if (block != block_.data()) {
+      return ::operator delete(block);
+    }
     taken_ = false;
   }
 

@@ -18,8 +18,9 @@ bool denies_all(const Rule& rule, const ExposedListener& listener) {
 bool are_everybody(const std::vector<const Rule*>& rules, std::size_t count, Family family) {
   NetworkSet together;
   for (std::size_t i = 0; i < count; ++i) {
-    for (const Prefix& block : rules[i]->clients->networks.blocks())
+    for (const Prefix& block : rules[i]->clients->networks.blocks()) {
       together.add(block);
+    }
   }
   together.seal();
   return is_everybody(together, family);
@@ -30,8 +31,12 @@ const Rule* open_rule(const std::vector<Rule>& rules, const ExposedListener& lis
   const Rule* for_all = nullptr;
   std::vector<const Rule*> for_some;  // all those before it
   for (const Rule& rule : rules) {
-    if (denies_all(rule, listener)) break;
-    if (rule.action == RuleAction::deny || !rule.applies_to(listener.text) || rule.users) continue;
+    if (denies_all(rule, listener)) {
+      break;
+    }
+    if (rule.action == RuleAction::deny || !rule.applies_to(listener.text) || rule.users) {
+      continue;
+    }
     if (!rule.clients) {
       for_all = &rule;
       break;
@@ -40,7 +45,9 @@ const Rule* open_rule(const std::vector<Rule>& rules, const ExposedListener& lis
   }
   // A listener has clients of its own family only.
   const Family family = listener.address.family();
-  if (!are_everybody(for_some, for_some.size(), family)) return for_all;
+  if (!are_everybody(for_some, for_some.size(), family)) {
+    return for_all;
+  }
   // With each rule they become more: the first that makes them everybody can be searched for.
   std::size_t too_few = 0;
   std::size_t enough = for_some.size();
@@ -54,7 +61,9 @@ const Rule* open_rule(const std::vector<Rule>& rules, const ExposedListener& lis
 /// Clients to begin with: those who share the listener's network, or all private ones.
 std::vector<std::string> likely_clients(const IpAddress& address) {
   if (address.is_unspecified()) {
-    if (address.is_v4()) return {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"};
+    if (address.is_v4()) {
+      return {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"};
+    }
     return {"fc00::/7", "fe80::/10"};
   }
   const Result<Prefix> block = Prefix::make(address, address.is_v4() ? 24 : 64);
@@ -110,7 +119,9 @@ std::vector<std::string> open_relays(const std::vector<ExposedListener>& listene
                                      const std::vector<Rule>& rules) {
   std::vector<std::string> problems;
   for (const ExposedListener& listener : listeners) {
-    if (listener.address.is_loopback() || !listener.without_authentication) continue;
+    if (listener.address.is_loopback() || !listener.without_authentication) {
+      continue;
+    }
     if (rules.empty()) {
       problems.push_back(problem_of(listener, nullptr));
       continue;

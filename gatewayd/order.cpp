@@ -28,16 +28,30 @@ bool zero_up_to(const IpAddress& address, std::size_t octets) noexcept {
 
 /// RFC 6724 section 2.1, longest prefix first. IPv4 stands for ::ffff:0:0/96.
 Policy policy_of(const IpAddress& address) noexcept {
-  if (address.is_v4() || address.is_v4_mapped()) return {35, 4};
-  if (address.is_loopback()) return {50, 0};
-  if (zero_up_to(address, 12)) return {1, 3};  // ::/96
+  if (address.is_v4() || address.is_v4_mapped()) {
+    return {35, 4};
+  }
+  if (address.is_loopback()) {
+    return {50, 0};
+  }
+  if (zero_up_to(address, 12)) {
+    return {1, 3};  // ::/96
+  }
   if (begins_with(address, 0x2001, 0xffff) && address.bytes()[2] == 0 && address.bytes()[3] == 0) {
     return {5, 5};  // 2001::/32, Teredo
   }
-  if (begins_with(address, 0x2002, 0xffff)) return {30, 2};  // 6to4
-  if (begins_with(address, 0x3ffe, 0xffff)) return {1, 12};  // the 6bone
-  if (begins_with(address, 0xfec0, 0xffc0)) return {1, 11};  // site-local
-  if (begins_with(address, 0xfc00, 0xfe00)) return {3, 13};  // unique local
+  if (begins_with(address, 0x2002, 0xffff)) {
+    return {30, 2};  // 6to4
+  }
+  if (begins_with(address, 0x3ffe, 0xffff)) {
+    return {1, 12};  // the 6bone
+  }
+  if (begins_with(address, 0xfec0, 0xffc0)) {
+    return {1, 11};  // site-local
+  }
+  if (begins_with(address, 0xfc00, 0xfe00)) {
+    return {3, 13};  // unique local
+  }
   return {40, 1};
 }
 
@@ -47,9 +61,15 @@ constexpr int scope_global = 0xe;
 
 /// RFC 6724 section 3.1 and 3.2: loopback counts as link-local, private IPv4 as global.
 int scope_of(const IpAddress& address) noexcept {
-  if (address.is_v6() && address.is_multicast()) return address.bytes()[1] & 0x0f;
-  if (address.is_loopback() || address.is_link_local()) return scope_link_local;
-  if (address.is_v6() && begins_with(address, 0xfec0, 0xffc0)) return scope_site_local;
+  if (address.is_v6() && address.is_multicast()) {
+    return address.bytes()[1] & 0x0f;
+  }
+  if (address.is_loopback() || address.is_link_local()) {
+    return scope_link_local;
+  }
+  if (address.is_v6() && begins_with(address, 0xfec0, 0xffc0)) {
+    return scope_site_local;
+  }
   return scope_global;
 }
 
@@ -58,7 +78,9 @@ int scope_of(const IpAddress& address) noexcept {
 /// comparing further bits would only pin all clients to one of several equal servers.
 unsigned shared_prefix(const Destination& destination) noexcept {
   constexpr unsigned interface_prefix = 64;
-  if (!destination.source || destination.address.is_v4()) return 0;
+  if (!destination.source || destination.address.is_v4()) {
+    return 0;
+  }
   return std::min(common_prefix_length(*destination.source, destination.address), interface_prefix);
 }
 
@@ -97,7 +119,9 @@ bool goes_before(const Rank& a, const Rank& b) noexcept {
     return std::tie(r.unusable, r.scope_differs, r.not_preferred, r.label_differs, r.precedence,
                     r.scope);
   };
-  if (up_to_rule_8(a) != up_to_rule_8(b)) return up_to_rule_8(a) < up_to_rule_8(b);
+  if (up_to_rule_8(a) != up_to_rule_8(b)) {
+    return up_to_rule_8(a) < up_to_rule_8(b);
+  }
   // Equal precedence means equal families: no IPv6 entry of the table shares the 35 of IPv4.
   return a.shared > b.shared;
 }
@@ -119,7 +143,9 @@ void interleave_families(std::vector<Destination>& destinations, std::optional<F
   const auto unusable =
       std::stable_partition(destinations.begin(), destinations.end(),
                             [](const Destination& d) { return d.source.has_value(); });
-  if (unusable == destinations.begin()) return;
+  if (unusable == destinations.begin()) {
+    return;
+  }
 
   std::array<std::vector<Destination>, 2> by_family;
   const auto lane_of = [](Family family) { return family == Family::ipv4 ? 0U : 1U; };
@@ -129,7 +155,9 @@ void interleave_families(std::vector<Destination>& destinations, std::optional<F
   std::size_t lane = after ? 1U - lane_of(*after) : lane_of(destinations.front().address.family());
   std::array<std::size_t, 2> taken{};
   for (auto it = destinations.begin(); it != unusable; ++it) {
-    if (taken[lane] == by_family[lane].size()) lane = 1U - lane;
+    if (taken[lane] == by_family[lane].size()) {
+      lane = 1U - lane;
+    }
     *it = by_family[lane][taken[lane]++];
     lane = 1U - lane;
   }

@@ -4,12 +4,22 @@ namespace socks64::gateway {
 
 std::string add_address(std::string_view text, AddressPair& pair) {
   const Result<IpAddress> address = IpAddress::parse(text);
-  if (!address) return std::string(describe(address.error()));
-  if (address->is_v4_mapped()) return "an IPv4-mapped address; list the IPv4 address itself";
-  if (address->is_unspecified()) return "no peer can connect to the unspecified address";
-  if (address->is_multicast()) return "a multicast address";
+  if (!address) {
+    return std::string(describe(address.error()));
+  }
+  if (address->is_v4_mapped()) {
+    return "an IPv4-mapped address; list the IPv4 address itself";
+  }
+  if (address->is_unspecified()) {
+    return "no peer can connect to the unspecified address";
+  }
+  if (address->is_multicast()) {
+    return "a multicast address";
+  }
   std::optional<IpAddress>& slot = address->is_v4() ? pair.v4 : pair.v6;
-  if (slot) return address->is_v4() ? "a second IPv4 address" : "a second IPv6 address";
+  if (slot) {
+    return address->is_v4() ? "a second IPv4 address" : "a second IPv6 address";
+  }
   slot = *address;
   return {};
 }
@@ -23,9 +33,15 @@ std::string parse_port_range(std::string_view text, PortRange& range) {
   const Result<Port> first = parse_port(text.substr(0, dash));
   const Result<Port> last =
       dash == std::string_view::npos ? first : parse_port(text.substr(dash + 1));
-  if (!first || !last) return "not ports from 1 to 65535";
-  if (*first == 0) return "port 0";
-  if (*last < *first) return "the last port is below the first";
+  if (!first || !last) {
+    return "not ports from 1 to 65535";
+  }
+  if (*first == 0) {
+    return "port 0";
+  }
+  if (*last < *first) {
+    return "the last port is below the first";
+  }
   range = {*first, *last};
   return {};
 }

@@ -42,7 +42,9 @@ int fail(std::string_view problem) {
 std::string usual_file() {
   if (::access(default_config, R_OK) == 0) {
     std::string named = load_config(default_config).config.auth.users_file;
-    if (!named.empty()) return named;
+    if (!named.empty()) {
+      return named;
+    }
   }
   return default_file;
 }
@@ -63,7 +65,9 @@ std::string hash_of(const Secret& password) {
 
 int remove_user(const Options& options) {
   const FileEdit edit = edit_users_file(options.file, options.user, std::nullopt);
-  if (!edit.error.empty()) return fail(edit.error);
+  if (!edit.error.empty()) {
+    return fail(edit.error);
+  }
   if (edit.found == 0) {
     return fail(fmt::format("{}: there is no user {}", options.file, escaped(options.user)));
   }
@@ -75,11 +79,17 @@ int set_password(const Options& options) {
   std::string problem;
   const std::optional<Secret> password =
       options.from_stdin ? read_password(problem) : ask_password(options.user, problem);
-  if (!password) return fail(problem);
+  if (!password) {
+    return fail(problem);
+  }
   const std::string hash = hash_of(*password);
-  if (hash.empty()) return fail(fmt::format("cannot make a hash: {}", std::strerror(errno)));
+  if (hash.empty()) {
+    return fail(fmt::format("cannot make a hash: {}", std::strerror(errno)));
+  }
   const FileEdit edit = edit_users_file(options.file, options.user, hash);
-  if (!edit.error.empty()) return fail(edit.error);
+  if (!edit.error.empty()) {
+    return fail(edit.error);
+  }
   fmt::print("{}: user {} {}\n", options.file, escaped(options.user),
              edit.found == 0 ? "added" : "changed");
   return EXIT_SUCCESS;
@@ -110,7 +120,9 @@ int passwd_command(int argc, char** argv) {
     fmt::print(stderr, "gatewayd passwd: {} is no user name: {}\n", escaped(options.user), problem);
     return exit_usage;
   }
-  if (options.file.empty()) options.file = usual_file();
+  if (options.file.empty()) {
+    options.file = usual_file();
+  }
   const int status = options.remove ? remove_user(options) : set_password(options);
   if (status == EXIT_SUCCESS) {
     const UsersResult now = load_users(options.file);

@@ -110,15 +110,21 @@ class PasswordPool::State : public std::enable_shared_from_this<State> {
                                      Inquiry& inquiry) {
     const Name name = name_of(question);
     const std::lock_guard lock(mutex_);
-    if (question.may_match && knows(name)) return PasswordVerdict::good;
-    if (!start_threads()) return PasswordVerdict::busy;
+    if (question.may_match && knows(name)) {
+      return PasswordVerdict::good;
+    }
+    if (!start_threads()) {
+      return PasswordVerdict::busy;
+    }
     const auto waiter = std::make_shared<Waiter>();
     waiter->on_verdict = std::move(on_verdict);
     Job* job = nullptr;
     if (const auto same = jobs_.find(name); same != jobs_.end()) {
       job = same->second.get();
     } else {
-      if (waiting_ >= config_.queue && !make_room(question.source)) return PasswordVerdict::busy;
+      if (waiting_ >= config_.queue && !make_room(question.source)) {
+        return PasswordVerdict::busy;
+      }
       job = add(question, name);
     }
     job->waiters.push_back(waiter);
@@ -131,12 +137,16 @@ class PasswordPool::State : public std::enable_shared_from_this<State> {
 
   void withdraw(Waiter& waiter) noexcept {
     const std::lock_guard lock(mutex_);
-    if (waiter.job == nullptr) return;
+    if (waiter.job == nullptr) {
+      return;
+    }
     Job& job = *waiter.job;
     waiter.job = nullptr;
     std::erase_if(job.waiters, [&waiter](const auto& other) { return other.get() == &waiter; });
     // Nobody wants to know any more: no thread has to find out. What runs already goes on.
-    if (job.waiters.empty() && !job.running) remove(job);
+    if (job.waiters.empty() && !job.running) {
+      remove(job);
+    }
   }
 
   void stop() noexcept {
@@ -179,8 +189,12 @@ class PasswordPool::State : public std::enable_shared_from_this<State> {
 
   bool knows(const Name& name) {
     const auto success = successes_.find(name);
-    if (success == successes_.end()) return false;
-    if (Clock::now() < success->second.until) return true;
+    if (success == successes_.end()) {
+      return false;
+    }
+    if (Clock::now() < success->second.until) {
+      return true;
+    }
     forget(success);
     return false;
   }
@@ -191,8 +205,12 @@ class PasswordPool::State : public std::enable_shared_from_this<State> {
   }
 
   void remember(const Name& name, std::chrono::seconds cache_time) {
-    if (cache_time.count() == 0 || config_.cache_entries == 0) return;
-    if (const auto known = successes_.find(name); known != successes_.end()) forget(known);
+    if (cache_time.count() == 0 || config_.cache_entries == 0) {
+      return;
+    }
+    if (const auto known = successes_.find(name); known != successes_.end()) {
+      forget(known);
+    }
     if (successes_.size() >= config_.cache_entries) {
       forget(successes_.find(oldest_first_.front()));
     }
@@ -245,12 +263,16 @@ class PasswordPool::State : public std::enable_shared_from_this<State> {
       return other.source == job.source;
     });
     std::erase(line->jobs, &job);
-    if (line->jobs.empty()) lines_.erase(line);
+    if (line->jobs.empty()) {
+      lines_.erase(line);
+    }
     --waiting_;
   }
 
   void remove(const Job& job) noexcept {
-    if (!job.running) unqueue(job);
+    if (!job.running) {
+      unqueue(job);
+    }
     jobs_.erase(jobs_.find(job.name));
   }
 
@@ -259,7 +281,9 @@ class PasswordPool::State : public std::enable_shared_from_this<State> {
   Job* take() {
     for (auto line = lines_.begin(); line != lines_.end(); ++line) {
       for (Job* const job : line->jobs) {
-        if (count_running(job->hash) + 1 >= config_.threads) continue;
+        if (count_running(job->hash) + 1 >= config_.threads) {
+          continue;
+        }
         lines_.splice(lines_.end(), lines_, line);
         unqueue(*job);
         job->running = true;
@@ -347,7 +371,9 @@ class PasswordPool::State : public std::enable_shared_from_this<State> {
 };
 
 PasswordPool::Inquiry::~Inquiry() {
-  if (pool_) pool_->withdraw(*waiter_);
+  if (pool_) {
+    pool_->withdraw(*waiter_);
+  }
 }
 
 PasswordPool::PasswordPool(Config config) : state_(std::make_shared<State>(std::move(config))) {}

@@ -84,7 +84,9 @@ void Watch::start() {
 }
 
 void Watch::end(End why) noexcept {
-  if (over_) return;
+  if (over_) {
+    return;
+  }
   over_ = true;
   arrival_.end = why;
   wake.cancel();
@@ -99,15 +101,23 @@ void Watch::close() noexcept {
 void Watch::watch_door() {
   door_.async_wait(Ready::read, [watch = weak_from_this()](const asio::error_code& error) {
     const std::shared_ptr<Watch> alive = watch.lock();
-    if (!alive || alive->over_) return;
-    if (error) return alive->end(End::no_resources);
+    if (!alive || alive->over_) {
+      return;
+    }
+    if (error) {
+      return alive->end(End::no_resources);
+    }
     alive->take_arrivals();
-    if (!alive->over_ && !alive->door_again_) alive->watch_door();
+    if (!alive->over_ && !alive->door_again_) {
+      alive->watch_door();
+    }
   });
 }
 
 void Watch::receive(Descriptor socket, const Endpoint& from) {
-  if (!is_right_(from)) return reset(std::move(socket));
+  if (!is_right_(from)) {
+    return reset(std::move(socket));
+  }
   set_option(socket.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   arrival_.remote = from;
   arrival_.socket.emplace(wake.get_executor(), std::move(socket));
@@ -123,7 +133,9 @@ void Watch::take_arrivals() {
         ::accept4(door_.native_handle(), address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket) {
       const int error = errno;
-      if (error == EAGAIN || error == EBADF || error == EINVAL) return;
+      if (error == EAGAIN || error == EBADF || error == EINVAL) {
+        return;
+      }
       if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
         door_again_ = Clock::now() + descriptor_pause;
         wake.cancel();
@@ -133,14 +145,18 @@ void Watch::take_arrivals() {
     }
     ++arrival_.connections;
     const Result<Endpoint> from = from_sockaddr(address, length);
-    if (from) receive(std::move(socket), *from);
+    if (from) {
+      receive(std::move(socket), *from);
+    }
   }
 }
 
 void Watch::watch_client() {
   client_.async_wait(Ready::read, [watch = weak_from_this()](const asio::error_code& error) {
     const std::shared_ptr<Watch> alive = watch.lock();
-    if (!error && alive && !alive->over_) alive->hear_client();
+    if (!error && alive && !alive->over_) {
+      alive->hear_client();
+    }
   });
 }
 
@@ -154,9 +170,15 @@ void Watch::hear_client() {
     return;
   }
   const ssize_t got = ::recv(client_.native_handle(), piece.data(), room, MSG_DONTWAIT);
-  if (got == 0) return end(End::client_ended);
-  if (got < 0 && errno != EAGAIN && errno != EINTR) return end(End::client_reset);
-  if (got > 0) early_.insert(early_.end(), piece.begin(), piece.begin() + got);
+  if (got == 0) {
+    return end(End::client_ended);
+  }
+  if (got < 0 && errno != EAGAIN && errno != EINTR) {
+    return end(End::client_reset);
+  }
+  if (got > 0) {
+    early_.insert(early_.end(), piece.begin(), piece.begin() + got);
+  }
   watch_client();
 }
 
@@ -214,7 +236,9 @@ Task<PeerArrival> wait_for_peer(Socket& client, std::vector<std::uint8_t>& early
       watch->end(PeerArrival::End::timed_out);
     } else {
       const Clock::time_point next = std::min(watch->look(now), deadline);
-      if (watch->over()) continue;
+      if (watch->over()) {
+        continue;
+      }
       watch->wake.expires_at(next);
       const auto [error] = co_await watch->wake.async_wait(as_result);
       static_cast<void>(error);

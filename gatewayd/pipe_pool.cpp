@@ -13,8 +13,12 @@ constexpr unsigned kCallsToHoldOff = 64;
 }  // namespace
 
 Pipe::~Pipe() {
-  if (read_end_ >= 0) ::close(read_end_);
-  if (write_end_ >= 0) ::close(write_end_);
+  if (read_end_ >= 0) {
+    ::close(read_end_);
+  }
+  if (write_end_ >= 0) {
+    ::close(write_end_);
+  }
 }
 
 PipePool::PipePool(std::size_t capacity, std::size_t limit) : capacity_(capacity), limit_(limit) {
@@ -28,7 +32,9 @@ Pipe PipePool::lend() noexcept {
     ++lent_;
     return pipe;
   }
-  if (lent_ >= limit_) return {};
+  if (lent_ >= limit_) {
+    return {};
+  }
   if (hold_off_ > 0) {
     --hold_off_;
     return {};
@@ -49,7 +55,9 @@ Pipe PipePool::lend() noexcept {
 
 void PipePool::take_back(Pipe pipe, bool empty) noexcept {
   --lent_;
-  if (empty) idle_.push_back(std::move(pipe));
+  if (empty) {
+    idle_.push_back(std::move(pipe));
+  }
 }
 
 }  // namespace socks64::gateway

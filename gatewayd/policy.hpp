@@ -49,8 +49,9 @@ struct Policy {
     policy->any_preference |= rule.prefer.has_value();
     policy->any_source |= rule.source_v4 || rule.source_v6;
   }
-  for (const ListenerConfig& listener : config.listeners)
+  for (const ListenerConfig& listener : config.listeners) {
     policy->listeners.push_back(listener.address.text());
+  }
   policy->own = std::move(own);
   policy->hints = hints;
   return policy;

@@ -15,7 +15,9 @@ struct Bits {
 };
 
 Bits bits_of(const IpAddress& address) noexcept {
-  if (address.is_v4()) return {0, address.v4_value()};
+  if (address.is_v4()) {
+    return {0, address.v4_value()};
+  }
   Bits bits{0, 0};
   const auto octets = address.bytes();
   for (std::size_t i = 0; i < 8; ++i) {
@@ -80,7 +82,9 @@ bool contains(const Block& block, Family family, const Bits& bits) noexcept {
 std::string_view undisguised(const IpAddress& address) noexcept {
   const Bits bits = bits_of(address);
   for (const Block& block : blocks) {
-    if (contains(block, address.family(), bits)) return block.reason;
+    if (contains(block, address.family(), bits)) {
+      return block.reason;
+    }
   }
   return {};
 }
@@ -91,7 +95,9 @@ bool is_listener(std::span<const Endpoint> listeners, const Endpoint& endpoint,
     if (listener.port != endpoint.port || listener.address.family() != endpoint.address.family()) {
       return false;
     }
-    if (endpoint.address.is_unspecified()) return true;  // this host, whichever address
+    if (endpoint.address.is_unspecified()) {
+      return true;  // this host, whichever address
+    }
     if (!listener.address.is_unspecified()) {
       return std::ranges::equal(listener.address.bytes(), endpoint.address.bytes());
     }
@@ -103,10 +109,14 @@ bool is_listener(std::span<const Endpoint> listeners, const Endpoint& endpoint,
 
 std::string_view protected_as(const IpAddress& address) noexcept {
   const std::string_view itself = undisguised(address);
-  if (!itself.empty()) return itself;
+  if (!itself.empty()) {
+    return itself;
+  }
   for (const IpAddress& inside : Disguise(address)) {
     const std::string_view hidden = undisguised(inside);
-    if (!hidden.empty()) return hidden;
+    if (!hidden.empty()) {
+      return hidden;
+    }
   }
   return {};
 }
@@ -120,14 +130,22 @@ bool is_protected(const Prefix& block) noexcept {
   };
   const IpAddress& network = block.network();
   const unsigned length = block.length();
-  if (within(network, length)) return true;
-  if (network.is_v4()) return false;
+  if (within(network, length)) {
+    return true;
+  }
+  if (network.is_v4()) {
+    return false;
+  }
   const Disguise inside(network);
   // An address alone is read like any other. Of a block, the part of it that all its addresses
   // share must say which IPv4 block hides in it: that is so for 6to4, and with the IPv4 address at
   // the end.
-  if (length == 128) return !protected_as(network).empty();
-  if (inside.begin() == inside.end()) return false;
+  if (length == 128) {
+    return !protected_as(network).empty();
+  }
+  if (inside.begin() == inside.end()) {
+    return false;
+  }
   const auto octets = network.bytes();
   if (octets[0] == 0x20 && octets[1] == 0x02) {
     return length >= 16 && within(*inside.begin(), std::min(length - 16, 32U));
@@ -140,7 +158,9 @@ bool is_protected(const Prefix& block) noexcept {
 bool is_own_listener(std::span<const Endpoint> listeners, const Endpoint& endpoint,
                      bool (*is_local)(const IpAddress&)) noexcept {
   const IpAddress plain = endpoint.address.unmapped();
-  if (is_listener(listeners, {plain, endpoint.port}, is_local)) return true;
+  if (is_listener(listeners, {plain, endpoint.port}, is_local)) {
+    return true;
+  }
   const Disguise hidden(plain);
   return std::any_of(hidden.begin(), hidden.end(), [&](const IpAddress& inside) {
     return is_listener(listeners, {inside, endpoint.port}, is_local);

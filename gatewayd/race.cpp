@@ -70,12 +70,16 @@ void Race::answered(Family family, Failure failure, std::vector<Destination> des
     failure_ = more_telling(failure_, failure);
     return;
   }
-  if (!first_answer_) first_answer_ = now;
+  if (!first_answer_) {
+    first_answer_ = now;
+  }
   // RFC 8305 section 5: late answers join what has not been tried yet, as if they had been known.
   std::ranges::move(destinations, std::back_inserter(candidates_));
   order_destinations(candidates_, prefer_);
   std::optional<Family> before = last_family_;
-  if (!before && start_with_) before = other(*start_with_);
+  if (!before && start_with_) {
+    before = other(*start_with_);
+  }
   interleave_families(candidates_, before);
 }
 
@@ -88,7 +92,9 @@ void Race::attempt_failed(Failure failure, Time now) noexcept {
 /// RFC 8305 section 3: an answer of the family we would rather use starts the race at once; one of
 /// the other family gives it a short head start. That an answer was negative counts as an answer.
 Race::Time Race::earliest_start() noexcept {
-  if (last_family_) return next_attempt_;
+  if (last_family_) {
+    return next_attempt_;
+  }
   const Family usual = prefer_ == FamilyPreference::ipv4 ? Family::ipv4 : Family::ipv6;
   const Family awaited = start_with_.value_or(usual);
   return pending(awaited) ? *first_answer_ + times_.resolution_delay : *first_answer_;
@@ -96,17 +102,25 @@ Race::Time Race::earliest_start() noexcept {
 
 Race::Step Race::next(Time now) {
   if (now >= deadline_) {
-    if (running_ > 0) return GiveUp{more_telling(failure_, Failure::timed_out)};
-    if (any_pending()) return GiveUp{more_telling(failure_, Failure::name_timeout)};
+    if (running_ > 0) {
+      return GiveUp{more_telling(failure_, Failure::timed_out)};
+    }
+    if (any_pending()) {
+      return GiveUp{more_telling(failure_, Failure::name_timeout)};
+    }
     return GiveUp{more_telling(failure_, Failure::timed_out)};
   }
   const bool exhausted = started_ == max_addresses;
   if (!candidates_.empty() && !exhausted) {
     const Time start = earliest_start();
-    if (now < start) return Wait{std::min(start, deadline_)};
+    if (now < start) {
+      return Wait{std::min(start, deadline_)};
+    }
     // RFC 8305 section 5 lets us stop an attempt that is under way. The oldest has had the most
     // time; to wait for it instead would let a few dead addresses hide the good one behind them.
-    if (running_ == max_under_way) return Abandon{};
+    if (running_ == max_under_way) {
+      return Abandon{};
+    }
     const IpAddress address = candidates_.front().address;
     candidates_.erase(candidates_.begin());
     last_family_ = address.family();
@@ -115,7 +129,9 @@ Race::Step Race::next(Time now) {
     ++started_;
     return Start{address};
   }
-  if (running_ == 0 && (exhausted || !any_pending())) return GiveUp{failure_};
+  if (running_ == 0 && (exhausted || !any_pending())) {
+    return GiveUp{failure_};
+  }
   return Wait{deadline_};
 }
 

@@ -45,7 +45,9 @@ bool is_ready_now(int fd, Ready what) noexcept {
 
 int make_set() {
   const int set = ::epoll_create1(EPOLL_CLOEXEC);
-  if (set < 0) throw std::system_error(errno, std::system_category(), "epoll_create1");
+  if (set < 0) {
+    throw std::system_error(errno, std::system_category(), "epoll_create1");
+  }
   return set;
 }
 
@@ -62,7 +64,9 @@ void Readiness::shutdown() {
   for (Member& member : members_) {
     for (WaitOp*& op : member.waiting) {
       // Whoever is discarded may close other sockets, and so change all of this.
-      if (WaitOp* const gone = std::exchange(op, nullptr)) gone->discard();
+      if (WaitOp* const gone = std::exchange(op, nullptr)) {
+        gone->discard();
+      }
     }
   }
   while (first_due_ != nullptr) {
@@ -106,7 +110,9 @@ bool Readiness::ask_for(Place place, int fd, std::uint32_t events) noexcept {
   event.events = wanted | EPOLLET;
   event.data.u64 = std::uint64_t{member.generation} << 32U | place;
   const int what = member.interest == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-  if (::epoll_ctl(set_.native_handle(), what, fd, &event) != 0) return false;
+  if (::epoll_ctl(set_.native_handle(), what, fd, &event) != 0) {
+    return false;
+  }
   member.interest = wanted;
   return true;
 }
@@ -122,17 +128,23 @@ void Readiness::wait(Place place, int fd, Ready what, WaitOp& op, bool drained) 
     }
   } else if ((member.edges & bit_of(kind)) != 0 ||
              (what != Ready::error && (!drained || member.doubtful) && is_ready_now(fd, what))) {
-    if (what != Ready::error) member.edges &= static_cast<std::uint8_t>(~bit_of(kind));
+    if (what != Ready::error) {
+      member.edges &= static_cast<std::uint8_t>(~bit_of(kind));
+    }
     return make_due(op, 0);
   }
   member.waiting[kind] = &op;
   ++waiting_;
-  if (!collecting_) keep_awake();
+  if (!collecting_) {
+    keep_awake();
+  }
 }
 
 void Readiness::cancel(Place place) noexcept {
   for (WaitOp*& waiting : members_[place].waiting) {
-    if (waiting == nullptr) continue;
+    if (waiting == nullptr) {
+      continue;
+    }
     --waiting_;
     make_due(*std::exchange(waiting, nullptr), ECANCELED);
   }
@@ -140,7 +152,9 @@ void Readiness::cancel(Place place) noexcept {
 
 void Readiness::cancel(Place place, Ready what, WaitOp& op) noexcept {
   WaitOp*& waiting = members_[place].waiting[index_of(what)];
-  if (waiting != &op) return;
+  if (waiting != &op) {
+    return;
+  }
   waiting = nullptr;
   --waiting_;
   make_due(op, ECANCELED);
@@ -154,9 +168,13 @@ void Readiness::withdraw(Place place, Ready what, WaitOp& op) noexcept {
     --waiting_;
   } else if (op.due_) {
     unlink(op);
-    if (op.error_ == 0) member.edges |= bit_of(index_of(what));  // for whoever waits next
+    if (op.error_ == 0) {
+      member.edges |= bit_of(index_of(what));  // for whoever waits next
+    }
   }
-  if (!collecting_) keep_awake();
+  if (!collecting_) {
+    keep_awake();
+  }
 }
 
 void Readiness::make_due(WaitOp& op, int error) noexcept {
@@ -179,7 +197,9 @@ void Readiness::unlink(WaitOp& op) noexcept {
 
 /// Sees to it that there will be a turn for what is due.
 void Readiness::kick() noexcept {
-  if (collecting_ || kicked_) return;
+  if (collecting_ || kicked_) {
+    return;
+  }
   try {
     asio::post(set_.get_executor(), in_memory(kick_memory_, [this] {
                  kicked_ = false;
@@ -194,7 +214,9 @@ void Readiness::kick() noexcept {
 /// Asio waits for the set exactly as long as somebody waits for a socket: that is the io_context's
 /// outstanding work.
 void Readiness::keep_awake() noexcept {
-  if (armed_ == (waiting_ != 0)) return;
+  if (armed_ == (waiting_ != 0)) {
+    return;
+  }
   try {
     if (waiting_ == 0) {
       set_.cancel();
@@ -203,7 +225,9 @@ void Readiness::keep_awake() noexcept {
     set_.async_wait(SetDescriptor::wait_read,
                     in_memory(wait_memory_, [this](const asio::error_code& error) {
                       armed_ = false;
-                      if (!error) return collect();
+                      if (!error) {
+                        return collect();
+                      }
                       keep_awake();  // somebody may have begun to wait since it was cancelled
                     }));
     armed_ = true;
@@ -224,19 +248,31 @@ void Readiness::call(WaitOp& op, int error) noexcept {
 void Readiness::notice(const epoll_event& event) noexcept {
   const auto place = static_cast<Place>(event.data.u64);
   const auto generation = static_cast<std::uint32_t>(event.data.u64 >> 32U);
-  if (members_[place].generation != generation) return;  // closed earlier in this batch
-  if ((event.events & (EPOLLRDHUP | EPOLLPRI | broken)) != 0) members_[place].doubtful = true;
+  if (members_[place].generation != generation) {
+    return;  // closed earlier in this batch
+  }
+  if ((event.events & (EPOLLRDHUP | EPOLLPRI | broken)) != 0) {
+    members_[place].doubtful = true;
+  }
   // Errors first: who learns of one need not read to find out.
   for (std::size_t kind = events_of.size(); kind-- > 0;) {
-    if ((event.events & events_of[kind]) == 0) continue;
+    if ((event.events & events_of[kind]) == 0) {
+      continue;
+    }
     Member& member = members_[place];
     WaitOp* const op = std::exchange(member.waiting[kind], nullptr);
     // A broken socket stays broken, whoever looks.
-    if (op == nullptr || kind == index_of(Ready::error)) member.edges |= bit_of(kind);
-    if (op == nullptr) continue;
+    if (op == nullptr || kind == index_of(Ready::error)) {
+      member.edges |= bit_of(kind);
+    }
+    if (op == nullptr) {
+      continue;
+    }
     --waiting_;
     call(*op, 0);
-    if (members_[place].generation != generation) return;
+    if (members_[place].generation != generation) {
+      return;
+    }
   }
 }
 
@@ -252,13 +288,19 @@ void Readiness::run_due() noexcept {
 
 /// Whether to look once more behind a batch of `got`.
 bool Readiness::worth_another_look(int got) noexcept {
-  if (got >= busy_batch) return true;
-  if (got <= 0) return false;
+  if (got >= busy_batch) {
+    return true;
+  }
+  if (got <= 0) {
+    return false;
+  }
   if (looks_left_ > 0) {
     --looks_left_;
     return true;
   }
-  if (++turns_without_look_ < turns_between_tries) return false;
+  if (++turns_without_look_ < turns_between_tries) {
+    return false;
+  }
   turns_without_look_ = 0;
   return true;
 }
@@ -274,12 +316,18 @@ void Readiness::collect() noexcept {
     for (int i = 0; i < got; ++i) {
       notice(events[static_cast<std::size_t>(i)]);
     }
-    if (batch > 0 && got > 0) looks_left_ = looks_after_success;
+    if (batch > 0 && got > 0) {
+      looks_left_ = looks_after_success;
+    }
     served += static_cast<std::size_t>(std::max(got, 0));
-    if (served >= enough_per_turn || !worth_another_look(got)) break;
+    if (served >= enough_per_turn || !worth_another_look(got)) {
+      break;
+    }
   }
   collecting_ = false;
-  if (first_due_ != nullptr) kick();
+  if (first_due_ != nullptr) {
+    kick();
+  }
   keep_awake();
 }
 

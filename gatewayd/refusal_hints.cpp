@@ -47,13 +47,17 @@ std::string hint(const Requester& requester, std::string_view reason, const Endp
 
 void RefusalHints::tell(const Requester& requester, std::string_view reason,
                         const Endpoint& endpoint, bool has_rules) noexcept {
-  if (!is_protection(reason) && reason != "no-rule-allows") return;
+  if (!is_protection(reason) && reason != "no-rule-allows") {
+    return;
+  }
   using std::chrono::seconds;
   const auto now =
       std::chrono::duration_cast<seconds>(std::chrono::steady_clock::now().time_since_epoch())
           .count();
   std::int64_t next = next_.load(std::memory_order_relaxed);
-  if (next != 0 && now < next) return;
+  if (next != 0 && now < next) {
+    return;
+  }
   if (!next_.compare_exchange_strong(next, now + interval.count(), std::memory_order_relaxed)) {
     return;
   }

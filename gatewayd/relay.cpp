@@ -59,13 +59,17 @@ ssize_t retry_interrupted(Call call) noexcept {
 }  // namespace
 
 void Junction::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
-  if (over_) return;
+  if (over_) {
+    return;
+  }
   if (error) {
     // Somebody cancelled the socket's operations, or the kernel had no memory for the wait.
     const bool cancelled = error == asio::error::operation_aborted;
     return end(cancelled ? RelayEnd::cancelled : RelayEnd::no_resources);
   }
-  if (kernel_ && kernel_->dying != nullptr) return;
+  if (kernel_ && kernel_->dying != nullptr) {
+    return;
+  }
   revoke_lease();
   if (&slot == &client_.readable || &slot == &destination_.writable) {
     run(up_);
@@ -116,7 +120,9 @@ Turn Junction::turn(Direction& direction) noexcept {
         result = write_once(direction);
         break;
       case Step::keep:
-        if (!keep_rest(direction)) result = Turn::no_memory;
+        if (!keep_rest(direction)) {
+          result = Turn::no_memory;
+        }
         break;
       case Step::shut_down:
         if (last_words_) {
@@ -136,13 +142,17 @@ Turn Junction::turn(Direction& direction) noexcept {
         break;
     }
   }
-  if (flow.held() == 0) give_back(direction);
+  if (flow.held() == 0) {
+    give_back(direction);
+  }
   const bool eof = flow.source_ended() && !had_ended;
   if (kernel_) {
     const bool small = flow.written() - written <= kSmallTurn;
     kernel_->small_turns = small ? kernel_->small_turns + 1 : 0;
   }
-  if (flow.written() != written || eof) last_octet_ = Clock::now();
+  if (flow.written() != written || eof) {
+    last_octet_ = Clock::now();
+  }
   return result;
 }
 
@@ -150,7 +160,9 @@ Turn Junction::turn(Direction& direction) noexcept {
 /// waited for meanwhile but trouble, so the source's octets stay with the kernel, and then with the
 /// sender.
 bool Junction::may_read(Direction& direction) noexcept {
-  if (last_words_) return true;
+  if (last_words_) {
+    return true;
+  }
   const Clock::time_point now = Clock::now();
   Bandwidth::Reservation& reserved = direction.reserved;
   if (reserved.octets == 0) {
@@ -170,7 +182,9 @@ bool Junction::may_read(Direction& direction) noexcept {
 
 /// How much of `room` the next read may take.
 std::size_t Junction::allowed(const Direction& direction, std::size_t room) const noexcept {
-  if (direction.bandwidth == nullptr || last_words_) return room;
+  if (direction.bandwidth == nullptr || last_words_) {
+    return room;
+  }
   return std::min(room, direction.reserved.octets);
 }
 
@@ -189,7 +203,9 @@ Turn Junction::read_once(Direction& direction) noexcept {
   const bool fill = flow.next() == Step::fill;
   ssize_t got = -1;
   if (fill) {
-    if (!direction.pipe) direction.pipe = pool_.pipes().lend();
+    if (!direction.pipe) {
+      direction.pipe = pool_.pipes().lend();
+    }
     if (!direction.pipe) {
       flow.no_pipe();
       return Turn::over;
@@ -199,7 +215,9 @@ Turn Junction::read_once(Direction& direction) noexcept {
                       allowed(direction, pool_.pipes().capacity()),
                       SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     });
-    if (got > 0) flow.filled(static_cast<std::size_t>(got));
+    if (got > 0) {
+      flow.filled(static_cast<std::size_t>(got));
+    }
   } else {
     std::span<std::uint8_t> room = pool_.shared_buffer();
     room = room.first(allowed(direction, room.size()));
@@ -210,11 +228,16 @@ Turn Junction::read_once(Direction& direction) noexcept {
       flow.received(static_cast<std::size_t>(got), room.size());
     }
   }
-  if (direction.bandwidth != nullptr)
+  if (direction.bandwidth != nullptr) {
     settle(direction, got > 0 ? static_cast<std::size_t>(got) : 0);
-  if (got > 0) return Turn::over;
+  }
+  if (got > 0) {
+    return Turn::over;
+  }
   if (got == 0) {
-    if (!exhausted(direction)) return Turn::later;
+    if (!exhausted(direction)) {
+      return Turn::later;
+    }
     flow.end_of_stream();
   } else if (would_block(errno)) {
     flow.nothing_to_read();
@@ -238,7 +261,9 @@ Turn Junction::write_once(Direction& direction) noexcept {
   if (put >= 0) {
     const auto octets = static_cast<std::size_t>(put);
     flow.wrote(octets);
-    if (!drain) direction.rest = direction.rest.subspan(octets);
+    if (!drain) {
+      direction.rest = direction.rest.subspan(octets);
+    }
   } else if (would_block(errno)) {
     flow.sink_full();
   } else {
@@ -250,8 +275,12 @@ Turn Junction::write_once(Direction& direction) noexcept {
 /// The shared buffer is the worker's: what the sink did not take moves to a block of its own, which
 /// stays until the sink has taken all of it. The one copy too many is paid by slow sinks alone.
 bool Junction::keep_rest(Direction& direction) noexcept {
-  if (!direction.block) direction.block = pool_.lend_block();  // else it has just run empty
-  if (!direction.block) return false;
+  if (!direction.block) {
+    direction.block = pool_.lend_block();  // else it has just run empty
+  }
+  if (!direction.block) {
+    return false;
+  }
   std::copy(direction.rest.begin(), direction.rest.end(), direction.block.get());
   direction.rest = {direction.block.get(), direction.rest.size()};
   direction.flow.kept();
@@ -259,7 +288,9 @@ bool Junction::keep_rest(Direction& direction) noexcept {
 }
 
 void Junction::give_back(Direction& direction) noexcept {
-  if (direction.block) pool_.take_back(std::move(direction.block));
+  if (direction.block) {
+    pool_.take_back(std::move(direction.block));
+  }
   if (direction.pipe) {
     pool_.pipes().take_back(std::exchange(direction.pipe, Pipe{}), direction.flow.held() == 0);
   }
@@ -288,14 +319,20 @@ void Junction::wait_for_more(Direction& direction) {
 /// Stays armed once it is, also when the side is read again: disarming would cost more than a
 /// second look at a side that is dead anyway.
 void Junction::watch_for_trouble(Side& side) {
-  if (side.closed_both_ways) return;
+  if (side.closed_both_ways) {
+    return;
+  }
   side.trouble.arm(*this, side.socket, Ready::error);
 }
 
 void Junction::look_for_trouble(Side& side) noexcept {
   pollfd state{side.fd, 0, 0};
-  if (::poll(&state, 1, 0) <= 0) return watch_for_trouble(side);
-  if ((state.revents & POLLERR) != 0) return passed_on_reset(side);
+  if (::poll(&state, 1, 0) <= 0) {
+    return watch_for_trouble(side);
+  }
+  if ((state.revents & POLLERR) != 0) {
+    return passed_on_reset(side);
+  }
   side.closed_both_ways = true;  // its EOF is not read yet, ours is sent
 }
 

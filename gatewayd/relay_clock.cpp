@@ -19,16 +19,22 @@ void RelayClock::shutdown() {
 }
 
 void RelayClock::add(Timed& timed) {
-  if (!armed_) arm();
+  if (!armed_) {
+    arm();
+  }
   timed.previous_ = nullptr;
   timed.next_ = first_;
-  if (first_ != nullptr) first_->previous_ = &timed;
+  if (first_ != nullptr) {
+    first_->previous_ = &timed;
+  }
   first_ = &timed;
 }
 
 void RelayClock::remove(Timed& timed) noexcept {
   (timed.previous_ != nullptr ? timed.previous_->next_ : first_) = timed.next_;
-  if (timed.next_ != nullptr) timed.next_->previous_ = timed.previous_;
+  if (timed.next_ != nullptr) {
+    timed.next_->previous_ = timed.previous_;
+  }
 }
 
 /// The timer is not cancelled when the last relay ends: it fires once in vain, and there is rarely
@@ -37,7 +43,9 @@ void RelayClock::arm() {
   timer_.expires_after(period);
   timer_.async_wait(in_memory(memory_, [this](const asio::error_code& error) {
     armed_ = false;
-    if (!error && first_ != nullptr) look();
+    if (!error && first_ != nullptr) {
+      look();
+    }
   }));
   armed_ = true;
 }

@@ -10,13 +10,19 @@ RelayFlow::RelayFlow(const FlowTuning& tuning, std::size_t early) noexcept
 
 RelayFlow::Step RelayFlow::next() const noexcept {
   if (held_ > 0) {
-    if (full_) return place_ == Place::shared_buffer ? Step::keep : Step::await_writable;
+    if (full_) {
+      return place_ == Place::shared_buffer ? Step::keep : Step::await_writable;
+    }
     return place_ == Place::pipe ? Step::drain : Step::send;
   }
-  if (ended_) return shut_ ? Step::finished : Step::shut_down;
+  if (ended_) {
+    return shut_ ? Step::finished : Step::shut_down;
+  }
   const bool spent =
       turn_octets_ >= tuning_->octets_per_turn || turn_reads_ >= tuning_->reads_per_turn;
-  if (dry_ || spent) return Step::await_readable;
+  if (dry_ || spent) {
+    return Step::await_readable;
+  }
   return splicing() ? Step::fill : Step::receive;
 }
 
@@ -40,7 +46,9 @@ void RelayFlow::received(std::size_t octets, std::size_t room) noexcept {
   // A short read emptied the socket; asking again would only cost a call that says EAGAIN. What
   // arrives from now on is an edge.
   dry_ = drained_ = octets < room;
-  if (splicing_ || !adapts_) return;
+  if (splicing_ || !adapts_) {
+    return;
+  }
   streak_ = octets >= tuning_->large_read ? streak_ + 1 : 0;
   if (streak_ >= tuning_->large_reads_to_splice) {
     splicing_ = true;
@@ -54,8 +62,12 @@ void RelayFlow::filled(std::size_t octets) noexcept {
   took(octets, Place::pipe);
   const bool small = octets < tuning_->small_fill;
   drained_ = false;
-  if (small) dry_ = true;
-  if (!adapts_) return;
+  if (small) {
+    dry_ = true;
+  }
+  if (!adapts_) {
+    return;
+  }
   streak_ = small ? streak_ + 1 : 0;
   if (streak_ >= tuning_->small_fills_to_copy) {
     splicing_ = false;
@@ -102,7 +114,9 @@ void RelayFlow::no_splice() noexcept {
 void RelayFlow::wrote(std::size_t octets) noexcept {
   held_ -= octets;
   written_ += octets;
-  if (held_ > 0) full_ = true;
+  if (held_ > 0) {
+    full_ = true;
+  }
 }
 
 void RelayFlow::sink_full() noexcept {

@@ -28,9 +28,13 @@ std::array<OwnOctets, 2> Junction::own_octets() const noexcept {
 
 bool Junction::delivered(const Direction& direction) const noexcept {
   const KernelRelay* const relay = in_kernel();
-  if (relay == nullptr) return true;
+  if (relay == nullptr) {
+    return true;
+  }
   for (unsigned ask = 0; ask < kAsksAtOnce; ++ask) {
-    if (relay->delivered(way(direction), direction.flow.written())) return true;
+    if (relay->delivered(way(direction), direction.flow.written())) {
+      return true;
+    }
   }
   return false;
 }
@@ -41,39 +45,57 @@ bool Junction::exhausted(const Direction& direction) const noexcept {
 }
 
 void Junction::revoke_lease() noexcept {
-  if (KernelRelay* const relay = in_kernel()) relay->revoke();
+  if (KernelRelay* const relay = in_kernel()) {
+    relay->revoke();
+  }
 }
 
 void Junction::ask_again() noexcept {
-  if (kernel_->ask_at) return;
+  if (kernel_->ask_at) {
+    return;
+  }
   kernel_->ask_at = Clock::now() + kAskAgain;
   set_alarm();
 }
 
 void Junction::ask_now() noexcept {
   kernel_->ask_at.reset();
-  if (kernel_->dying != nullptr) return passed_on_reset(*kernel_->dying);
+  if (kernel_->dying != nullptr) {
+    return passed_on_reset(*kernel_->dying);
+  }
   revoke_lease();
   run(up_);
-  if (!over_ && kernel_->dying == nullptr) run(down_);
+  if (!over_ && kernel_->dying == nullptr) {
+    run(down_);
+  }
   lease_to_kernel();
 }
 
 /// Of a side that is dead: whether the kernel still carries what it had sent.
 bool Junction::last_octets_on_their_way(Side& side, const Direction& last) noexcept {
   const KernelRelay* const relay = in_kernel();
-  if (relay == nullptr || relay->accounted(way(last), own_octets()[way(last)])) return false;
-  if (++kernel_->asked_for_dead > kAsksForTheDead) return false;
+  if (relay == nullptr || relay->accounted(way(last), own_octets()[way(last)])) {
+    return false;
+  }
+  if (++kernel_->asked_for_dead > kAsksForTheDead) {
+    return false;
+  }
   kernel_->dying = &side;
   return true;
 }
 
 /// Once the relay has shown that it is one of small messages, and both ways are at rest.
 void Junction::lease_to_kernel() noexcept {
-  if (over_ || !kernel_ || kernel_->refused || kernel_->dying != nullptr) return;
-  if (kernel_->small_turns < pool_.small_turns_to_kernel()) return;
+  if (over_ || !kernel_ || kernel_->refused || kernel_->dying != nullptr) {
+    return;
+  }
+  if (kernel_->small_turns < pool_.small_turns_to_kernel()) {
+    return;
+  }
   for (const Direction* direction : {&up_, &down_}) {
-    if (direction->flow.next() != Step::await_readable || direction->flow.splicing()) return;
+    if (direction->flow.next() != Step::await_readable || direction->flow.splicing()) {
+      return;
+    }
   }
   if (!kernel_->relay) {
     try {

@@ -51,8 +51,12 @@ void Junction::start() noexcept {
   const Hold hold(*this);
   run(up_);
   // The destination is not watched yet: what it has sent will be the first edge.
-  if (!over_ && kernel_) run(down_);  // it has to be at rest before the kernel may have it
-  if (!over_) destination_.readable.arm(*this, destination_.socket, Ready::read);
+  if (!over_ && kernel_) {
+    run(down_);  // it has to be at rest before the kernel may have it
+  }
+  if (!over_) {
+    destination_.readable.arm(*this, destination_.socket, Ready::read);
+  }
   lease_to_kernel();
 }
 
@@ -67,18 +71,24 @@ void Junction::passed_on_reset(Side& side) noexcept {
     more = turn(last) == Turn::over && last.flow.written() != before &&
            last.flow.next() == Step::await_readable;
   }
-  if (last_octets_on_their_way(side, last)) return ask_again();
+  if (last_octets_on_their_way(side, last)) {
+    return ask_again();
+  }
   end(&side == &client_ ? RelayEnd::client_reset : RelayEnd::destination_reset);
 }
 
 void Junction::end(RelayEnd why) noexcept {
-  if (over_) return;
+  if (over_) {
+    return;
+  }
   over_ = true;
   revoke_lease();
   give_back(up_);
   give_back(down_);
   for (Direction* direction : {&up_, &down_}) {
-    if (direction->reserved.octets != 0) settle(*direction, 0);
+    if (direction->reserved.octets != 0) {
+      settle(*direction, 0);
+    }
   }
   for (Side* side : {&client_, &destination_}) {
     if (why != RelayEnd::both_closed) {
@@ -87,7 +97,9 @@ void Junction::end(RelayEnd why) noexcept {
     }
     side->socket.close();
   }
-  if (alarm_) alarm_->cancel();
+  if (alarm_) {
+    alarm_->cancel();
+  }
   RelayReport report{up_.flow.written(), down_.flow.written(), why};
   if (const KernelRelay* const relay = in_kernel()) {
     report.octets_up += relay->redirected(0);
@@ -109,14 +121,22 @@ std::chrono::seconds Junction::limit() const noexcept {
 void Junction::set_alarm() noexcept {
   auto when = Clock::time_point::max();
   for (const Direction* direction : {&up_, &down_}) {
-    if (direction->paused) when = std::min(when, direction->reserved.from);
+    if (direction->paused) {
+      when = std::min(when, direction->reserved.from);
+    }
   }
-  if (kernel_ && kernel_->ask_at) when = std::min(when, *kernel_->ask_at);
+  if (kernel_ && kernel_->ask_at) {
+    when = std::min(when, *kernel_->ask_at);
+  }
   try {
-    if (!alarm_) alarm_ = std::make_unique<Timer>(context().get_executor());
+    if (!alarm_) {
+      alarm_ = std::make_unique<Timer>(context().get_executor());
+    }
     alarm_->expires_at(when);
     alarm_->async_wait([this, hold = Hold(*this)](const asio::error_code& error) {
-      if (!error && !over_) look_at_clock(Clock::now());
+      if (!error && !over_) {
+        look_at_clock(Clock::now());
+      }
     });
   } catch (...) {
     // No memory for the timer: the clock will do, a little late.
@@ -129,7 +149,9 @@ void Junction::look_at_clock(Clock::time_point now) noexcept {
   const Hold hold(*this);
   if (kernel_ && kernel_->ask_at && now >= *kernel_->ask_at) {
     ask_now();
-    if (over_ || kernel_->dying != nullptr) return;
+    if (over_ || kernel_->dying != nullptr) {
+      return;
+    }
   }
   if (const KernelRelay* const relay = in_kernel()) {
     last_octet_ = std::max(last_octet_, relay->last());
@@ -140,12 +162,20 @@ void Junction::look_at_clock(Clock::time_point now) noexcept {
   }
   bool still_paused = false;
   for (Direction* direction : {&up_, &down_}) {
-    if (over_ || !direction->paused) continue;
-    if (now >= direction->reserved.from) run(*direction);
+    if (over_ || !direction->paused) {
+      continue;
+    }
+    if (now >= direction->reserved.from) {
+      run(*direction);
+    }
     still_paused = still_paused || direction->paused;
   }
-  if (over_) return;
-  if (still_paused) set_alarm();
+  if (over_) {
+    return;
+  }
+  if (still_paused) {
+    set_alarm();
+  }
   if (!keeps_alive_ && now >= began_ + kKeepAliveAfter) {
     keeps_alive_ = true;
     keep_alive(destination_.fd);

@@ -30,13 +30,17 @@ RelayPool::Block RelayPool::lend_block() noexcept {
   } else {
     block.reset(new (std::nothrow) std::uint8_t[config_.copy_octets]);
   }
-  if (block) ++blocks_lent_;
+  if (block) {
+    ++blocks_lent_;
+  }
   return block;
 }
 
 void RelayPool::take_back(Block block) noexcept {
   --blocks_lent_;
-  if (spare_.size() < config_.spare_blocks) spare_.push_back(std::move(block));
+  if (spare_.size() < config_.spare_blocks) {
+    spare_.push_back(std::move(block));
+  }
 }
 
 }  // namespace socks64::gateway

@@ -21,7 +21,9 @@ class ResetWatch final : private WaitOp {
 
  private:
   void ready(const asio::error_code& error) override {
-    if (!error) control_.stop(SessionControl::Stop::client_gone);
+    if (!error) {
+      control_.stop(SessionControl::Stop::client_gone);
+    }
   }
   void discard() noexcept override {}
 

@@ -214,7 +214,9 @@ void Resolver::Impl::stop() {
   }
   asio::post(context_, [this] {
     // On the thread they live on.
-    if (channels_ != nullptr) channels_->close();
+    if (channels_ != nullptr) {
+      channels_->close();
+    }
     system_.reset();
     work_.reset();
     context_.stop();
@@ -226,12 +228,18 @@ std::optional<Answer> Resolver::Impl::ask(const std::shared_ptr<Impl>& self, con
                                           Family family, const Executor& executor,
                                           OnAnswer on_answer, Inquiry& inquiry) {
   std::optional<std::string> canonical = canonical_name(name.view());
-  if (!canonical) return failed(Failure::name_invalid);
+  if (!canonical) {
+    return failed(Failure::name_invalid);
+  }
   // RFC 6761 section 6.3: never a question for DNS, whatever the hosts file says.
-  if (is_localhost(*canonical)) return known({loopback(family)});
+  if (is_localhost(*canonical)) {
+    return known({loopback(family)});
+  }
   const Clock::time_point now = Clock::now();
   // A name that the hosts file knows has only the families it has there.
-  if (auto addresses = hosts_.find(*canonical, family, now)) return known(std::move(*addresses));
+  if (auto addresses = hosts_.find(*canonical, family, now)) {
+    return known(std::move(*addresses));
+  }
   return join(self, {std::move(*canonical), record_type(family)}, executor, std::move(on_answer),
               inquiry, now);
 }
@@ -244,9 +252,13 @@ std::optional<Answer> Resolver::Impl::ask_name(const std::shared_ptr<Impl>& self
   if (std::string name = hosts_.find_name(plain, now); !name.empty()) {
     return known_name(std::move(name));
   }
-  if (plain.is_loopback()) return known_name("localhost");
+  if (plain.is_loopback()) {
+    return known_name("localhost");
+  }
   // Which link is meant is nothing that DNS could know.
-  if (plain.zone() != 0) return failed(Failure::name_not_found);
+  if (plain.zone() != 0) {
+    return failed(Failure::name_not_found);
+  }
   std::string asked =
       config_.source == NameSource::system ? std::string(plain.text().view()) : pointer_name(plain);
   return join(self, {std::move(asked), RecordType::ptr}, executor, std::move(on_answer), inquiry,
@@ -258,7 +270,9 @@ std::optional<Answer> Resolver::Impl::join(const std::shared_ptr<Impl>& self, Qu
                                            const Executor& executor, OnAnswer on_answer,
                                            Inquiry& inquiry, Clock::time_point now) {
   const std::lock_guard lock(mutex_);
-  if (stopping_) return failed(Failure::shutting_down);
+  if (stopping_) {
+    return failed(Failure::shutting_down);
+  }
   if (const AnswerCache::Entry* entry = cache_.find(question, now)) {
     Answer answer = known(entry->addresses);
     answer.failure = entry->failure;
@@ -268,7 +282,9 @@ std::optional<Answer> Resolver::Impl::join(const std::shared_ptr<Impl>& self, Qu
   auto flight = flights_.find(question);
   if (flight == flights_.end()) {
     if (flights_.size() >= config_.max_in_flight) {
-      if (abandoned_.empty()) return failed(Failure::no_resources);
+      if (abandoned_.empty()) {
+        return failed(Failure::no_resources);
+      }
       remove(flights_.find(*abandoned_.front()));
     }
     flight = take_off(question);
@@ -277,7 +293,9 @@ std::optional<Answer> Resolver::Impl::join(const std::shared_ptr<Impl>& self, Qu
   auto waiter = std::make_shared<Waiter>(executor, std::move(on_answer), std::move(question));
   Waiters& waiters = flight->second.waiters;
   waiters.push_back(waiter);
-  if (waiters.size() == 1) attended_.splice(attended_.end(), abandoned_, flight->second.place);
+  if (waiters.size() == 1) {
+    attended_.splice(attended_.end(), abandoned_, flight->second.place);
+  }
   inquiry.waiter_ = std::move(waiter);
   inquiry.resolver_ = self;
   return std::nullopt;
@@ -315,7 +333,9 @@ bool Resolver::Impl::assign(const Question& question, std::uint64_t number,
                             const CaresChannel* channel) {
   const std::lock_guard lock(mutex_);
   const auto flight = flights_.find(question);
-  if (flight == flights_.end() || flight->second.number != number) return false;
+  if (flight == flights_.end() || flight->second.number != number) {
+    return false;
+  }
   flight->second.channel = channel;
   return true;
 }
@@ -332,8 +352,12 @@ bool Resolver::Impl::is_awaited(const CaresChannel& channel) {
 bool Resolver::Impl::is_awaited(const Question& question, std::uint64_t number) {
   const std::lock_guard lock(mutex_);
   const auto flight = flights_.find(question);
-  if (flight == flights_.end() || flight->second.number != number) return false;
-  if (!flight->second.waiters.empty()) return true;
+  if (flight == flights_.end() || flight->second.number != number) {
+    return false;
+  }
+  if (!flight->second.waiters.empty()) {
+    return true;
+  }
   remove(flight);
   return false;
 }
@@ -341,7 +365,9 @@ bool Resolver::Impl::is_awaited(const Question& question, std::uint64_t number) 
 void Resolver::Impl::leave(const std::shared_ptr<Waiter>& waiter) noexcept {
   const std::lock_guard lock(mutex_);
   const auto found = flights_.find(waiter->question);
-  if (found == flights_.end()) return;
+  if (found == flights_.end()) {
+    return;
+  }
   Flight& flight = found->second;
   if (std::erase(flight.waiters, waiter) > 0 && flight.waiters.empty()) {
     abandoned_.splice(abandoned_.end(), attended_, flight.place);
@@ -353,19 +379,25 @@ void Resolver::Impl::deliver(Waiters waiters, const Answer& answer) {
     const Executor executor = waiter->executor;
     asio::post(executor, [waiter = std::move(waiter), answer] {
       const OnAnswer on_answer = std::exchange(waiter->on_answer, nullptr);
-      if (on_answer) on_answer(answer);
+      if (on_answer) {
+        on_answer(answer);
+      }
     });
   }
 }
 
 void Resolver::Impl::put_to_servers(const Question& question, std::uint64_t number) {
   try {
-    if (!assign(question, number, nullptr)) return;
+    if (!assign(question, number, nullptr)) {
+      return;
+    }
     if (system_ != nullptr) {
       return system_->ask(
           question, [this, question, number] { return is_awaited(question, number); },
           [this, question, number](DnsReply reply) {
-            if (reply.failure == Failure::none) reply.ttl = config_.system_ttl;
+            if (reply.failure == Failure::none) {
+              reply.ttl = config_.system_ttl;
+            }
             arrive(question, number, std::move(reply));
           });
     }
@@ -380,9 +412,13 @@ void Resolver::Impl::put_to_servers(const Question& question, std::uint64_t numb
 /// As many as the window lets through; the others as soon as it does.
 void Resolver::Impl::send_departures() {
   while (!departures_.empty() && window_.is_open(Clock::now())) {
-    if (const std::optional<Departure> departure = departures_.next()) send(*departure);
+    if (const std::optional<Departure> departure = departures_.next()) {
+      send(*departure);
+    }
   }
-  if (departures_.empty() || window_awaited_) return;
+  if (departures_.empty() || window_awaited_) {
+    return;
+  }
   window_timer_.expires_at(window_.opens_at());
   window_timer_.async_wait([this](std::error_code) {
     window_awaited_ = false;
@@ -395,14 +431,18 @@ void Resolver::Impl::send(const Departure& departure) {
   const auto& [question, number] = departure;
   try {
     CaresChannel& channel = channels_->next();  // may land flights
-    if (!assign(question, number, &channel)) return;
+    if (!assign(question, number, &channel)) {
+      return;
+    }
     const std::uint64_t query = ++last_query_;
     window_.sent(query, Clock::now());
     channel.query(question, [this, question = question, number = number, query](DnsReply reply) {
       window_.answered(query);
       arrive(question, number, std::move(reply));
       // Not from here, within c-ares: the next query may end the channel that this is called by.
-      if (window_awaited_) window_timer_.cancel();
+      if (window_awaited_) {
+        window_timer_.cancel();
+      }
     });
   } catch (...) {
     report_escape("resolver", std::current_exception());
@@ -425,7 +465,9 @@ void Resolver::Impl::arrive(const Question& question, std::uint64_t number,
 void Resolver::Impl::fail(const Question& question, std::uint64_t number) noexcept {
   const std::lock_guard lock(mutex_);
   const auto flight = flights_.find(question);
-  if (flight == flights_.end() || flight->second.number != number) return;
+  if (flight == flights_.end() || flight->second.number != number) {
+    return;
+  }
   try {
     deliver(remove(flight), failed(Failure::no_resources));
   } catch (...) {
@@ -460,12 +502,16 @@ void Resolver::Impl::land(const Question& question, std::uint64_t number, DnsRep
                   {answer.failure, answer.addresses, Clock::now() + lifetime, answer.name});
   }
   const auto found = flights_.find(question);
-  if (found == flights_.end()) return;  // it gave way, or stop() was faster
+  if (found == flights_.end()) {
+    return;  // it gave way, or stop() was faster
+  }
   Flight& flight = found->second;
   const bool answered =
       answer.failure == Failure::none || answer.failure == Failure::name_not_found;
   // The answer of an earlier flight is an answer to the same question; its failure is its own.
-  if (flight.number != number && !answered) return;
+  if (flight.number != number && !answered) {
+    return;
+  }
   if (answer.failure == Failure::shutting_down && !flight.waiters.empty()) {
     // Its channel had to make room, which is nothing that somebody who waits should notice.
     flight.channel = nullptr;
@@ -476,7 +522,9 @@ void Resolver::Impl::land(const Question& question, std::uint64_t number, DnsRep
 }
 
 void Resolver::Inquiry::withdraw() noexcept {
-  if (waiter_ == nullptr) return;
+  if (waiter_ == nullptr) {
+    return;
+  }
   waiter_->on_answer = nullptr;
   resolver_->leave(waiter_);
   waiter_.reset();
@@ -518,10 +566,14 @@ Task<Answer> Resolver::resolve(const DomainName& name, Family family) {
         signal.cancel();
       },
       inquiry);
-  if (at_once) co_return std::move(*at_once);
+  if (at_once) {
+    co_return std::move(*at_once);
+  }
   // A cancellation that came before this wait would never be told again.
   const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none) co_return answer;
+  if (state.cancelled() != asio::cancellation_type::none) {
+    co_return answer;
+  }
   const auto [error] = co_await signal.async_wait(as_result);
   static_cast<void>(error);  // aborted either way: by the answer, or by the caller's cancellation
   co_return answer;

@@ -12,7 +12,9 @@ namespace socks64::gateway {
 std::optional<IpAddress> source_towards(const Endpoint& remote, const Source& source) noexcept {
   const int probe =
       ::socket(remote.address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return std::nullopt;
+  if (probe < 0) {
+    return std::nullopt;
+  }
   sockaddr_storage storage{};
   socklen_t length = to_sockaddr(remote, storage);
   std::optional<IpAddress> found;
@@ -21,7 +23,9 @@ std::optional<IpAddress> source_towards(const Endpoint& remote, const Source& so
       ::connect(probe, address, length) == 0) {
     length = sizeof storage;
     if (::getsockname(probe, address, &length) == 0) {
-      if (const Result<Endpoint> local = from_sockaddr(address, length)) found = local->address;
+      if (const Result<Endpoint> local = from_sockaddr(address, length)) {
+        found = local->address;
+      }
     }
   }
   const int error = errno;

@@ -46,8 +46,9 @@ void append(std::string& out, const TextSet& texts) {
   std::sort(sorted.begin(), sorted.end());
   out += std::to_string(sorted.size());
   out += '=';
-  for (const std::string_view text : sorted)
+  for (const std::string_view text : sorted) {
     append(out, text);
+  }
 }
 
 void append(std::string& out, const std::optional<Choices>& choices) {
@@ -73,8 +74,9 @@ std::string shape_of(const Rule& rule) {
   }
   if (rule.clients) {
     shape += rule.clients->unix_sockets ? "C" : "c";
-    for (const Prefix& block : rule.clients->networks.blocks())
+    for (const Prefix& block : rule.clients->networks.blocks()) {
       append(shape, block.text().view());
+    }
   }
   return shape;
 }
@@ -83,12 +85,16 @@ std::string shape_of(const Rule& rule) {
 
 void RuleIndex::Askers::add(const Rule& rule, RuleNumber number, Key key) {
   if (key == Key::users) {
-    for (const std::string& user : rule.users->names)
+    for (const std::string& user : rule.users->names) {
       users.add(user, number);
+    }
   } else if (key == Key::clients) {
-    for (const Prefix& block : rule.clients->networks.blocks())
+    for (const Prefix& block : rule.clients->networks.blocks()) {
       clients.add(block, number);
-    if (rule.clients->unix_sockets) processes.push_back(number);
+    }
+    if (rule.clients->unix_sockets) {
+      processes.push_back(number);
+    }
   } else {
     others.push_back(number);
   }
@@ -100,12 +106,15 @@ void RuleIndex::Askers::seal() {
 }
 
 void RuleIndex::Destinations::add(const DestinationSet& to, RuleNumber number) {
-  for (const std::string& name : to.names.exact())
+  for (const std::string& name : to.names.exact()) {
     names.add(name, number);
-  for (const std::string& name : to.names.below())
+  }
+  for (const std::string& name : to.names.below()) {
     below.add(name, number);
-  for (const Prefix& block : to.networks.blocks())
+  }
+  for (const Prefix& block : to.networks.blocks()) {
     networks.add(block, number);
+  }
 }
 
 void RuleIndex::Destinations::seal() {
@@ -120,9 +129,15 @@ class RuleIndex::Choice {
   explicit Choice(const std::vector<Rule>& rules) {
     for (RuleNumber number = 0; number < rules.size(); ++number) {
       const Rule& rule = rules[number];
-      if (lists_destinations(rule)) destinations_.add(*rule.to, number);
-      if (lists_users(rule)) askers_.add(rule, number, Key::users);
-      if (rule.clients) askers_.add(rule, number, Key::clients);
+      if (lists_destinations(rule)) {
+        destinations_.add(*rule.to, number);
+      }
+      if (lists_users(rule)) {
+        askers_.add(rule, number, Key::users);
+      }
+      if (rule.clients) {
+        askers_.add(rule, number, Key::clients);
+      }
     }
     destinations_.seal();
     askers_.seal();
@@ -151,25 +166,32 @@ class RuleIndex::Choice {
 
   [[nodiscard]] Cost of_destinations(const Rule& rule) const {
     Cost cost;
-    for (const std::string& name : rule.to->names.exact())
+    for (const std::string& name : rule.to->names.exact()) {
       cost.add(destinations_.names.find(name).size());
-    for (const std::string& name : rule.to->names.below())
+    }
+    for (const std::string& name : rule.to->names.below()) {
       cost.add(destinations_.below.find(name).size());
-    for (const Prefix& block : rule.to->networks.blocks())
+    }
+    for (const Prefix& block : rule.to->networks.blocks()) {
       cost.add(destinations_.networks.find(block).size());
+    }
     return cost;
   }
   [[nodiscard]] Cost of_users(const Rule& rule) const {
     Cost cost;
-    for (const std::string& user : rule.users->names)
+    for (const std::string& user : rule.users->names) {
       cost.add(askers_.users.find(user).size());
+    }
     return cost;
   }
   [[nodiscard]] Cost of_clients(const Rule& rule) const {
     Cost cost;
-    for (const Prefix& block : rule.clients->networks.blocks())
+    for (const Prefix& block : rule.clients->networks.blocks()) {
       cost.add(askers_.clients.find(block).size());
-    if (rule.clients->unix_sockets) cost.add(askers_.processes.size());
+    }
+    if (rule.clients->unix_sockets) {
+      cost.add(askers_.processes.size());
+    }
     return cost;
   }
 
@@ -177,13 +199,21 @@ class RuleIndex::Choice {
     Key key = Key::none;
     Cost least;
     const auto offer = [&](Key offered, const Cost& cost) {
-      if (key != Key::none && !(cost < least)) return;
+      if (key != Key::none && !(cost < least)) {
+        return;
+      }
       key = offered;
       least = cost;
     };
-    if (with_destinations) offer(Key::to, of_destinations(rule));
-    if (lists_users(rule)) offer(Key::users, of_users(rule));
-    if (rule.clients) offer(Key::clients, of_clients(rule));
+    if (with_destinations) {
+      offer(Key::to, of_destinations(rule));
+    }
+    if (lists_users(rule)) {
+      offer(Key::users, of_users(rule));
+    }
+    if (rule.clients) {
+      offer(Key::clients, of_clients(rule));
+    }
     return key;
   }
 
@@ -208,7 +238,9 @@ RuleIndex::RuleIndex(const std::vector<Rule>& rules) : count_(rules.size()) {
     if (!rule.to->networks.empty() && seen_with_networks.insert(shape).second) {
       without_address_.add(rule, number, asker);
     }
-    if (seen.insert(std::move(shape)).second) without_destination_.add(rule, number, asker);
+    if (seen.insert(std::move(shape)).second) {
+      without_destination_.add(rule, number, asker);
+    }
   }
   destinations_.seal();
   always_.seal();
@@ -224,19 +256,24 @@ RuleIndex::Candidates::Candidates(const RuleIndex& index, const RuleQuery& query
     add(index.without_destination_, query);
     return;
   }
-  if (!query.name.empty()) add_name(index.destinations_, query.name);
+  if (!query.name.empty()) {
+    add_name(index.destinations_, query.name);
+  }
   if (!query.address) {
     add(index.without_address_, query);
     return;
   }
   const auto take = [this](RuleNumbers rules) { add(rules); };
   index.destinations_.networks.for_each_around(*query.address, take);
-  for (const IpAddress& inside : Disguise(*query.address))
+  for (const IpAddress& inside : Disguise(*query.address)) {
     index.destinations_.networks.for_each_around(inside, take);
+  }
 }
 
 void RuleIndex::Candidates::add(RuleNumbers rules) noexcept {
-  if (rules.empty()) return;
+  if (rules.empty()) {
+    return;
+  }
   if (lists_count_ == lists_.size()) {
     all_ = true;
     return;
@@ -246,16 +283,24 @@ void RuleIndex::Candidates::add(RuleNumbers rules) noexcept {
 
 void RuleIndex::Candidates::add(const Askers& askers, const RuleQuery& query) noexcept {
   add(askers.others);
-  if (!query.user.empty() && !askers.users.empty()) add(askers.users.find(query.user));
-  if (query.client.process) return add(askers.processes);
+  if (!query.user.empty() && !askers.users.empty()) {
+    add(askers.users.find(query.user));
+  }
+  if (query.client.process) {
+    return add(askers.processes);
+  }
   askers.clients.for_each_around(query.client.endpoint.address,
                                  [this](RuleNumbers rules) { add(rules); });
 }
 
 void RuleIndex::Candidates::add_name(const Destinations& destinations,
                                      std::string_view name) noexcept {
-  if (!destinations.names.empty()) add(destinations.names.find(name));
-  if (destinations.below.empty()) return;
+  if (!destinations.names.empty()) {
+    add(destinations.names.find(name));
+  }
+  if (destinations.below.empty()) {
+    return;
+  }
   for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
     name.remove_prefix(dot + 1);
     add(destinations.below.find(name));
@@ -263,10 +308,13 @@ void RuleIndex::Candidates::add_name(const Destinations& destinations,
 }
 
 RuleNumber RuleIndex::Candidates::next() noexcept {
-  if (all_) return at_ < count_ ? at_++ : end;
+  if (all_) {
+    return at_ < count_ ? at_++ : end;
+  }
   RuleNumber least = end;
-  for (std::size_t i = 0; i < lists_count_; ++i)
+  for (std::size_t i = 0; i < lists_count_; ++i) {
     least = std::min(least, *lists_[i].next);
+  }
   for (std::size_t i = 0; i < lists_count_;) {
     List& list = lists_[i];
     if (*list.next == least && ++list.next == list.end) {

@@ -21,8 +21,9 @@ void take_groups(Entries& entries, std::vector<RuleNumber>& numbers, KeyOf key_o
   for (auto entry = entries.begin(); entry != entries.end();) {
     const auto first = entry;
     const RuleNumber* const begin = numbers.data() + numbers.size();
-    for (; entry != entries.end() && key_of(*entry) == key_of(*first); ++entry)
+    for (; entry != entries.end() && key_of(*entry) == key_of(*first); ++entry) {
       numbers.push_back(number_of(*entry));
+    }
     group(*first, RuleNumbers(begin, static_cast<std::size_t>(entry - first)));
   }
   entries = {};
@@ -44,7 +45,9 @@ RuleNumbers TextRules::find(std::string_view text) const noexcept {
 }
 
 BlockRules::Place BlockRules::place_of(const IpAddress& address) noexcept {
-  if (address.is_v4()) return {false, 0, address.v4_value()};
+  if (address.is_v4()) {
+    return {false, 0, address.v4_value()};
+  }
   Place place{true, 0, 0};
   const auto octets = address.bytes();
   for (std::size_t i = 0; i < 8; ++i) {
@@ -77,8 +80,9 @@ void BlockRules::seal() {
         // The block before this one is around it, or lies in what is around it, or none is.
         std::uint32_t around =
             nodes_.empty() ? none : static_cast<std::uint32_t>(nodes_.size() - 1);
-        while (around != none && nodes_[around].last < entry.key.first)
+        while (around != none && nodes_[around].last < entry.key.first) {
           around = nodes_[around].around;
+        }
         firsts_.push_back(entry.key.first);
         nodes_.push_back({last_of(entry.key), around, rules});
       });
@@ -90,17 +94,23 @@ RuleNumbers BlockRules::find(const Prefix& block) const noexcept {
   const auto [begin, end] = std::equal_range(firsts_.begin(), firsts_.end(), wanted.first);
   for (auto first = begin; first != end; ++first) {
     const Node& node = nodes_[static_cast<std::size_t>(first - firsts_.begin())];
-    if (node.last == last) return node.rules;
+    if (node.last == last) {
+      return node.rules;
+    }
   }
   return {};
 }
 
 std::uint32_t BlockRules::innermost(const IpAddress& address) const noexcept {
-  if (nodes_.empty()) return none;
+  if (nodes_.empty()) {
+    return none;
+  }
   const Place place = place_of(address.unmapped());
   const auto after = std::upper_bound(firsts_.begin(), firsts_.end(), place);
   auto at = static_cast<std::uint32_t>(after - firsts_.begin());
-  if (at == 0) return none;
+  if (at == 0) {
+    return none;
+  }
   for (--at; at != none && nodes_[at].last < place; at = nodes_[at].around) {
   }
   return at;

@@ -4,11 +4,14 @@ namespace socks64::gateway {
 namespace {
 
 std::optional<ClientSet> clients_of(const RuleOptions& options) {
-  if (options.allow_from.empty()) return std::nullopt;
+  if (options.allow_from.empty()) {
+    return std::nullopt;
+  }
   ClientSet clients;
   clients.unix_sockets = true;  // the permissions of the file have judged these
-  for (const Prefix& block : options.allow_from)
+  for (const Prefix& block : options.allow_from) {
     clients.networks.add(block);
+  }
   return clients;
 }
 
@@ -18,7 +21,9 @@ std::string apply(const RuleOptions& options, std::vector<Rule>& rules) {
   if (!options.allow_from.empty() && !rules.empty()) {
     return "--allow-from is for a configuration without rules; name these clients in its [[rule]]s";
   }
-  if (options.allow_from.empty() && options.allow_to.empty()) return {};
+  if (options.allow_from.empty() && options.allow_to.empty()) {
+    return {};
+  }
   if (rules.empty()) {
     Rule others;
     others.name = options.allow_from.empty() ? "everybody" : "--allow-from";

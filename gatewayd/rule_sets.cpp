@@ -15,7 +15,9 @@ void NetworkSet::seal() {
   for (const Prefix& block : blocks_) {
     const bool within = !widest.empty() && widest.back().length() <= block.length() &&
                         widest.back().contains(block.network());
-    if (!within) widest.push_back(block);
+    if (!within) {
+      widest.push_back(block);
+    }
   }
   blocks_ = std::move(widest);
 }
@@ -35,11 +37,15 @@ bool is_everybody(const NetworkSet& networks, Family family) {
   const Prefix global = Prefix::make(IpAddress::v6(octets), global_bits).value_or(Prefix{});
   double share = 0;  // sums of powers of two: exact as far as it matters
   for (const Prefix& block : networks.blocks()) {
-    if (block.network().family() != family) continue;
+    if (block.network().family() != family) {
+      continue;
+    }
     if (family == Family::ipv4) {
       share += std::ldexp(1.0, -static_cast<int>(block.length()));
     } else if (block.length() <= global_bits) {
-      if (block.contains(global.network())) share = 1;
+      if (block.contains(global.network())) {
+        share = 1;
+      }
     } else if (global.contains(block.network())) {
       share += std::ldexp(1.0, static_cast<int>(global_bits) - static_cast<int>(block.length()));
     }
@@ -56,11 +62,17 @@ void NameSet::add(std::string_view name) {
 }
 
 bool NameSet::contains(std::string_view name) const noexcept {
-  if (exact_.contains(name)) return true;
-  if (below_.empty()) return false;
+  if (exact_.contains(name)) {
+    return true;
+  }
+  if (below_.empty()) {
+    return false;
+  }
   for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
     name.remove_prefix(dot + 1);
-    if (below_.contains(name)) return true;
+    if (below_.contains(name)) {
+      return true;
+    }
   }
   return false;
 }

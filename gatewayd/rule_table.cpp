@@ -9,9 +9,15 @@ template <class Next>
 const Rule* first_among(Next next, const RuleQuery& query) noexcept {
   while (const Rule* const rule = next()) {
     const Certainty certainty = match(*rule, query).certainty;
-    if (certainty == Certainty::no) continue;
-    if (rule->action == RuleAction::allow) return rule;
-    if (certainty == Certainty::yes) break;
+    if (certainty == Certainty::no) {
+      continue;
+    }
+    if (rule->action == RuleAction::allow) {
+      return rule;
+    }
+    if (certainty == Certainty::yes) {
+      break;
+    }
   }
   return nullptr;
 }
@@ -37,11 +43,15 @@ class Candidates {
 
 RuleTable::RuleTable(std::vector<Rule> rules, std::size_t most_unindexed)
     : rules_(std::move(rules)) {
-  if (rules_.size() > most_unindexed) index_ = std::make_unique<const RuleIndex>(rules_);
+  if (rules_.size() > most_unindexed) {
+    index_ = std::make_unique<const RuleIndex>(rules_);
+  }
 }
 
 Decision decide(const RuleTable& table, const RuleQuery& query) noexcept {
-  if (table.index_ == nullptr) return decide(table.rules_, query);
+  if (table.index_ == nullptr) {
+    return decide(table.rules_, query);
+  }
   Candidates candidates(table.rules_, *table.index_, query);
   return decide_among([&]() noexcept { return candidates(); }, query);
 }

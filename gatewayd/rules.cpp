@@ -17,7 +17,9 @@ bool is_look_up(Command command) noexcept {
 }
 
 bool contains(const ClientSet& clients, const Client& client) noexcept {
-  if (client.process) return clients.unix_sockets;
+  if (client.process) {
+    return clients.unix_sockets;
+  }
   return clients.networks.contains(client.endpoint.address);
 }
 
@@ -26,11 +28,17 @@ bool contains(const UserSet& users, std::string_view user) noexcept {
 }
 
 Certainty judge_ports(const Rule& rule, const RuleQuery& query) noexcept {
-  if (rule.ports.empty()) return Certainty::yes;
+  if (rule.ports.empty()) {
+    return Certainty::yes;
+  }
   // A look-up has no port. Whoever may connect to some port of a name may look it up; whoever may
   // not connect to some of them may do so, too.
-  if (is_look_up(query.command)) return certain(rule.action == RuleAction::allow);
-  if (!query.port) return Certainty::maybe;
+  if (is_look_up(query.command)) {
+    return certain(rule.action == RuleAction::allow);
+  }
+  if (!query.port) {
+    return Certainty::maybe;
+  }
   const Port port = *query.port;
   return certain(std::any_of(rule.ports.begin(), rule.ports.end(), [port](const PortSpan& range) {
     return range.low <= port && port <= range.high;
@@ -38,14 +46,28 @@ Certainty judge_ports(const Rule& rule, const RuleQuery& query) noexcept {
 }
 
 Certainty judge_destination(const Rule& rule, const RuleQuery& query) noexcept {
-  if (!rule.to || rule.to->everything) return Certainty::yes;
+  if (!rule.to || rule.to->everything) {
+    return Certainty::yes;
+  }
   const DestinationSet& to = *rule.to;
-  if (query.without_destination()) return Certainty::maybe;
-  if (!query.name.empty() && to.names.contains(query.name)) return Certainty::yes;
-  if (to.networks.empty()) return Certainty::no;
-  if (!query.address) return Certainty::maybe;
-  if (to.networks.contains(*query.address)) return Certainty::yes;
-  if (rule.action == RuleAction::allow) return Certainty::no;
+  if (query.without_destination()) {
+    return Certainty::maybe;
+  }
+  if (!query.name.empty() && to.names.contains(query.name)) {
+    return Certainty::yes;
+  }
+  if (to.networks.empty()) {
+    return Certainty::no;
+  }
+  if (!query.address) {
+    return Certainty::maybe;
+  }
+  if (to.networks.contains(*query.address)) {
+    return Certainty::yes;
+  }
+  if (rule.action == RuleAction::allow) {
+    return Certainty::no;
+  }
   // Whoever denies 10.0.0.0/8 does not want it reached through a translator either.
   const Disguise hidden(*query.address);
   return certain(std::any_of(hidden.begin(), hidden.end(), [&to](const IpAddress& inside) {
@@ -54,8 +76,12 @@ Certainty judge_destination(const Rule& rule, const RuleQuery& query) noexcept {
 }
 
 Certainty judge_crossing(const Rule& rule, const RuleQuery& query) noexcept {
-  if (!rule.crossing) return Certainty::yes;
-  if (!query.address) return Certainty::maybe;
+  if (!rule.crossing) {
+    return Certainty::yes;
+  }
+  if (!query.address) {
+    return Certainty::maybe;
+  }
   const Family destination = query.address->unmapped().family();
   return certain(rule.crossing->contains(index_of(query.client, destination)));
 }
@@ -123,7 +149,9 @@ unsigned index_of(Command command) noexcept {
 
 unsigned index_of(const Client& client, Family destination) noexcept {
   unsigned from = 2;
-  if (!client.process) from = client.endpoint.address.unmapped().is_v4() ? 0 : 1;
+  if (!client.process) {
+    from = client.endpoint.address.unmapped().is_v4() ? 0 : 1;
+  }
   return 2 * from + (destination == Family::ipv4 ? 0U : 1U);
 }
 
@@ -138,12 +166,20 @@ bool Rule::applies_to(std::string_view listener) const noexcept {
 
 void seal(Rule& rule) {
   rule.refusal = "denied-by:" + rule.name;
-  if (rule.clients) rule.clients->networks.seal();
-  if (!rule.to) return;
+  if (rule.clients) {
+    rule.clients->networks.seal();
+  }
+  if (!rule.to) {
+    return;
+  }
   DestinationSet& to = *rule.to;
   for (const Prefix& block : to.networks.blocks()) {
-    if (is_protected(block)) to.opened.add(block);
-    if (block.length() == (block.network().is_v4() ? 32 : 128)) to.hosts.add(block);
+    if (is_protected(block)) {
+      to.opened.add(block);
+    }
+    if (block.length() == (block.network().is_v4() ? 32 : 128)) {
+      to.hosts.add(block);
+    }
   }
   to.networks.seal();
   to.opened.seal();
@@ -158,7 +194,9 @@ Match match(const Rule& rule, const RuleQuery& query) noexcept {
       case Certainty::no:
         return {Certainty::no, criterion};
       case Certainty::maybe:
-        if (result.certainty == Certainty::yes) result = {Certainty::maybe, criterion};
+        if (result.certainty == Certainty::yes) {
+          result = {Certainty::maybe, criterion};
+        }
         break;
       case Certainty::yes:
         break;
@@ -168,14 +206,18 @@ Match match(const Rule& rule, const RuleQuery& query) noexcept {
 }
 
 Decision decide(const std::vector<Rule>& rules, const RuleQuery& query) noexcept {
-  if (rules.empty()) return {Decision::Outcome::allow, nullptr};
+  if (rules.empty()) {
+    return {Decision::Outcome::allow, nullptr};
+  }
   auto rule = rules.begin();
   return decide_among([&]() noexcept { return rule == rules.end() ? nullptr : &*rule++; }, query);
 }
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as much as is read of it
 FoldedName::FoldedName(std::string_view name) noexcept {
-  if (name.ends_with('.')) name.remove_suffix(1);
+  if (name.ends_with('.')) {
+    name.remove_suffix(1);
+  }
   for (const char c : name.substr(0, text_.size())) {
     // Not std::tolower: the locale must not decide which names are equal.
     text_[size_++] = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

@@ -149,15 +149,21 @@ template <class Next>
   bool may_deny = false;
   while (const Rule* const rule = next()) {
     const Certainty certainty = match(*rule, query).certainty;
-    if (certainty == Certainty::no) continue;
+    if (certainty == Certainty::no) {
+      continue;
+    }
     const bool allows = rule->action == RuleAction::allow;
     if (certainty == Certainty::yes) {
-      if (allows ? may_deny : may_allow) return {Outcome::open, nullptr};
+      if (allows ? may_deny : may_allow) {
+        return {Outcome::open, nullptr};
+      }
       // Rules before this one that may match say the same; which of them it will be is not known.
       return {allows ? Outcome::allow : Outcome::deny, rule};
     }
     (allows ? may_allow : may_deny) = true;
-    if (may_allow && may_deny) return {Outcome::open, nullptr};
+    if (may_allow && may_deny) {
+      return {Outcome::open, nullptr};
+    }
   }
   return {may_allow ? Outcome::open : Outcome::deny, nullptr};
 }

@@ -43,7 +43,9 @@ Task<> serve_bind(Exchange& exchange) {
     expected = co_await expect_peer(services, target, may_come, client, wishes);
   }
   record->resolve_time = expected.resolve_time;
-  if (exchange.stopped()) co_return;
+  if (exchange.stopped()) {
+    co_return;
+  }
   if (expected.failure != Failure::none) {
     const std::string_view reason =
         expected.failure == Failure::denied ? denied : describe(expected.failure);
@@ -58,7 +60,9 @@ Task<> serve_bind(Exchange& exchange) {
 
   // ---- From here on a peer can connect: only now may the client hear where. ----
 
-  if (!exchange.reply(ReplyCode::succeeded, rendezvous.announced)) co_return;
+  if (!exchange.reply(ReplyCode::succeeded, rendezvous.announced)) {
+    co_return;
+  }
 
   // Stage 7: the peer is judged as the one that it turns out to be.
   const AddressFilter is_right = [&exchange, &target, &expected](const Endpoint& peer) {
@@ -69,7 +73,9 @@ Task<> serve_bind(Exchange& exchange) {
                                                is_right, services.config.timeout);
   record->attempts = arrival.connections;
   record->connect_time = arrival.time;
-  if (exchange.stopped()) co_return;
+  if (exchange.stopped()) {
+    co_return;
+  }
   switch (arrival.end) {
     case PeerArrival::End::peer:
       break;
@@ -92,7 +98,9 @@ Task<> serve_bind(Exchange& exchange) {
   // ---- From here on the right peer is connected, and nobody else can. ----
 
   record->address = arrival.remote;
-  if (!exchange.reply(ReplyCode::succeeded, arrival.remote)) co_return;
+  if (!exchange.reply(ReplyCode::succeeded, arrival.remote)) {
+    co_return;
+  }
   exchange.peer = std::move(arrival.socket);
 }
 

@@ -28,7 +28,9 @@ Task<> serve_connect(Exchange& exchange) {
   record->attempts = reached.attempts;
   record->resolve_time = reached.resolve_time;
   record->connect_time = reached.connect_time;
-  if (exchange.stopped()) co_return;
+  if (exchange.stopped()) {
+    co_return;
+  }
   if (reached.failure != Failure::none) {
     const std::string_view reason =
         reached.failure == Failure::denied ? denied : describe(reached.failure);
@@ -38,7 +40,9 @@ Task<> serve_connect(Exchange& exchange) {
   // ---- From here on the destination is connected: only now may the client hear of success. ----
 
   record->address = reached.remote;
-  if (!exchange.reply(ReplyCode::succeeded, reached.local)) co_return;
+  if (!exchange.reply(ReplyCode::succeeded, reached.local)) {
+    co_return;
+  }
   exchange.peer = std::move(reached.socket);
 }
 

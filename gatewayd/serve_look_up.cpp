@@ -16,7 +16,9 @@ Task<> serve_look_up(Exchange& exchange) {
   const AddressFilter permit = [&exchange, &denied](const Endpoint& address) {
     const Verdict verdict = judge(*exchange.policy, exchange.requester, Command::resolve,
                                   exchange.request.target, address);
-    if (!verdict.allowed) denied = verdict.reason;
+    if (!verdict.allowed) {
+      denied = verdict.reason;
+    }
     return verdict.allowed;
   };
   DialWishes wishes;
@@ -33,7 +35,9 @@ Task<> serve_look_up(Exchange& exchange) {
   }
   OpenRecord& record = exchange.record();
   record->resolve_time = found.time;
-  if (exchange.stopped()) co_return;
+  if (exchange.stopped()) {
+    co_return;
+  }
   if (found.failure != Failure::none) {
     // BND.ADDR can be a name, DST.ADDR of RESOLVE_PTR cannot.
     const ReplyCode code = !wants_address && found.failure == Failure::name_invalid
@@ -44,7 +48,9 @@ Task<> serve_look_up(Exchange& exchange) {
     co_return co_await refuse(exchange, code, reason);
   }
   // Done with its reply: nothing is connected, and the connection ends as after a failing one.
-  if (const auto* address = std::get_if<Endpoint>(&found.found)) record->address = *address;
+  if (const auto* address = std::get_if<Endpoint>(&found.found)) {
+    record->address = *address;
+  }
   record->end = SessionEnd::answered;
   record.stop_clock();
   if (exchange.reply(ReplyCode::succeeded, found.found)) {

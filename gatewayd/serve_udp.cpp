@@ -61,7 +61,9 @@ Task<> serve_udp_associate(Exchange& exchange) {
 
   // ---- From here on the port is open: what the client sends there waits for us. ----
 
-  if (!exchange.reply(ReplyCode::succeeded, bound_address(service.config, opened.local))) co_return;
+  if (!exchange.reply(ReplyCode::succeeded, bound_address(service.config, opened.local))) {
+    co_return;
+  }
   OpenRecord& record = exchange.record();
   record->datagrams = std::make_unique<UdpCounts>();
   UdpCounts& counts = *record->datagrams;

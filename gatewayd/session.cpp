@@ -123,7 +123,9 @@ Task<> serve(Exchange& exchange) {
   if (!verdict.allowed) {
     // A name has no address here that a rule could be written for, yet.
     const auto* literal = std::get_if<Endpoint>(&exchange.request.target);
-    if (literal != nullptr) exchange.hint(verdict.reason, *literal);
+    if (literal != nullptr) {
+      exchange.hint(verdict.reason, *literal);
+    }
     co_return co_await refuse(exchange, ReplyCode::not_allowed, verdict.reason);
   }
   switch (exchange.request.command) {
@@ -131,13 +133,19 @@ Task<> serve(Exchange& exchange) {
       co_return co_await serve_connect(exchange);
     case Command::resolve:
     case Command::resolve_ptr:
-      if (exchange.services.look_up != nullptr) co_return co_await serve_look_up(exchange);
+      if (exchange.services.look_up != nullptr) {
+        co_return co_await serve_look_up(exchange);
+      }
       break;
     case Command::bind:
-      if (exchange.services.bind != nullptr) co_return co_await serve_bind(exchange);
+      if (exchange.services.bind != nullptr) {
+        co_return co_await serve_bind(exchange);
+      }
       break;
     case Command::udp_associate:
-      if (exchange.services.udp != nullptr) co_return co_await serve_udp_associate(exchange);
+      if (exchange.services.udp != nullptr) {
+        co_return co_await serve_udp_associate(exchange);
+      }
       break;
   }
   co_await refuse(exchange, ReplyCode::command_not_supported, "command-not-supported");
@@ -189,7 +197,9 @@ Task<> session(Socket client, std::shared_ptr<SessionControl> control,
                     asked.socks4};
   record->reason_owner = exchange.policy;
   co_await serve(exchange);
-  if (exchange.peer) carry(std::move(client), exchange, std::move(control));
+  if (exchange.peer) {
+    carry(std::move(client), exchange, std::move(control));
+  }
 }
 
 }  // namespace socks64::gateway

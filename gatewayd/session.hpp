@@ -79,9 +79,13 @@ class SessionControl {
   /// Cancels whatever the session waits for. The first reason stands.
   /// The session may be over, and this destroyed, when it returns.
   void stop(Stop reason) {
-    if (stop_ != Stop::none) return;
+    if (stop_ != Stop::none) {
+      return;
+    }
     stop_ = reason;
-    if (relay_ != nullptr) return relay_->cancel();
+    if (relay_ != nullptr) {
+      return relay_->cancel();
+    }
     signal_.emit(asio::cancellation_type::terminal);
   }
 

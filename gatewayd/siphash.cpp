@@ -11,7 +11,9 @@ SipKey SipKey::random() {
   SipKey key;
   // Up to 256 octets come whole or not at all (getrandom(2)).
   while (::getrandom(&key, sizeof key, 0) != static_cast<ssize_t>(sizeof key)) {
-    if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "getrandom");
+    if (errno != EINTR) {
+      throw std::system_error(errno, std::generic_category(), "getrandom");
+    }
   }
   return key;
 }
@@ -36,7 +38,9 @@ void SipHasher::round() noexcept {
 
 void SipHasher::octet(std::uint8_t value) noexcept {
   word_ |= std::uint64_t{value} << (size_ % 8 * 8);
-  if (++size_ % 8 != 0) return;
+  if (++size_ % 8 != 0) {
+    return;
+  }
   state_[3] ^= word_;
   round();
   round();

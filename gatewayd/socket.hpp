@@ -59,23 +59,31 @@ class Socket {
 
   /// Whoever waits is told that it was cancelled.
   void close() noexcept {
-    if (!fd_) return;
+    if (!fd_) {
+      return;
+    }
     readiness_->leave(place_, fd_.get(), false);
     fd_.close();
   }
   /// The same, but the socket stays open.
   [[nodiscard]] Descriptor release() noexcept {
-    if (fd_) readiness_->leave(place_, fd_.get(), true);
+    if (fd_) {
+      readiness_->leave(place_, fd_.get(), true);
+    }
     return std::move(fd_);
   }
   void cancel() noexcept {
-    if (fd_) readiness_->cancel(place_);
+    if (fd_) {
+      readiness_->cancel(place_);
+    }
   }
 
   /// Calls op.ready(); see Readiness::wait(). Without a system call when `drained`, unless it is
   /// the first wait of its kind.
   void wait(Ready what, WaitOp& op, bool drained = false) noexcept {
-    if (!fd_) return readiness_->refuse(op, EBADF);
+    if (!fd_) {
+      return readiness_->refuse(op, EBADF);
+    }
     readiness_->wait(place_, fd_.get(), what, op, drained);
   }
   /// As if this wait had never begun, also when it is over and ready() is still to come. Not after
@@ -108,7 +116,9 @@ class Socket {
 
     void heed_cancellation(Readiness& readiness, Readiness::Place place, Ready what) {
       auto slot = asio::get_associated_cancellation_slot(handler_);
-      if (!slot.is_connected()) return;
+      if (!slot.is_connected()) {
+        return;
+      }
       slot.assign([this, &readiness, place, what](asio::cancellation_type) {
         readiness.cancel(place, what, *this);
       });

@@ -113,7 +113,9 @@ bool ask_tcp(int fd, tcp_info& info) noexcept {
 std::uint64_t octets_given(int fd) noexcept {
   tcp_info info;
   int queued = 0;
-  if (!ask_tcp(fd, info) || ::ioctl(fd, SIOCOUTQ, &queued) != 0) return 0;
+  if (!ask_tcp(fd, info) || ::ioctl(fd, SIOCOUTQ, &queued) != 0) {
+    return 0;
+  }
   return std::uint64_t{info.tcpi_bytes_acked} + static_cast<unsigned>(queued);
 }
 
@@ -145,7 +147,9 @@ bool octets_consumed(int fd, std::uint64_t& octets) noexcept {
 }  // namespace
 
 std::shared_ptr<Sockmap> Sockmap::open(std::string& problem) {
-  if (!kernel_is_known(problem)) return nullptr;
+  if (!kernel_is_known(problem)) {
+    return nullptr;
+  }
   const auto failed = [&problem](std::string_view what) {
     const int error = errno;
     problem = std::string(what) + ": " + std::strerror(error);
@@ -158,32 +162,45 @@ std::shared_ptr<Sockmap> Sockmap::open(std::string& problem) {
   map->sockets_ = create_map(BPF_MAP_TYPE_SOCKMAP, 4, 8, 0);
   map->slots_ = create_map(BPF_MAP_TYPE_HASH, 8, 4, BPF_F_NO_PREALLOC);
   map->entries_ = create_map(BPF_MAP_TYPE_ARRAY, 4, sizeof(Entry), BPF_F_MMAPABLE);
-  if (!map->sockets_ || !map->slots_ || !map->entries_) return failed("no map");
+  if (!map->sockets_ || !map->slots_ || !map->entries_) {
+    return failed("no map");
+  }
   void* const memory = ::mmap(nullptr, most_sockets * sizeof(Entry), PROT_READ | PROT_WRITE,
                               MAP_SHARED, map->entries_.get(), 0);
-  if (memory == MAP_FAILED) return failed("no map in memory");
+  if (memory == MAP_FAILED) {
+    return failed("no map in memory");
+  }
   map->entry_ = {static_cast<Entry*>(memory), most_sockets};
   map->program_ = load_program(
       sockmap_program({map->sockets_.get(), map->slots_.get(), map->entries_.get(),
                        offsetof(Entry, word), offsetof(Entry, redirected), offsetof(Entry, last)}));
-  if (!map->program_) return failed("no program");
-  if (!attach(map->sockets_, map->program_)) return failed("no program at the map");
+  if (!map->program_) {
+    return failed("no program");
+  }
+  if (!attach(map->sockets_, map->program_)) {
+    return failed("no program at the map");
+  }
   // The memory and the map hold on to what these were for.
   map->entries_.close();
   map->program_.close();
   map->free_.reserve(most_sockets / 2);
-  for (std::size_t slot = most_sockets; slot != 0; slot -= 2)
+  for (std::size_t slot = most_sockets; slot != 0; slot -= 2) {
     map->free_.push_back(slot - 2);
+  }
   return map;
 }
 
 Sockmap::~Sockmap() {
-  if (!entry_.empty()) ::munmap(entry_.data(), entry_.size_bytes());
+  if (!entry_.empty()) {
+    ::munmap(entry_.data(), entry_.size_bytes());
+  }
 }
 
 std::unique_ptr<KernelRelay> Sockmap::join(int first, int second,
                                            const std::array<OwnOctets, 2>& own) {
-  if (free_.empty()) return nullptr;
+  if (free_.empty()) {
+    return nullptr;
+  }
   const std::array<int, 2> sockets{first, second};
   for (const int socket : sockets) {
     int buffer = 0;
@@ -235,7 +252,9 @@ KernelRelay::KernelRelay(std::shared_ptr<Sockmap> map, std::size_t slot) noexcep
 KernelRelay::~KernelRelay() {
   for (std::size_t way = 0; way < 2; ++way) {
     const auto slot = static_cast<std::uint32_t>(slot_ + way);
-    if (cookies_[way] != 0) remove(map_->slots_, &cookies_[way]);
+    if (cookies_[way] != 0) {
+      remove(map_->slots_, &cookies_[way]);
+    }
     remove(map_->sockets_, &slot);  // a closed socket has left it by itself
   }
   map_->free_.push_back(slot_);
@@ -256,12 +275,16 @@ void KernelRelay::revoke() noexcept {
     // The program may be between the two words: has counted a segment off the lease, and not yet to
     // what it redirected, which delivered() goes by. It runs under the source's lock, and what asks
     // for that waits for it.
-    if (tcp_info unused; revoked) static_cast<void>(ask_tcp(sources_[way], unused));
+    if (tcp_info unused; revoked) {
+      static_cast<void>(ask_tcp(sources_[way], unused));
+    }
   }
 }
 
 bool KernelRelay::lease(const std::array<OwnOctets, 2>& own) noexcept {
-  if (!whole_) return false;
+  if (!whole_) {
+    return false;
+  }
   std::array<std::uint64_t, 2> words{};
   for (std::size_t way = 0; way < 2; ++way) {
     words[way] = map_->entry_[slot_ + way].word.load();

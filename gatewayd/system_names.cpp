@@ -68,27 +68,39 @@ DnsReply addresses_of(const char* name, int family) {
   hints.ai_socktype = SOCK_STREAM;  // else each address comes three times
   addrinfo* list = nullptr;
   reply.failure = failure_of(::getaddrinfo(name, nullptr, &hints, &list));
-  if (reply.failure != Failure::none) return reply;
+  if (reply.failure != Failure::none) {
+    return reply;
+  }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-    if (reply.addresses.size() == max_reply_addresses) break;
+    if (reply.addresses.size() == max_reply_addresses) {
+      break;
+    }
     const Result<Endpoint> endpoint = from_sockaddr(entry->ai_addr, entry->ai_addrlen);
-    if (endpoint) reply.addresses.push_back(endpoint->address);
+    if (endpoint) {
+      reply.addresses.push_back(endpoint->address);
+    }
   }
-  if (reply.addresses.empty()) reply.failure = Failure::name_not_found;
+  if (reply.addresses.empty()) {
+    reply.failure = Failure::name_not_found;
+  }
   return reply;
 }
 
 DnsReply name_of(std::string_view text) {
   DnsReply reply;
   const Result<IpAddress> address = IpAddress::parse(text);
-  if (!address) return reply;
+  if (!address) {
+    return reply;
+  }
   sockaddr_storage storage{};
   const socklen_t length = to_sockaddr({*address, 0}, storage);
   char host[NI_MAXHOST];
   reply.failure = failure_of(::getnameinfo(reinterpret_cast<const sockaddr*>(&storage), length,
                                            host, sizeof host, nullptr, 0, NI_NAMEREQD));
-  if (reply.failure == Failure::none) reply.name = host;
+  if (reply.failure == Failure::none) {
+    reply.name = host;
+  }
   return reply;
 }
 
@@ -157,9 +169,13 @@ void SystemNames::start_jobs() {
     const std::lock_guard lock(pool_->mutex);
     const bool has_thread = pool_->idle > pool_->tasks.size() || start_thread();
     // One that comes back takes the rest along; without any there is nobody to wait for.
-    if (!has_thread && threads_ > 0) return;
+    if (!has_thread && threads_ > 0) {
+      return;
+    }
     std::optional<Job> job = waiting_.next();
-    if (!job) return;
+    if (!job) {
+      return;
+    }
     if (!has_thread) {
       DnsReply none;
       none.failure = Failure::no_resources;
@@ -196,7 +212,9 @@ void SystemNames::work(const std::shared_ptr<Pool>& pool) noexcept {
   for (;;) {
     std::unique_lock lock(pool->mutex);
     pool->changed.wait(lock, [&pool] { return pool->owner == nullptr || !pool->tasks.empty(); });
-    if (pool->owner == nullptr) return;
+    if (pool->owner == nullptr) {
+      return;
+    }
     Pool::Task task = std::move(pool->tasks.front());
     pool->tasks.pop_front();
     --pool->idle;
@@ -219,10 +237,14 @@ void SystemNames::reply(const std::shared_ptr<Pool>& pool, OnReply on_reply,
       // Posted under the mutex: as long as there is an owner, there is a context.
       if (pool->owner != nullptr) {
         asio::post(*pool->context, [pool, on_reply, answer] {
-          if (pool->owner == nullptr) return;
+          if (pool->owner == nullptr) {
+            return;
+          }
           ++pool->owner->free_;
           on_reply(answer);
-          if (pool->owner != nullptr) pool->owner->start_jobs();
+          if (pool->owner != nullptr) {
+            pool->owner->start_jobs();
+          }
         });
         ++pool->idle;
       }

@@ -34,7 +34,9 @@ class TurnQueue {
     while (!items_.empty()) {
       T item = std::move(items_.front());
       items_.pop_front();
-      if (is_wanted_(item)) return item;
+      if (is_wanted_(item)) {
+        return item;
+      }
     }
     return std::nullopt;
   }

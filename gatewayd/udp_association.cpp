@@ -171,7 +171,9 @@ void Association::start(Descriptor socket) {
 }
 
 void Association::woken(WaitSlot& slot, const asio::error_code& error) noexcept {
-  if (over_) return;
+  if (over_) {
+    return;
+  }
   if (error) {
     // Somebody cancelled a socket's operations, or the kernel had no memory for the wait.
     const bool cancelled = error == asio::error::operation_aborted;
@@ -199,13 +201,19 @@ void Association::woken(WaitSlot& slot, const asio::error_code& error) noexcept 
 void Association::hear_control() {
   // One piece per wake-up also when more is there: a client that pours must not keep the worker.
   const ssize_t dropped = discard(control_.native_handle());
-  if (dropped == 0) return end(UdpEnd::client_closed);
-  if (dropped < 0 && errno != EAGAIN && errno != EINTR) return end(UdpEnd::client_reset);
+  if (dropped == 0) {
+    return end(UdpEnd::client_closed);
+  }
+  if (dropped < 0 && errno != EAGAIN && errno != EINTR) {
+    return end(UdpEnd::client_reset);
+  }
   control_readable_.arm(*this, control_, Ready::read, dropped < 0);
 }
 
 void Association::use_current_policy() noexcept {
-  if (policy_ == services_.policy) return;
+  if (policy_ == services_.policy) {
+    return;
+  }
   policy_ = services_.policy;
   ++policy_number_;
 }
@@ -221,7 +229,9 @@ void Association::receive(Side& side, Handle handle) {
   while (!drained && datagrams < datagrams_per_turn && octets < octets_per_turn) {
     const std::size_t asked = side.messages;
     const ReceivedBatch::Got got = received.receive(side.socket.native_handle(), asked);
-    if (got.messages == 0) break;
+    if (got.messages == 0) {
+      break;
+    }
     now_ = Clock::now();
     while (const ReceivedDatagram* const datagram = received.next()) {
       handle(*datagram);
@@ -237,13 +247,17 @@ void Association::receive(Side& side, Handle handle) {
 }
 
 void Association::from_client(const ReceivedDatagram& received) {
-  if (!source_.admits(received.from)) return counts_.drop(UdpDrop::foreign);
+  if (!source_.admits(received.from)) {
+    return counts_.drop(UdpDrop::foreign);
+  }
   if (!rate_up_.admits(policy_->limits.udp.datagrams_per_second, now_) ||
       (bandwidth_.up != nullptr && !bandwidth_.up->take(received.octets.size(), now_))) {
     return counts_.drop(UdpDrop::rate);
   }
   const ClientDatagram datagram = judge_datagram(received.octets);
-  if (datagram.drop) return counts_.drop(*datagram.drop);
+  if (datagram.drop) {
+    return counts_.drop(*datagram.drop);
+  }
   source_.settle(received.from.port);
   if (const auto* named = std::get_if<NamedEndpoint>(&datagram.target)) {
     send_to_name(*named, datagram.payload);
@@ -260,13 +274,17 @@ void Association::send_to_name(const NamedEndpoint& target, Bytes payload) {
       return counts_.drop(UdpDrop::denied);
     }
     known.state = names_.begin(target, now_);
-    if (known.state == UdpNames::State::known) known = names_.find(target.name, now_);
+    if (known.state == UdpNames::State::known) {
+      known = names_.find(target.name, now_);
+    }
   }
   switch (known.state) {
     case UdpNames::State::known:
       return send_to({known.address, target.port}, known.name, payload);
     case UdpNames::State::waiting:
-      if (!names_.keep(target, payload)) counts_.drop(UdpDrop::waiting);
+      if (!names_.keep(target, payload)) {
+        counts_.drop(UdpDrop::waiting);
+      }
       return;
     case UdpNames::State::denied:
       return counts_.drop(UdpDrop::denied);
@@ -278,7 +296,9 @@ void Association::send_to_name(const NamedEndpoint& target, Bytes payload) {
 
 /// Called within a turn of the client's side, with nothing waiting then, or when an answer comes.
 void Association::send_waiting(const UdpNames::Settled& settled) {
-  if (over_ || settled.waiting.empty()) return;
+  if (over_ || settled.waiting.empty()) {
+    return;
+  }
   now_ = Clock::now();
   use_current_policy();
   if (!settled.address) {
@@ -302,18 +322,26 @@ void Association::send_to(const Endpoint& to, const std::shared_ptr<const Domain
   if (known == nullptr || known->judged != policy_number_ || known->port != to.port ||
       known->name != name) {
     UdpPeer peer{to.address, to.port, name, policy_number_};
-    if (!permitted(peer.target(), to)) return counts_.drop(UdpDrop::denied);
+    if (!permitted(peer.target(), to)) {
+      return counts_.drop(UdpDrop::denied);
+    }
     peers_.remember(std::move(peer));
   }
-  if (side_towards(to.address.family()) == nullptr) return counts_.drop(UdpDrop::unreachable);
+  if (side_towards(to.address.family()) == nullptr) {
+    return counts_.drop(UdpDrop::unreachable);
+  }
   SendBatch& batch = to.address.is_v4() ? batches_.to_ipv4 : batches_.to_ipv6;
-  if (batch.full()) flush_up();
+  if (batch.full()) {
+    flush_up();
+  }
   batch.add(to, {}, payload);
 }
 
 void Association::from_destination(const ReceivedDatagram& received) {
   UdpPeer* const peer = peers_.find(received.from.address);
-  if (peer == nullptr) return counts_.drop(UdpDrop::unsolicited);
+  if (peer == nullptr) {
+    return counts_.drop(UdpDrop::unsolicited);
+  }
   if (peer->judged != policy_number_) {
     // Not forgotten when it is denied: the next policy may allow it again.
     if (!permitted(peer->target(), {peer->address, peer->port})) {
@@ -331,39 +359,53 @@ void Association::from_destination(const ReceivedDatagram& received) {
   if (size > (client.address.is_v4() ? max_udp_over_ipv4 : max_udp_over_ipv6)) {
     return counts_.drop(UdpDrop::oversized);
   }
-  if (batches_.to_client.full()) flush_down();
+  if (batches_.to_client.full()) {
+    flush_down();
+  }
   batches_.to_client.add(client, header.octets(), received.octets);
 }
 
 void Association::flush_up() noexcept {
   for (Side* const side : {&ipv4_, &ipv6_}) {
     SendBatch& batch = side == &ipv4_ ? batches_.to_ipv4 : batches_.to_ipv6;
-    if (batch.empty()) continue;
+    if (batch.empty()) {
+      continue;
+    }
     const SendBatch::Sent sent =
         batch.flush(side->socket.native_handle(), side->segmentation, counts_);
     counts_.up += sent.datagrams;
     counts_.octets_up += sent.octets;
-    if (sent.datagrams != 0) last_relayed_ = now_;
+    if (sent.datagrams != 0) {
+      last_relayed_ = now_;
+    }
   }
 }
 
 void Association::flush_down() noexcept {
-  if (batches_.to_client.empty()) return;
+  if (batches_.to_client.empty()) {
+    return;
+  }
   const SendBatch::Sent sent =
       batches_.to_client.flush(client_.socket.native_handle(), client_.segmentation, counts_);
   counts_.down += sent.datagrams;
   counts_.octets_down += sent.octets;
-  if (sent.datagrams != 0) last_relayed_ = now_;
+  if (sent.datagrams != 0) {
+    last_relayed_ = now_;
+  }
 }
 
 /// Opened with the first datagram that needs it; null when that fails.
 Side* Association::side_towards(Family family) {
   Side& side = family == Family::ipv4 ? ipv4_ : ipv6_;
-  if (side.open()) return &side;
+  if (side.open()) {
+    return &side;
+  }
   const IpAddress any = family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{});
   const Source& source = services_.udp->dial.source;
   UdpSocket opened = open_udp_socket(source.of(family).value_or(any), {}, source.interface);
-  if (!opened.socket) return nullptr;
+  if (!opened.socket) {
+    return nullptr;
+  }
   take_over(side, std::move(opened.socket));
   side.readable.arm(*this, side.socket, Ready::read);
   return &side;
@@ -384,7 +426,9 @@ void Association::close_sockets() noexcept {
 }
 
 void Association::end(UdpEnd why) noexcept {
-  if (over_) return;
+  if (over_) {
+    return;
+  }
   over_ = true;
   why_ = why;
   close_sockets();
@@ -397,7 +441,9 @@ void Association::end(UdpEnd why) noexcept {
 }
 
 void Association::abandon() noexcept {
-  if (!over_) close_sockets();
+  if (!over_) {
+    close_sockets();
+  }
   over_ = true;
 }
 
@@ -408,7 +454,9 @@ Clock::time_point Association::next_look() const noexcept {
 }
 
 void Association::look_at_clock() noexcept {
-  if (Clock::now() >= next_look()) end(UdpEnd::idle_timeout);
+  if (Clock::now() >= next_look()) {
+    end(UdpEnd::idle_timeout);
+  }
 }
 
 /// The coroutine's hold on the association, given up however the coroutine ends.
@@ -450,7 +498,9 @@ Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening, const Requeste
     }
     alarm.expires_at(association->next_look());
     [[maybe_unused]] const auto woken_by = co_await alarm.async_wait(as_result);
-    if (!association->over()) association->look_at_clock();
+    if (!association->over()) {
+      association->look_at_clock();
+    }
   }
   const UdpEnd why = association->why();
   co_await asio::this_coro::throw_if_cancelled(throws);

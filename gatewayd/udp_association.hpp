@@ -38,7 +38,9 @@ class AssociationLimit {
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
     ~Ticket() {
-      if (count_ != nullptr) count_->fetch_sub(1);
+      if (count_ != nullptr) {
+        count_->fetch_sub(1);
+      }
     }
 
    private:
@@ -54,7 +56,9 @@ class AssociationLimit {
 
   /// Nothing when there are `limit` already, which may be another one each time.
   [[nodiscard]] std::optional<Ticket> admit(std::size_t limit) noexcept {
-    if (count_.fetch_add(1) < std::min(limit, most_)) return Ticket(&count_);
+    if (count_.fetch_add(1) < std::min(limit, most_)) {
+      return Ticket(&count_);
+    }
     count_.fetch_sub(1);
     return std::nullopt;
   }

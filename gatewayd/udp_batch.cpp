@@ -20,10 +20,14 @@ namespace {
 std::size_t segment_of(msghdr& header, std::size_t size) noexcept {
   for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr;
        control = CMSG_NXTHDR(&header, control)) {
-    if (control->cmsg_level != IPPROTO_UDP || control->cmsg_type != UDP_GRO) continue;
+    if (control->cmsg_level != IPPROTO_UDP || control->cmsg_type != UDP_GRO) {
+      continue;
+    }
     int segment = 0;
     std::memcpy(&segment, CMSG_DATA(control), sizeof segment);
-    if (segment > 0) return static_cast<std::size_t>(segment);
+    if (segment > 0) {
+      return static_cast<std::size_t>(segment);
+    }
   }
   return std::max<std::size_t>(size, 1);
 }
@@ -72,7 +76,9 @@ void ReceivedBatch::begin_message(std::size_t index) noexcept {
   const bool same_sender = index > 0 &&
                            header.msg_namelen == messages_[index - 1].msg_hdr.msg_namelen &&
                            std::memcmp(&names_[index], &names_[index - 1], header.msg_namelen) == 0;
-  if (same_sender) return;
+  if (same_sender) {
+    return;
+  }
   const Result<Endpoint> from =
       from_sockaddr(static_cast<const sockaddr*>(header.msg_name), header.msg_namelen);
   datagram_.from = from ? Endpoint{from->address.unmapped(), from->port} : Endpoint{};
@@ -80,7 +86,9 @@ void ReceivedBatch::begin_message(std::size_t index) noexcept {
 
 const ReceivedDatagram* ReceivedBatch::next() noexcept {
   if (segment_ == 0) {
-    if (message_ == got_) return nullptr;
+    if (message_ == got_) {
+      return nullptr;
+    }
     begin_message(message_);
   }
   datagram_.octets = rest_.first(std::min(segment_, rest_.size()));

@@ -85,7 +85,9 @@ struct UdpPool {
     }
   };
   [[nodiscard]] Batches& batches() {
-    if (!batches_) batches_ = std::make_unique<Batches>();
+    if (!batches_) {
+      batches_ = std::make_unique<Batches>();
+    }
     return *batches_;
   }
 

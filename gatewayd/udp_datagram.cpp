@@ -20,10 +20,14 @@ ClientDatagram dropped(UdpDrop cause) noexcept {
 
 /// Of a literal that was sent as a name, too; never IPv4-mapped. Nothing for a real name.
 std::optional<IpAddress> address_in(const Target& target) noexcept {
-  if (const auto* endpoint = std::get_if<Endpoint>(&target)) return endpoint->address.unmapped();
+  if (const auto* endpoint = std::get_if<Endpoint>(&target)) {
+    return endpoint->address.unmapped();
+  }
   const auto* named = std::get_if<NamedEndpoint>(&target);
   const std::optional<IpAddress> literal = literal_from(named->name.view());
-  if (!literal) return std::nullopt;
+  if (!literal) {
+    return std::nullopt;
+  }
   return literal->unmapped();
 }
 
@@ -31,23 +35,33 @@ std::optional<IpAddress> address_in(const Target& target) noexcept {
 
 ClientDatagram judge_datagram(Bytes datagram) noexcept {
   const Parsed<UdpHeader> header = parse_udp_header(datagram);
-  if (header.status != ParseStatus::complete) return dropped(UdpDrop::malformed);
+  if (header.status != ParseStatus::complete) {
+    return dropped(UdpDrop::malformed);
+  }
   // RFC 1928 section 7: who does not reassemble drops what is not FRAG 0.
-  if (header.value.fragment != 0) return dropped(UdpDrop::fragment);
+  if (header.value.fragment != 0) {
+    return dropped(UdpDrop::fragment);
+  }
   const Bytes payload = datagram.subspan(header.consumed);
   const std::optional<IpAddress> address = address_in(header.value.target);
   if (!address) {
-    if (port_of(header.value.target) == 0) return dropped(UdpDrop::destination);
+    if (port_of(header.value.target) == 0) {
+      return dropped(UdpDrop::destination);
+    }
     return {std::nullopt, header.value.target, payload};
   }
   const Endpoint endpoint{*address, port_of(header.value.target)};
-  if (!is_usable_destination(endpoint)) return dropped(UdpDrop::destination);
+  if (!is_usable_destination(endpoint)) {
+    return dropped(UdpDrop::destination);
+  }
   return {std::nullopt, endpoint, payload};
 }
 
 bool is_usable_destination(const Endpoint& destination) noexcept {
   const IpAddress& address = destination.address;
-  if (destination.port == 0 || address.is_unspecified() || address.is_multicast()) return false;
+  if (destination.port == 0 || address.is_unspecified() || address.is_multicast()) {
+    return false;
+  }
   return !address.is_v4() || address.v4_value() != limited_broadcast;
 }
 
@@ -61,16 +75,22 @@ ClientSource::ClientSource(const IpAddress& client, const Target& announced) noe
     : address_(client) {
   // Some clients write their address, or "0.0.0.0", as a name. A real name tells us nothing.
   const std::optional<IpAddress> address = address_in(announced);
-  if (!address) return;
+  if (!address) {
+    return;
+  }
   // No zone travels.
   const bool same =
       address->family() == client.family() &&
       std::equal(address->bytes().begin(), address->bytes().end(), client.bytes().begin());
-  if (address->is_unspecified() || same) port_ = port_of(announced);
+  if (address->is_unspecified() || same) {
+    port_ = port_of(announced);
+  }
 }
 
 bool DatagramRate::admits(std::uint64_t per_second, Time now) noexcept {
-  if (per_second == 0) return true;
+  if (per_second == 0) {
+    return true;
+  }
   const auto most = static_cast<double>(per_second);
   if (last_) {
     const std::chrono::duration<double> since = now - *last_;
@@ -79,7 +99,9 @@ bool DatagramRate::admits(std::uint64_t per_second, Time now) noexcept {
     tokens_ = most;
   }
   last_ = now;
-  if (tokens_ < 1) return false;
+  if (tokens_ < 1) {
+    return false;
+  }
   tokens_ -= 1;
   return true;
 }

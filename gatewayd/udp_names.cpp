@@ -38,7 +38,9 @@ class UdpNames::Question : public std::enable_shared_from_this<Question> {
       candidates_.wake.async_wait([question = weak_from_this()](const asio::error_code&) {
         // Whether it expired or was cancelled by an answer: the race knows what is next. When it
         // was destroyed, nobody is left to ask.
-        if (const std::shared_ptr<Question> still = question.lock()) still->step();
+        if (const std::shared_ptr<Question> still = question.lock()) {
+          still->step();
+        }
       });
     }
   }
@@ -61,11 +63,17 @@ UdpNames::UdpNames(const Executor& executor, Resolver& resolver, const DialConfi
       on_settled_(std::move(on_settled)) {}
 
 UdpNames::Entry* UdpNames::entry_of(const DomainName& name) {
-  if (!entries_.empty() && *entries_.front().name == name) return &entries_.front();
+  if (!entries_.empty() && *entries_.front().name == name) {
+    return &entries_.front();
+  }
   const std::optional<std::string> key = canonical_name(name.view());
-  if (!key) return nullptr;
+  if (!key) {
+    return nullptr;
+  }
   const auto found = std::ranges::find(entries_, *key, &Entry::key);
-  if (found == entries_.end()) return nullptr;
+  if (found == entries_.end()) {
+    return nullptr;
+  }
   entries_.splice(entries_.begin(), entries_, found);
   return &entries_.front();
 }
@@ -73,7 +81,9 @@ UdpNames::Entry* UdpNames::entry_of(const DomainName& name) {
 UdpNames::Known UdpNames::find(const DomainName& name, Clock::time_point now) {
   Known known;
   Entry* const entry = entry_of(name);
-  if (entry == nullptr) return known;
+  if (entry == nullptr) {
+    return known;
+  }
   known.state = entry->state;
   if (entry->state == State::known) {
     if (now - entry->used > rest) {
@@ -85,7 +95,9 @@ UdpNames::Known UdpNames::find(const DomainName& name, Clock::time_point now) {
     }
   } else if (entry->state == State::waiting) {
     // A look-up that memory ran out under does not end by itself.
-    if (now - entry->used > dial_.connect_timeout + retry) known.state = State::unknown;
+    if (now - entry->used > dial_.connect_timeout + retry) {
+      known.state = State::unknown;
+    }
   } else if (now - entry->used > retry) {
     known.state = State::unknown;
   }
@@ -94,10 +106,14 @@ UdpNames::Known UdpNames::find(const DomainName& name, Clock::time_point now) {
 
 /// The one that was used longest ago goes, but none that is being looked up.
 bool UdpNames::make_room() {
-  if (entries_.size() < max_names) return true;
+  if (entries_.size() < max_names) {
+    return true;
+  }
   const auto found = std::find_if(entries_.rbegin(), entries_.rend(),
                                   [](const Entry& entry) { return entry.state != State::waiting; });
-  if (found == entries_.rend()) return false;
+  if (found == entries_.rend()) {
+    return false;
+  }
   entries_.erase(std::prev(found.base()));
   return true;
 }
@@ -106,8 +122,12 @@ UdpNames::State UdpNames::begin(const NamedEndpoint& target, Clock::time_point n
   Entry* entry = entry_of(target.name);
   if (entry == nullptr) {
     std::optional<std::string> key = canonical_name(target.name.view());
-    if (!key) return State::failed;
-    if (!make_room()) return State::waiting;
+    if (!key) {
+      return State::failed;
+    }
+    if (!make_room()) {
+      return State::waiting;
+    }
     auto name = std::make_shared<const DomainName>(target.name);
     entry = &entries_.emplace_front();
     entry->key = std::move(*key);

@@ -13,9 +13,13 @@ std::size_t UdpPeers::Hash::operator()(const IpAddress& address) const noexcept 
 
 UdpPeer* UdpPeers::find(const IpAddress& address) noexcept {
   // Most associations have one peer, and most datagrams follow one to or from the same.
-  if (!peers_.empty() && peers_.front().address == address) return &peers_.front();
+  if (!peers_.empty() && peers_.front().address == address) {
+    return &peers_.front();
+  }
   const auto found = index_.find(address);
-  if (found == index_.end()) return nullptr;
+  if (found == index_.end()) {
+    return nullptr;
+  }
   peers_.splice(peers_.begin(), peers_, found->second);
   return &peers_.front();
 }

@@ -21,7 +21,9 @@ struct UdpPeer {
 
   /// As the client asked for it.
   [[nodiscard]] Target target() const noexcept {
-    if (name) return NamedEndpoint{*name, port};
+    if (name) {
+      return NamedEndpoint{*name, port};
+    }
     return Endpoint{address, port};
   }
 };

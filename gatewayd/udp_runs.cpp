@@ -71,7 +71,9 @@ SendBatch::Run* SendBatch::run_for(const Endpoint& to, std::size_t size) noexcep
   const std::size_t end = runs_size_ > far_back ? runs_size_ - far_back : 0;
   for (std::size_t i = runs_size_; i > end; --i) {
     Run& run = runs_[i - 1];
-    if (run.to != to) continue;
+    if (run.to != to) {
+      continue;
+    }
     // An empty datagram would vanish in a run.
     const bool fits = run.open && size > 0 && size <= run.segment && run.count < most_segments &&
                       run.octets + size <= most_octets;
@@ -150,11 +152,15 @@ void SendBatch::lay_out(std::size_t run_index, const Segmentation& segmentation)
     const bool whole = run.count > 1 && !run.singly && segmentation.takes(run.segment);
     Index index = run.first;
     for (Index i = 0; i < run.count; ++i) {
-      if (i == 0 || !whole) begin_message(run_index);
+      if (i == 0 || !whole) {
+        begin_message(run_index);
+      }
       put_datagram(datagrams_[index]);
       index = datagrams_[index].next;
     }
-    if (!whole) continue;
+    if (!whole) {
+      continue;
+    }
     msghdr& header = messages_[messages_size_ - 1].msg_hdr;
     run.control.fill(0);
     header.msg_control = run.control.data();
@@ -186,7 +192,9 @@ SendBatch::Sent SendBatch::flush(int socket, Segmentation& segmentation,
     }
     const int error = errno;
     const Parcel& parcel = parcels_[next];
-    if (error == EINTR) continue;
+    if (error == EINTR) {
+      continue;
+    }
     if (error == EAGAIN) {
       for (; next < messages_size_; ++next) {
         counts.drop(UdpDrop::congested, parcels_[next].datagrams);

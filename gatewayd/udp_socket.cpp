@@ -76,7 +76,9 @@ UdpSocket open_udp_socket(const IpAddress& address, PortRange ports,
   for (std::uint32_t i = 0; i < count && !bound; ++i) {
     const auto port = static_cast<Port>(ports.first + (start + i) % count);
     bound = bind_to(fd, {address, port});
-    if (!bound && errno != EADDRINUSE) break;
+    if (!bound && errno != EADDRINUSE) {
+      break;
+    }
   }
   if (bound) {
     if (const std::optional<Endpoint> local = local_end_of(fd)) {

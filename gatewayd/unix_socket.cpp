@@ -38,7 +38,9 @@ std::string clear_path(const std::string& path) {
     return "there is a file, and it is not a socket";
   }
   const Descriptor probe = stream_socket();
-  if (!probe) return std::strerror(errno);
+  if (!probe) {
+    return std::strerror(errno);
+  }
   const sockaddr_un address = address_of(path);
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
       errno == EAGAIN) {  // EAGAIN: somebody listens, and is busy
@@ -59,13 +61,19 @@ std::string clear_path(const std::string& path) {
 }  // namespace
 
 std::string socket_path_problem(std::string_view path) {
-  if (path.empty() || path.front() != '/') return "the path is not absolute";
+  if (path.empty() || path.front() != '/') {
+    return "the path is not absolute";
+  }
   if (path.size() > longest_socket_path) {
     return fmt::format("the path has {} octets, and a socket's may have {}", path.size(),
                        longest_socket_path);
   }
-  if (path.find('\0') != std::string_view::npos) return "there is a NUL in the path";
-  if (path.back() == '/') return "the path ends with a slash";
+  if (path.find('\0') != std::string_view::npos) {
+    return "there is a NUL in the path";
+  }
+  if (path.back() == '/') {
+    return "the path ends with a slash";
+  }
   return {};
 }
 
@@ -101,7 +109,9 @@ void SocketFile::remove() noexcept {
 UnixListeningSocket open_unix_listener(const std::string& path, mode_t mode, int backlog) {
   UnixListeningSocket result;
   result.error = clear_path(path);
-  if (!result.error.empty()) return result;
+  if (!result.error.empty()) {
+    return result;
+  }
   Descriptor socket = stream_socket();
   const sockaddr_un address = address_of(path);
   if (!socket ||

@@ -5,14 +5,18 @@
 namespace socks64::gateway {
 
 BandwidthPair UserCounts::Ticket::bandwidth() const noexcept {
-  if (user_ == nullptr || user_->up.rate() == 0) return {};
+  if (user_ == nullptr || user_->up.rate() == 0) {
+    return {};
+  }
   return {&user_->up, &user_->down};
 }
 
 UserCounts::Admission UserCounts::admit(std::string_view user, const UserLimits& limits,
                                         Clock::time_point now) {
   Admission result;
-  if (user.empty() || !limits.any()) return result;
+  if (user.empty() || !limits.any()) {
+    return result;
+  }
   const std::lock_guard lock(mutex_);
   forget(now);
   User& known = users_[std::string(user)];
@@ -42,7 +46,9 @@ void UserCounts::give_back(User& user) noexcept {
 
 /// Only those of whom nothing has to be remembered.
 void UserCounts::forget(Clock::time_point now) {
-  if (users_.size() < next_look_) return;
+  if (users_.size() < next_look_) {
+    return;
+  }
   std::erase_if(users_, [now](const auto& entry) {
     const User& user = entry.second;
     return user.sessions == 0 && user.rate.full(now) && user.up.idle(now) && user.down.idle(now);

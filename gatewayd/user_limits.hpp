@@ -54,7 +54,9 @@ class UserCounts {
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
     ~Ticket() {
-      if (user_ != nullptr) table_->give_back(*user_);
+      if (user_ != nullptr) {
+        table_->give_back(*user_);
+      }
     }
 
     /// The user's, shared by all his sessions; nothing when it is not limited.

@@ -111,7 +111,9 @@ struct Line {
 Line take_line(std::string_view text) noexcept {
   const std::size_t end = std::min(text.find('\n'), text.size());
   Line line{text.substr(0, end), text.substr(std::min(end + 1, text.size()))};
-  if (line.text.ends_with('\r')) line.text.remove_suffix(1);
+  if (line.text.ends_with('\r')) {
+    line.text.remove_suffix(1);
+  }
   return line;
 }
 
@@ -128,25 +130,41 @@ std::string quoted(std::string_view text) {
 }  // namespace
 
 std::string_view user_name_problem(std::string_view name) noexcept {
-  if (name.empty()) return "the name is empty";
-  if (name.size() > 255) return "the name is longer than 255 octets";
+  if (name.empty()) {
+    return "the name is empty";
+  }
+  if (name.size() > 255) {
+    return "the name is longer than 255 octets";
+  }
   if (std::any_of(name.begin(), name.end(), is_control)) {
     return "the name holds a control character";
   }
-  if (name.find(':') != std::string_view::npos) return "the name holds a colon";
-  if (name.front() == '#') return "the name begins with \"#\", as comments do";
-  if (is_blank(name.front()) || is_blank(name.back())) return "a blank at an end of the name";
+  if (name.find(':') != std::string_view::npos) {
+    return "the name holds a colon";
+  }
+  if (name.front() == '#') {
+    return "the name begins with \"#\", as comments do";
+  }
+  if (is_blank(name.front()) || is_blank(name.back())) {
+    return "a blank at an end of the name";
+  }
   return {};
 }
 
 std::string_view hash_problem(std::string_view hash) {
-  if (hash.empty()) return "the hash is empty";
+  if (hash.empty()) {
+    return "the hash is empty";
+  }
   if (std::any_of(hash.begin(), hash.end(), is_control)) {
     return "the hash holds a control character";
   }
-  if (hash.find(':') != std::string_view::npos) return "more than one colon";
+  if (hash.find(':') != std::string_view::npos) {
+    return "more than one colon";
+  }
   for (const Method& method : methods) {
-    if (!hash.starts_with(method.prefix)) continue;
+    if (!hash.starts_with(method.prefix)) {
+      continue;
+    }
     if (!method.has_form(hash.substr(method.prefix.size()))) {
       return "the hash is cut off or damaged";
     }
@@ -157,11 +175,21 @@ std::string_view hash_problem(std::string_view hash) {
     }
     return {};
   }
-  if (hash.starts_with("$1$")) return "an MD5 hash is too weak";
-  if (hash.starts_with("$2x$")) return "$2x$ marks hashes of a bcrypt with a known fault";
-  if (hash.starts_with('$')) return "an unknown kind of hash";
-  if (hash.starts_with('_') && hash.size() == 20) return "a DES hash is too weak";
-  if (hash.size() == 13 && all_digits64(hash)) return "a DES hash is too weak";
+  if (hash.starts_with("$1$")) {
+    return "an MD5 hash is too weak";
+  }
+  if (hash.starts_with("$2x$")) {
+    return "$2x$ marks hashes of a bcrypt with a known fault";
+  }
+  if (hash.starts_with('$')) {
+    return "an unknown kind of hash";
+  }
+  if (hash.starts_with('_') && hash.size() == 20) {
+    return "a DES hash is too weak";
+  }
+  if (hash.size() == 13 && all_digits64(hash)) {
+    return "a DES hash is too weak";
+  }
   return "this is not a hash";
 }
 
@@ -196,7 +224,9 @@ struct UsersReader {
     if (locked) {
       // Whatever stands behind the mark, nothing matches it.
       hash.remove_prefix(std::min(hash.find_first_not_of("!*"), hash.size()));
-      if (!hash_problem(hash).empty()) hash = {};
+      if (!hash_problem(hash).empty()) {
+        hash = {};
+      }
     } else if (const std::string_view problem = hash_problem(hash); !problem.empty()) {
       return complain(fmt::format("user {}: {}, expected {}", quoted(name), problem, hash_forms));
     }
@@ -217,13 +247,17 @@ struct UsersReader {
       const Line line = take_line(text);
       text = line.rest;
       ++line_number;
-      if (!is_comment(line.text)) read_line(line.text);
+      if (!is_comment(line.text)) {
+        read_line(line.text);
+      }
     }
     if (untold != 0) {
       result.problems.push_back(fmt::format("{}: and {} more", file, untold));
     }
     for (const auto& [name, user] : result.users.users_) {
-      if (!user.hash.empty()) result.users.hashes_.push_back(&user.hash);
+      if (!user.hash.empty()) {
+        result.users.hashes_.push_back(&user.hash);
+      }
     }
   }
 };
@@ -234,7 +268,9 @@ UserTable::Entry UserTable::find(std::string_view name, const SipKey& key) const
       hashes_.empty() ? nobodys_hash
                       : std::string_view(*hashes_[siphash(key, name) % hashes_.size()]);
   const auto found = users_.find(name);
-  if (found == users_.end()) return {Entry::Kind::unknown, other};
+  if (found == users_.end()) {
+    return {Entry::Kind::unknown, other};
+  }
   const User& user = found->second;
   return {user.locked ? Entry::Kind::locked : Entry::Kind::active,
           user.hash.empty() ? other : std::string_view(user.hash)};
@@ -260,7 +296,9 @@ UsersResult load_users(const std::string& path) {
     return fail(fmt::format("cannot read: {}, expected a users file (gatewayd passwd makes one)",
                             std::strerror(errno)));
   }
-  if (!S_ISREG(status.st_mode)) return fail("not a regular file, expected a users file");
+  if (!S_ISREG(status.st_mode)) {
+    return fail("not a regular file, expected a users file");
+  }
   if ((status.st_mode & S_IWOTH) != 0) {
     return fail("anybody may write to it, expected permissions such as 0640 or 0600");
   }
@@ -269,9 +307,13 @@ UsersResult load_users(const std::string& path) {
   ssize_t got = 1;
   while (got > 0 && text.size() <= largest_users_file) {
     got = ::read(file.get(), piece, sizeof piece);
-    if (got > 0) text.append(piece, static_cast<std::size_t>(got));
+    if (got > 0) {
+      text.append(piece, static_cast<std::size_t>(got));
+    }
   }
-  if (got < 0) return fail(fmt::format("cannot read: {}", std::strerror(errno)));
+  if (got < 0) {
+    return fail(fmt::format("cannot read: {}", std::strerror(errno)));
+  }
   if (text.size() > largest_users_file) {
     return fail(fmt::format("too large, expected at most {} MiB", largest_users_file >> 20U));
   }
@@ -287,7 +329,9 @@ UsersEdit edit_users(std::string_view text, std::string_view name,
                      std::optional<std::string_view> hash) {
   UsersEdit edit;
   const auto put_entry = [&] {
-    if (!hash) return;
+    if (!hash) {
+      return;
+    }
     edit.text.append(name).append(":").append(*hash).append("\n");
   };
   while (!text.empty()) {
@@ -297,13 +341,19 @@ UsersEdit edit_users(std::string_view text, std::string_view name,
     const std::size_t colon = line.text.find(':');
     if (!is_comment(line.text) && colon != std::string_view::npos &&
         line.text.substr(0, colon) == name) {
-      if (edit.found++ == 0) put_entry();  // in its place; what else has the name goes
+      if (edit.found++ == 0) {
+        put_entry();  // in its place; what else has the name goes
+      }
       continue;
     }
     edit.text.append(before.substr(0, before.size() - text.size()));
-    if (!edit.text.ends_with('\n')) edit.text.push_back('\n');
+    if (!edit.text.ends_with('\n')) {
+      edit.text.push_back('\n');
+    }
   }
-  if (edit.found == 0) put_entry();
+  if (edit.found == 0) {
+    put_entry();
+  }
   return edit;
 }
 

@@ -38,8 +38,12 @@ bool read_whole(int file, std::string& text) {
   char piece[65536];
   for (;;) {
     const ssize_t got = ::read(file, piece, sizeof piece);
-    if (got == 0) return true;
-    if (got < 0) return false;
+    if (got == 0) {
+      return true;
+    }
+    if (got < 0) {
+      return false;
+    }
     text.append(piece, static_cast<std::size_t>(got));
     if (text.size() > largest_users_file) {
       errno = EFBIG;
@@ -51,7 +55,9 @@ bool read_whole(int file, std::string& text) {
 bool write_whole(int file, std::string_view text) noexcept {
   while (!text.empty()) {
     const ssize_t written = ::write(file, text.data(), text.size());
-    if (written < 0) return false;
+    if (written < 0) {
+      return false;
+    }
     text.remove_prefix(static_cast<std::size_t>(written));
   }
   return true;
@@ -62,10 +68,14 @@ class Draft {
  public:
   explicit Draft(const std::string& folder) : name_(folder + "/.gatewayd-users-XXXXXX") {
     file_ = Descriptor(::mkostemp(name_.data(), O_CLOEXEC));  // 0600
-    if (!file_) name_.clear();
+    if (!file_) {
+      name_.clear();
+    }
   }
   ~Draft() {
-    if (!name_.empty()) ::unlink(name_.c_str());
+    if (!name_.empty()) {
+      ::unlink(name_.c_str());
+    }
   }
   Draft(const Draft&) = delete;
   Draft& operator=(const Draft&) = delete;
@@ -73,7 +83,9 @@ class Draft {
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(file_); }
   [[nodiscard]] int fd() const noexcept { return file_.get(); }
   [[nodiscard]] bool move_to(const std::string& path) noexcept {
-    if (::rename(name_.c_str(), path.c_str()) != 0) return false;
+    if (::rename(name_.c_str(), path.c_str()) != 0) {
+      return false;
+    }
     name_.clear();
     return true;
   }
@@ -93,24 +105,36 @@ FileEdit edit_users_file(const std::string& path, std::string_view name,
                              : slash == 0               ? "/"
                                                         : place.substr(0, slash);
   const Descriptor lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock || ::flock(lock.get(), LOCK_EX) != 0) return {failure(folder, "lock the folder")};
+  if (!lock || ::flock(lock.get(), LOCK_EX) != 0) {
+    return {failure(folder, "lock the folder")};
+  }
 
   std::string text;
   struct stat status {};
   const Descriptor old(::open(place.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (old) {
-    if (::fstat(old.get(), &status) != 0) return {failure(path, "read")};
-    if (!S_ISREG(status.st_mode)) return {path + ": not a regular file"};
-    if (!read_whole(old.get(), text)) return {failure(path, "read")};
+    if (::fstat(old.get(), &status) != 0) {
+      return {failure(path, "read")};
+    }
+    if (!S_ISREG(status.st_mode)) {
+      return {path + ": not a regular file"};
+    }
+    if (!read_whole(old.get(), text)) {
+      return {failure(path, "read")};
+    }
   } else if (errno != ENOENT || !hash) {
     return {failure(path, "read")};
   }
 
   UsersEdit edit = edit_users(text, name, hash);
-  if (!hash && edit.found == 0) return {};
+  if (!hash && edit.found == 0) {
+    return {};
+  }
 
   Draft draft(folder);
-  if (!draft) return {failure(folder, "make a file there")};
+  if (!draft) {
+    return {failure(folder, "make a file there")};
+  }
   // The owner first: until it has the group that may read it, nobody else may.
   if (old && (status.st_uid != ::geteuid() || status.st_gid != ::getegid()) &&
       ::fchown(draft.fd(), status.st_uid, status.st_gid) != 0) {

@@ -23,7 +23,9 @@ class WaitOwner {
 
   void acquire() noexcept { ++references_; }
   void release() noexcept {
-    if (--references_ == 0) delete this;
+    if (--references_ == 0) {
+      delete this;
+    }
   }
 
   virtual void woken(WaitSlot& slot, const asio::error_code& error) noexcept = 0;
@@ -43,7 +45,9 @@ class WaitSlot final : private WaitOp {
   /// Calls owner.woken(*this, error) once the socket is ready, unless the slot waits already.
   /// `drained`: see Socket::wait().
   void arm(WaitOwner& owner, Socket& socket, Ready what, bool drained = false) noexcept {
-    if (armed()) return;
+    if (armed()) {
+      return;
+    }
     owner.acquire();
     owner_ = &owner;
     socket.wait(what, *this, drained);

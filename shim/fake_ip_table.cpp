@@ -236,10 +236,12 @@ void FakeIpTable::configure(const Prefix& ipv4, const Prefix& ipv6,
 
 // Whether the pages of [from, from + size) can be touched. Once there, a page of a file stays.
 bool FakeIpTable::present(const void* from, std::size_t size) const noexcept {
-  if (!in_file_) [[likely]] {
-    return true;
+  if (!in_file_) {
+    [[likely]] {
+      return true;
+    }
+    constexpr int populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14
   }
-  constexpr int populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14
   auto* const start = reinterpret_cast<char*>(shared_);
   const auto offset = static_cast<std::size_t>(static_cast<const char*>(from) - start);
   const std::size_t last = (offset + size - 1) >> page_shift_;

@@ -133,10 +133,12 @@ void start() noexcept {
 }  // namespace
 
 bool ready() noexcept {
-  if (stage.load(std::memory_order_acquire) == Stage::ready) [[likely]] {
-    return !resolving_gateway();
+  if (stage.load(std::memory_order_acquire) == Stage::ready) {
+    [[likely]] {
+      return !resolving_gateway();
+    }
+    Stage expected = Stage::cold;
   }
-  Stage expected = Stage::cold;
   if (stage.compare_exchange_strong(expected, Stage::starting)) {
     starter.store(&thread_mark);
     start();
@@ -145,7 +147,9 @@ bool ready() noexcept {
       diagnose(LogLevel::error, {"configuration: ", config().problem.view(),
                                  "; connections that need the gateway will fail"});
     }
-    if (diagnoses(LogLevel::error)) diagnose_misspelt_variables();
+    if (diagnoses(LogLevel::error)) {
+      diagnose_misspelt_variables();
+    }
     return true;
   }
   const ErrnoGuard guard;

@@ -15,10 +15,14 @@ constexpr std::string_view prefix = "SOCKS64_";
 }  // namespace
 
 UnknownVariable unknown_variable(std::string_view entry) noexcept {
-  if (part(entry, 0, prefix.size()) != prefix) return {};
+  if (part(entry, 0, prefix.size()) != prefix) {
+    return {};
+  }
   UnknownVariable unknown{part(entry, 0, entry.find('=')), {}};
   const std::string_view word = part(unknown.name, prefix.size());
-  if (!is_plain_word(word)) return {};     // nothing that a shell would set
+  if (!is_plain_word(word)) {
+    return {};  // nothing that a shell would set
+  }
   std::size_t best = word.size() / 3 + 2;  // further away is another word, not a slip
   bool known = false;
   const auto compare = [&](std::string_view setting) {

@@ -17,20 +17,28 @@ bool parse_v4(std::string_view text, std::span<std::uint8_t, 4> out) noexcept {
   for (std::size_t i = 0; i < out.size(); ++i) {
     const bool last = i + 1 == out.size();
     const std::size_t dot = last ? text.size() : text.find('.');
-    if (dot == std::string_view::npos) return false;
-    if (!parse_decimal(first(text, dot), out[i])) return false;
+    if (dot == std::string_view::npos) {
+      return false;
+    }
+    if (!parse_decimal(first(text, dot), out[i])) {
+      return false;
+    }
     text.remove_prefix(last ? dot : dot + 1);
   }
   return text.empty();
 }
 
 bool parse_group(std::string_view text, std::span<std::uint8_t, 2> out) noexcept {
-  if (text.empty() || text.size() > 4) return false;
+  if (text.empty() || text.size() > 4) {
+    return false;
+  }
   std::uint16_t value = 0;
   const char* const end = text.data() + text.size();
   // from_chars takes no sign for an unsigned type and no "0x".
   const auto [stop, error] = std::from_chars(text.data(), end, value, 16);
-  if (error != std::errc{} || stop != end) return false;
+  if (error != std::errc{} || stop != end) {
+    return false;
+  }
   out[0] = static_cast<std::uint8_t>(value >> 8U);
   out[1] = static_cast<std::uint8_t>(value & 0xffU);
   return true;
@@ -41,24 +49,32 @@ bool parse_group(std::string_view text, std::span<std::uint8_t, 2> out) noexcept
 std::size_t parse_groups(std::string_view text, bool allow_v4,
                          std::span<std::uint8_t, 16> out) noexcept {
   std::size_t size = 0;
-  if (text.empty()) return 0;
+  if (text.empty()) {
+    return 0;
+  }
   for (;;) {
     const std::size_t colon = text.find(':');
     const std::string_view group = first(text, colon);
     const bool last = colon == std::string_view::npos;
     if (last && allow_v4 && group.find('.') != std::string_view::npos) {
-      if (size + 4 > out.size()) return std::string_view::npos;
+      if (size + 4 > out.size()) {
+        return std::string_view::npos;
+      }
       if (!parse_v4(group, std::span<std::uint8_t, 4>(&out[size], 4))) {
         return std::string_view::npos;
       }
       return size + 4;
     }
-    if (size + 2 > out.size()) return std::string_view::npos;
+    if (size + 2 > out.size()) {
+      return std::string_view::npos;
+    }
     if (!parse_group(group, std::span<std::uint8_t, 2>(&out[size], 2))) {
       return std::string_view::npos;
     }
     size += 2;
-    if (last) return size;
+    if (last) {
+      return size;
+    }
     text.remove_prefix(colon + 1);
   }
 }
@@ -66,14 +82,20 @@ std::size_t parse_groups(std::string_view text, bool allow_v4,
 /// RFC 4291 section 2.2.
 bool parse_v6(std::string_view text, std::span<std::uint8_t, 16> out) noexcept {
   const std::size_t gap = text.find("::");
-  if (gap == std::string_view::npos) return parse_groups(text, true, out) == out.size();
+  if (gap == std::string_view::npos) {
+    return parse_groups(text, true, out) == out.size();
+  }
 
   IpAddress::V6Bytes tail{};
   const std::size_t head_size = parse_groups(first(text, gap), false, out);
   const std::size_t tail_size = parse_groups(after(text, gap + 2), true, tail);
-  if (head_size == std::string_view::npos || tail_size == std::string_view::npos) return false;
+  if (head_size == std::string_view::npos || tail_size == std::string_view::npos) {
+    return false;
+  }
   // "::" stands for at least one group of zeros.
-  if (head_size + tail_size > out.size() - 2) return false;
+  if (head_size + tail_size > out.size() - 2) {
+    return false;
+  }
   std::copy_n(tail.begin(), tail_size, out.end() - static_cast<std::ptrdiff_t>(tail_size));
   return true;
 }
@@ -92,16 +114,22 @@ Run longest_zero_run(const std::array<std::uint16_t, v6_groups>& groups) noexcep
       run = {};
       continue;
     }
-    if (run.size == 0) run.begin = i;
+    if (run.size == 0) {
+      run.begin = i;
+    }
     ++run.size;
-    if (run.size > best.size) best = run;
+    if (run.size > best.size) {
+      best = run;
+    }
   }
   return best.size >= 2 ? best : Run{};
 }
 
 void append_v4(IpAddress::Text& out, std::span<const std::uint8_t, 4> octets) noexcept {
   for (std::size_t i = 0; i < octets.size(); ++i) {
-    if (i != 0) out.append(".");
+    if (i != 0) {
+      out.append(".");
+    }
     append_number(out, octets[i]);
   }
 }
@@ -118,14 +146,18 @@ void append_v6(IpAddress::Text& out, std::span<const std::uint8_t, 16> octets) n
       i += gap.size - 1;
       continue;
     }
-    if (i != 0 && i != gap.begin + gap.size) out.append(":");
+    if (i != 0 && i != gap.begin + gap.size) {
+      out.append(":");
+    }
     append_number(out, groups[i], 16);
   }
 }
 
 template <std::size_t N>
 void append_host_and_port(TextBuffer<N>& out, const IpAddress& address, Port port) noexcept {
-  if (address.is_v6()) out.append("[");
+  if (address.is_v6()) {
+    out.append("[");
+  }
   out.append(address.text());
   out.append(address.is_v6() ? "]:" : ":");
   append_number(out, port);
@@ -156,16 +188,22 @@ IpAddress IpAddress::v6(const V6Bytes& bytes, std::uint32_t zone) noexcept {
 Result<IpAddress> IpAddress::parse(std::string_view text) noexcept {
   if (text.find(':') == std::string_view::npos) {
     V4Bytes octets{};
-    if (!parse_v4(text, octets)) return Errc::bad_address;
+    if (!parse_v4(text, octets)) {
+      return Errc::bad_address;
+    }
     return v4(octets);
   }
   std::uint32_t zone = 0;
   if (const std::size_t percent = text.find('%'); percent != std::string_view::npos) {
-    if (!parse_decimal(after(text, percent + 1), zone)) return Errc::bad_address;
+    if (!parse_decimal(after(text, percent + 1), zone)) {
+      return Errc::bad_address;
+    }
     text = first(text, percent);
   }
   V6Bytes octets{};
-  if (!parse_v6(text, octets)) return Errc::bad_address;
+  if (!parse_v6(text, octets)) {
+    return Errc::bad_address;
+  }
   return v6(octets, zone);
 }
 
@@ -186,7 +224,9 @@ bool IpAddress::is_unspecified() const noexcept {
 
 bool IpAddress::is_loopback() const noexcept {
   const IpAddress plain = unmapped();
-  if (plain.is_v4()) return plain.bytes_[0] == 127;
+  if (plain.is_v4()) {
+    return plain.bytes_[0] == 127;
+  }
   V6Bytes one{};
   one.back() = 1;
   return plain.bytes_ == one;
@@ -194,13 +234,17 @@ bool IpAddress::is_loopback() const noexcept {
 
 bool IpAddress::is_link_local() const noexcept {
   const IpAddress plain = unmapped();
-  if (plain.is_v4()) return plain.bytes_[0] == 169 && plain.bytes_[1] == 254;
+  if (plain.is_v4()) {
+    return plain.bytes_[0] == 169 && plain.bytes_[1] == 254;
+  }
   return plain.bytes_[0] == 0xfe && (plain.bytes_[1] & 0xc0U) == 0x80;
 }
 
 bool IpAddress::is_multicast() const noexcept {
   const IpAddress plain = unmapped();
-  if (plain.is_v4()) return (plain.bytes_[0] & 0xf0U) == 0xe0;
+  if (plain.is_v4()) {
+    return (plain.bytes_[0] & 0xf0U) == 0xe0;
+  }
   return plain.bytes_[0] == 0xff;
 }
 
@@ -209,12 +253,16 @@ bool IpAddress::is_v4_mapped() const noexcept {
 }
 
 IpAddress IpAddress::unmapped() const noexcept {
-  if (!is_v4_mapped()) return *this;
+  if (!is_v4_mapped()) {
+    return *this;
+  }
   return v4(V4Bytes{bytes_[12], bytes_[13], bytes_[14], bytes_[15]});
 }
 
 IpAddress IpAddress::mapped() const noexcept {
-  if (is_v6()) return *this;
+  if (is_v6()) {
+    return *this;
+  }
   V6Bytes octets{};
   std::copy(v4_mapped_prefix.begin(), v4_mapped_prefix.end(), octets.begin());
   std::copy_n(bytes_.begin(), 4, octets.begin() + v4_mapped_prefix.size());
@@ -242,23 +290,33 @@ IpAddress::Text IpAddress::text() const noexcept {
 
 Result<Port> parse_port(std::string_view text) noexcept {
   Port port = 0;
-  if (!parse_decimal(text, port)) return Errc::bad_port;
+  if (!parse_decimal(text, port)) {
+    return Errc::bad_port;
+  }
   return port;
 }
 
 Result<Endpoint> Endpoint::parse(std::string_view text) noexcept {
   const bool bracketed = !text.empty() && text.front() == '[';
   const std::size_t host_end = bracketed ? text.find(']') : text.rfind(':');
-  if (bracketed && host_end == std::string_view::npos) return Errc::bad_address;
+  if (bracketed && host_end == std::string_view::npos) {
+    return Errc::bad_address;
+  }
 
   const std::string_view host = bracketed ? after(first(text, host_end), 1) : first(text, host_end);
   const Result<IpAddress> address = IpAddress::parse(host);
-  if (!address || address->is_v6() != bracketed) return Errc::bad_address;
+  if (!address || address->is_v6() != bracketed) {
+    return Errc::bad_address;
+  }
 
   const std::string_view rest = after(text, bracketed ? host_end + 1 : host_end);
-  if (rest.empty() || rest.front() != ':') return Errc::bad_port;
+  if (rest.empty() || rest.front() != ':') {
+    return Errc::bad_port;
+  }
   const Result<Port> port = parse_port(after(rest, 1));
-  if (!port) return port.error();
+  if (!port) {
+    return port.error();
+  }
   return Endpoint{*address, *port};
 }
 
@@ -269,8 +327,12 @@ Endpoint::Text Endpoint::text() const noexcept {
 }
 
 Result<DomainName> DomainName::from(std::string_view name) noexcept {
-  if (name.empty() || name.size() > max_size) return Errc::bad_name;
-  if (name.find('\0') != std::string_view::npos) return Errc::bad_name;
+  if (name.empty() || name.size() > max_size) {
+    return Errc::bad_name;
+  }
+  if (name.find('\0') != std::string_view::npos) {
+    return Errc::bad_name;
+  }
   DomainName out;
   std::copy(name.begin(), name.end(), out.data_.begin());
   out.size_ = static_cast<std::uint8_t>(name.size());
@@ -278,8 +340,12 @@ Result<DomainName> DomainName::from(std::string_view name) noexcept {
 }
 
 Port port_of(const Target& target) noexcept {
-  if (const auto* named = std::get_if<NamedEndpoint>(&target)) return named->port;
-  if (const auto* endpoint = std::get_if<Endpoint>(&target)) return endpoint->port;
+  if (const auto* named = std::get_if<NamedEndpoint>(&target)) {
+    return named->port;
+  }
+  if (const auto* endpoint = std::get_if<Endpoint>(&target)) {
+    return endpoint->port;
+  }
   return 0;
 }
 

@@ -11,7 +11,9 @@ ClientHandshake::ClientHandshake(const Request& request, UserPass credentials,
     : request_(request), credentials_(credentials), options_(options) {
   // Judge the caller's values now: a request that cannot be encoded should not cost a connection.
   Writer userpass(out_);
-  if (!credentials.user.empty()) encode(userpass, credentials);
+  if (!credentials.user.empty()) {
+    encode(userpass, credentials);
+  }
   Writer whole_request(out_);
   encode(whole_request, request);
   wipe(out_);
@@ -50,10 +52,16 @@ Bytes ClientHandshake::output() const noexcept {
 }
 
 void ClientHandshake::sent(std::size_t count) noexcept {
-  if (step_ == Step::failed) return;
-  if (count > output().size()) return fail(Errc::wrong_state);
+  if (step_ == Step::failed) {
+    return;
+  }
+  if (count > output().size()) {
+    return fail(Errc::wrong_state);
+  }
   out_position_ = static_cast<std::uint16_t>(out_position_ + count);
-  if (count == 0 || out_position_ != out_size_) return;
+  if (count == 0 || out_position_ != out_size_) {
+    return;
+  }
 
   wipe(MutableBytes(out_).first(out_size_));
   out_position_ = out_size_ = 0;
@@ -82,8 +90,12 @@ std::size_t ClientHandshake::read_size() const noexcept {
 }
 
 void ClientHandshake::received(Bytes in) noexcept {
-  if (in.empty() || step_ == Step::failed) return;
-  if (in.size() > read_size()) return fail(Errc::wrong_state);
+  if (in.empty() || step_ == Step::failed) {
+    return;
+  }
+  if (in.size() > read_size()) {
+    return fail(Errc::wrong_state);
+  }
   // read_size() never exceeds what max_reply_size leaves free.
   std::copy(in.begin(), in.end(), in_.begin() + in_size_);
   in_size_ = static_cast<std::uint16_t>(in_size_ + in.size());
@@ -91,7 +103,9 @@ void ClientHandshake::received(Bytes in) noexcept {
 }
 
 void ClientHandshake::closed() noexcept {
-  if (step_ == Step::done || step_ == Step::failed) return;
+  if (step_ == Step::done || step_ == Step::failed) {
+    return;
+  }
   if (step_ == Step::reply && in_size_ > 1 && in_[1] != 0) {
     reply_ = Reply{static_cast<ReplyCode>(in_[1]), {}};
     return fail(Errc::request_failed);
@@ -100,8 +114,12 @@ void ClientHandshake::closed() noexcept {
 }
 
 void ClientHandshake::expect_another_reply() noexcept {
-  if (step_ == Step::failed) return;
-  if (step_ != Step::done) return fail(Errc::wrong_state);
+  if (step_ == Step::failed) {
+    return;
+  }
+  if (step_ != Step::done) {
+    return fail(Errc::wrong_state);
+  }
   enter(Step::reply);
 }
 
@@ -124,11 +142,17 @@ void ClientHandshake::enter(Step step) noexcept {
     if (!with_user || !options_.pipelining) {
       greeting.methods[greeting.count++] = static_cast<std::uint8_t>(Method::none);
     }
-    if (with_user) greeting.methods[greeting.count++] = static_cast<std::uint8_t>(Method::userpass);
+    if (with_user) {
+      greeting.methods[greeting.count++] = static_cast<std::uint8_t>(Method::userpass);
+    }
     encode(out, greeting);
   }
-  if (step == Step::userpass || (all_at_once && with_user)) encode(out, credentials_);
-  if (step == Step::request || all_at_once) encode(out, request_);
+  if (step == Step::userpass || (all_at_once && with_user)) {
+    encode(out, credentials_);
+  }
+  if (step == Step::request || all_at_once) {
+    encode(out, request_);
+  }
   out_position_ = 0;
   out_size_ = static_cast<std::uint16_t>(out.size());
 }
@@ -140,36 +164,56 @@ void ClientHandshake::advance() noexcept {
 
   if (step_ == Step::method) {
     const Parsed<MethodChoice> choice = parse_method_choice(in);
-    if (choice.status == ParseStatus::invalid) return fail(choice.error);
-    if (choice.status == ParseStatus::need_more) return;
+    if (choice.status == ParseStatus::invalid) {
+      return fail(choice.error);
+    }
+    if (choice.status == ParseStatus::need_more) {
+      return;
+    }
     const bool with_user = !credentials_.user.empty();
     const bool offered_none = !with_user || !options_.pipelining;
-    if (choice.value.method == Method::unacceptable) return fail(Errc::no_acceptable_method);
+    if (choice.value.method == Method::unacceptable) {
+      return fail(Errc::no_acceptable_method);
+    }
     if (choice.value.method == Method::userpass && with_user) {
       return enter(options_.pipelining ? Step::status : Step::userpass);
     }
-    if (choice.value.method == Method::none && offered_none) return enter(after_auth);
+    if (choice.value.method == Method::none && offered_none) {
+      return enter(after_auth);
+    }
     return fail(Errc::unexpected_method);
   }
 
   if (step_ == Step::status) {
     const Parsed<UserPassStatus> status = parse_userpass_status(in);
-    if (status.status == ParseStatus::invalid) return fail(status.error);
-    if (status.status == ParseStatus::need_more) return;
-    if (status.value.status != 0) return fail(Errc::auth_failed);
+    if (status.status == ParseStatus::invalid) {
+      return fail(status.error);
+    }
+    if (status.status == ParseStatus::need_more) {
+      return;
+    }
+    if (status.value.status != 0) {
+      return fail(Errc::auth_failed);
+    }
     return enter(after_auth);
   }
 
   const Parsed<Reply> reply = parse_reply(in);
-  if (reply.status == ParseStatus::need_more) return;
+  if (reply.status == ParseStatus::need_more) {
+    return;
+  }
   if (reply.status == ParseStatus::invalid) {
     // A refusal is a refusal, even where the server fills the fields behind REP with rubbish.
-    if (reply.error == Errc::bad_version || in[1] == 0) return fail(reply.error);
+    if (reply.error == Errc::bad_version || in[1] == 0) {
+      return fail(reply.error);
+    }
     reply_ = Reply{static_cast<ReplyCode>(in[1]), {}};
     return fail(Errc::request_failed);
   }
   reply_ = reply.value;
-  if (reply_.code != ReplyCode::succeeded) return fail(Errc::request_failed);
+  if (reply_.code != ReplyCode::succeeded) {
+    return fail(Errc::request_failed);
+  }
   enter(Step::done);
 }
 

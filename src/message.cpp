@@ -19,16 +19,22 @@ using TargetParsed = Parsed<OnTarget>;
 TargetParsed parse_name(Bytes in, EmptyName empty, Target& out) noexcept {
   constexpr std::size_t head = 2;  // ATYP and the length octet
   const std::size_t shortest_name = empty == EmptyName::refused ? 1 : 0;
-  if (in.size() < head) return need_more<OnTarget>(in, head + shortest_name + 2);
+  if (in.size() < head) {
+    return need_more<OnTarget>(in, head + shortest_name + 2);
+  }
   const std::size_t size = in[1];
-  if (size < shortest_name) return invalid<OnTarget>(Errc::bad_name);
+  if (size < shortest_name) {
+    return invalid<OnTarget>(Errc::bad_name);
+  }
 
   const Bytes seen = in.subspan(head, std::min(size, in.size() - head));
   if (std::find(seen.begin(), seen.end(), std::uint8_t{0}) != seen.end()) {
     return invalid<OnTarget>(Errc::bad_name);
   }
   const std::size_t whole = head + size + 2;
-  if (in.size() < whole) return need_more<OnTarget>(in, whole);
+  if (in.size() < whole) {
+    return need_more<OnTarget>(in, whole);
+  }
 
   Reader reader(in.subspan(head));
   const Bytes octets = reader.take(size);
@@ -38,7 +44,9 @@ TargetParsed parse_name(Bytes in, EmptyName empty, Target& out) noexcept {
     return complete(whole, OnTarget{});
   }
   const Result<DomainName> name = DomainName::from(as_text(octets));
-  if (!name) return invalid<OnTarget>(name.error());
+  if (!name) {
+    return invalid<OnTarget>(name.error());
+  }
   auto& named = out.emplace<NamedEndpoint>();
   named.name = *name;
   named.port = port;
@@ -49,7 +57,9 @@ template <class AddressBytes>
 TargetParsed parse_address(Bytes in, IpAddress (*make)(const AddressBytes&), Target& out) noexcept {
   AddressBytes octets{};
   const std::size_t whole = 1 + octets.size() + 2;
-  if (in.size() < whole) return need_more<OnTarget>(in, whole);
+  if (in.size() < whole) {
+    return need_more<OnTarget>(in, whole);
+  }
   Reader reader(in.subspan(1));
   const Bytes from = reader.take(octets.size());
   std::copy(from.begin(), from.end(), octets.begin());
@@ -84,13 +94,17 @@ void take_judgement(Parsed<T>& out, const TargetParsed& target) noexcept {
   out.status = target.status;
   out.error = target.error;
   out.missing = target.missing;
-  if (target.status == ParseStatus::complete) out.consumed = fixed_part + target.consumed;
+  if (target.status == ParseStatus::complete) {
+    out.consumed = fixed_part + target.consumed;
+  }
 }
 
 void encode_target(Writer& out, const Target& target) noexcept {
   if (const auto* named = std::get_if<NamedEndpoint>(&target)) {
     const std::string_view name = named->name.view();
-    if (name.empty()) return out.fail();
+    if (name.empty()) {
+      return out.fail();
+    }
     out.u8(static_cast<std::uint8_t>(AddressType::domain_name));
     out.u8(static_cast<std::uint8_t>(name.size()));
     out.bytes(as_bytes(name));
@@ -114,8 +128,12 @@ bool is_known(Command command) noexcept {
 /// Either of the two-octet answers: VER and one value.
 template <class T>
 Parsed<T> parse_pair(Bytes in, bool good_version, T (*make)(std::uint8_t)) noexcept {
-  if (!in.empty() && !good_version) return invalid<T>(Errc::bad_version);
-  if (in.size() < 2) return need_more<T>(in, 2);
+  if (!in.empty() && !good_version) {
+    return invalid<T>(Errc::bad_version);
+  }
+  if (in.size() < 2) {
+    return need_more<T>(in, 2);
+  }
   return complete<T>(2, make(in[1]));
 }
 
@@ -151,11 +169,19 @@ bool Greeting::offers(Method method) const noexcept {
 }
 
 Parsed<Greeting> parse_greeting(Bytes in) noexcept {
-  if (!in.empty() && in[0] != socks_version) return invalid<Greeting>(Errc::bad_version);
-  if (in.size() < 2) return need_more<Greeting>(in, 3);
+  if (!in.empty() && in[0] != socks_version) {
+    return invalid<Greeting>(Errc::bad_version);
+  }
+  if (in.size() < 2) {
+    return need_more<Greeting>(in, 3);
+  }
   const std::size_t count = in[1];
-  if (count == 0) return invalid<Greeting>(Errc::bad_method_count);
-  if (in.size() < 2 + count) return need_more<Greeting>(in, 2 + count);
+  if (count == 0) {
+    return invalid<Greeting>(Errc::bad_method_count);
+  }
+  if (in.size() < 2 + count) {
+    return need_more<Greeting>(in, 2 + count);
+  }
   Greeting greeting;
   greeting.count = in[1];
   std::copy_n(in.begin() + 2, count, greeting.methods.begin());
@@ -163,7 +189,9 @@ Parsed<Greeting> parse_greeting(Bytes in) noexcept {
 }
 
 void encode(Writer& out, const Greeting& greeting) noexcept {
-  if (greeting.count == 0) return out.fail();
+  if (greeting.count == 0) {
+    return out.fail();
+  }
   out.u8(socks_version);
   out.u8(greeting.count);
   out.bytes(Bytes(greeting.methods).first(greeting.count));
@@ -181,15 +209,25 @@ void encode(Writer& out, const MethodChoice& choice) noexcept {
 }
 
 Parsed<UserPass> parse_userpass(Bytes in) noexcept {
-  if (!in.empty() && in[0] != userpass_version) return invalid<UserPass>(Errc::bad_version);
-  if (in.size() < 2) return need_more<UserPass>(in, 4);
+  if (!in.empty() && in[0] != userpass_version) {
+    return invalid<UserPass>(Errc::bad_version);
+  }
+  if (in.size() < 2) {
+    return need_more<UserPass>(in, 4);
+  }
   const std::size_t user_size = in[1];
-  if (user_size == 0) return invalid<UserPass>(Errc::bad_credentials);
+  if (user_size == 0) {
+    return invalid<UserPass>(Errc::bad_credentials);
+  }
   const std::size_t head = 2 + user_size + 1;
-  if (in.size() < head) return need_more<UserPass>(in, head);
+  if (in.size() < head) {
+    return need_more<UserPass>(in, head);
+  }
   // Deviation: PLEN 0 is accepted, see UserPass.
   const std::size_t password_size = in[head - 1];
-  if (in.size() < head + password_size) return need_more<UserPass>(in, head + password_size);
+  if (in.size() < head + password_size) {
+    return need_more<UserPass>(in, head + password_size);
+  }
   return complete(head + password_size, UserPass{as_text(in.subspan(2, user_size)),
                                                  as_text(in.subspan(head, password_size))});
 }
@@ -219,19 +257,27 @@ void encode(Writer& out, const UserPassStatus& status) noexcept {
 }
 
 Parsed<Request> parse_request(Bytes in) noexcept {
-  if (!in.empty() && in[0] != socks_version) return invalid<Request>(Errc::bad_version);
+  if (!in.empty() && in[0] != socks_version) {
+    return invalid<Request>(Errc::bad_version);
+  }
   if (in.size() > 1 && !is_known(static_cast<Command>(in[1]))) {
     return invalid<Request>(Errc::bad_command);
   }
-  if (in.size() <= fixed_part) return need_more<Request>(in, fixed_part + 5);
+  if (in.size() <= fixed_part) {
+    return need_more<Request>(in, fixed_part + 5);
+  }
   Parsed<Request> out;
   take_judgement(out, parse_target(in.subspan(fixed_part), EmptyName::refused, out.value.target));
-  if (out.status == ParseStatus::complete) out.value.command = static_cast<Command>(in[1]);
+  if (out.status == ParseStatus::complete) {
+    out.value.command = static_cast<Command>(in[1]);
+  }
   return out;
 }
 
 void encode(Writer& out, const Request& request) noexcept {
-  if (!is_known(request.command)) return out.fail();
+  if (!is_known(request.command)) {
+    return out.fail();
+  }
   out.u8(socks_version);
   out.u8(static_cast<std::uint8_t>(request.command));
   out.u8(0);
@@ -239,12 +285,18 @@ void encode(Writer& out, const Request& request) noexcept {
 }
 
 Parsed<Reply> parse_reply(Bytes in) noexcept {
-  if (!in.empty() && in[0] != socks_version) return invalid<Reply>(Errc::bad_version);
-  if (in.size() <= fixed_part) return need_more<Reply>(in, min_reply_size);
+  if (!in.empty() && in[0] != socks_version) {
+    return invalid<Reply>(Errc::bad_version);
+  }
+  if (in.size() <= fixed_part) {
+    return need_more<Reply>(in, min_reply_size);
+  }
   Parsed<Reply> out;
   take_judgement(
       out, parse_target(in.subspan(fixed_part), EmptyName::unspecified_address, out.value.bound));
-  if (out.status == ParseStatus::complete) out.value.code = static_cast<ReplyCode>(in[1]);
+  if (out.status == ParseStatus::complete) {
+    out.value.code = static_cast<ReplyCode>(in[1]);
+  }
   return out;
 }
 
@@ -256,12 +308,18 @@ void encode(Writer& out, const Reply& reply) noexcept {
 }
 
 Parsed<UdpHeader> parse_udp_header(Bytes datagram) noexcept {
-  if (datagram.size() <= fixed_part) return invalid<UdpHeader>(Errc::truncated);
+  if (datagram.size() <= fixed_part) {
+    return invalid<UdpHeader>(Errc::truncated);
+  }
   Parsed<UdpHeader> out;
   take_judgement(out,
                  parse_target(datagram.subspan(fixed_part), EmptyName::refused, out.value.target));
-  if (out.status == ParseStatus::need_more) return invalid<UdpHeader>(Errc::truncated);
-  if (out.status == ParseStatus::complete) out.value.fragment = datagram[2];
+  if (out.status == ParseStatus::need_more) {
+    return invalid<UdpHeader>(Errc::truncated);
+  }
+  if (out.status == ParseStatus::complete) {
+    out.value.fragment = datagram[2];
+  }
   return out;
 }
 

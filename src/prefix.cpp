@@ -22,14 +22,18 @@ IpAddress masked(const IpAddress& address, unsigned length) noexcept {
   if (length % 8 != 0) {
     octets[whole] = static_cast<std::uint8_t>(from[whole] & (0xff00U >> (length % 8)));
   }
-  if (address.is_v6()) return IpAddress::v6(octets);
+  if (address.is_v6()) {
+    return IpAddress::v6(octets);
+  }
   return IpAddress::v4(IpAddress::V4Bytes{octets[0], octets[1], octets[2], octets[3]});
 }
 
 }  // namespace
 
 Result<Prefix> Prefix::make(const IpAddress& address, unsigned length) noexcept {
-  if (length > bits_of(address)) return Errc::bad_prefix;
+  if (length > bits_of(address)) {
+    return Errc::bad_prefix;
+  }
   IpAddress block = address;
   if (address.is_v4_mapped() && length >= mapped_bits) {
     block = address.unmapped();
@@ -44,23 +48,35 @@ Result<Prefix> Prefix::make(const IpAddress& address, unsigned length) noexcept 
 Result<Prefix> Prefix::parse(std::string_view text) noexcept {
   const std::size_t slash = text.find('/');
   const Result<IpAddress> address = IpAddress::parse(first(text, slash));
-  if (!address) return address.error();
-  if (address->zone() != 0) return Errc::bad_prefix;
+  if (!address) {
+    return address.error();
+  }
+  if (address->zone() != 0) {
+    return Errc::bad_prefix;
+  }
 
   unsigned length = bits_of(*address);
   if (slash != std::string_view::npos) {
-    if (!parse_decimal(after(text, slash + 1), length)) return Errc::bad_prefix;
+    if (!parse_decimal(after(text, slash + 1), length)) {
+      return Errc::bad_prefix;
+    }
   }
   const Result<Prefix> prefix = make(*address, length);
-  if (!prefix) return prefix.error();
+  if (!prefix) {
+    return prefix.error();
+  }
   // Judged in the family as written: ::ffff:192.0.2.0/120 has no host bits, /90 has.
-  if (masked(*address, length) != *address) return Errc::bad_prefix;
+  if (masked(*address, length) != *address) {
+    return Errc::bad_prefix;
+  }
   return prefix;
 }
 
 bool Prefix::contains(const IpAddress& address) const noexcept {
   const IpAddress plain = address.unmapped();
-  if (plain.family() != network_.family()) return false;
+  if (plain.family() != network_.family()) {
+    return false;
+  }
   return masked(plain, length_) == network_;
 }
 
@@ -73,14 +89,18 @@ Prefix::Text Prefix::text() const noexcept {
 }
 
 unsigned common_prefix_length(const IpAddress& a, const IpAddress& b) noexcept {
-  if (a.family() != b.family()) return 0;
+  if (a.family() != b.family()) {
+    return 0;
+  }
   const std::span<const std::uint8_t> left = a.bytes();
   const std::span<const std::uint8_t> right = b.bytes();
   unsigned length = 0;
   for (std::size_t i = 0; i < left.size(); ++i) {
     const auto difference = static_cast<std::uint8_t>(left[i] ^ right[i]);
     length += static_cast<unsigned>(std::countl_zero(difference));
-    if (difference != 0) break;
+    if (difference != 0) {
+      break;
+    }
   }
   return length;
 }

@@ -9,8 +9,12 @@ namespace socks64 {
 ServerHandshake::ServerHandshake(std::span<const Method> accepted, Options options) noexcept
     : options_(options) {
   for (const Method method : accepted) {
-    if (method != Method::none && method != Method::userpass) continue;
-    if (accepted_count_ == max_methods) break;
+    if (method != Method::none && method != Method::userpass) {
+      continue;
+    }
+    if (accepted_count_ == max_methods) {
+      break;
+    }
     accepted_[accepted_count_++] = method;
   }
 }
@@ -43,38 +47,56 @@ void ServerHandshake::sent(std::size_t count) noexcept {
     return fail(Errc::wrong_state);
   }
   out_position_ = static_cast<std::uint16_t>(out_position_ + count);
-  if (out_position_ == out_size_) out_position_ = out_size_ = 0;
+  if (out_position_ == out_size_) {
+    out_position_ = out_size_ = 0;
+  }
 }
 
 UserPass ServerHandshake::credentials() const noexcept {
-  if (state_ != State::check_credentials) return {};
+  if (state_ != State::check_credentials) {
+    return {};
+  }
   return parse_userpass(Bytes(in_).first(in_size_)).value;
 }
 
 void ServerHandshake::authenticated(bool good) noexcept {
-  if (state_ != State::check_credentials) return fail(Errc::wrong_state);
+  if (state_ != State::check_credentials) {
+    return fail(Errc::wrong_state);
+  }
   put(UserPassStatus{good ? std::uint8_t{0} : std::uint8_t{1}});
-  if (!good) return fail(Errc::auth_failed);
+  if (!good) {
+    return fail(Errc::auth_failed);
+  }
   forget_input();
   step_ = Step::request;
   state_ = State::reading;
 }
 
 void ServerHandshake::reply(const Reply& reply) noexcept {
-  if (state_ == State::failed) return;
-  if (state_ != State::request_ready) return fail(Errc::wrong_state);
+  if (state_ == State::failed) {
+    return;
+  }
+  if (state_ != State::request_ready) {
+    return fail(Errc::wrong_state);
+  }
   put_reply(reply);
-  if (state_ != State::failed) state_ = State::replied;
+  if (state_ != State::failed) {
+    state_ = State::replied;
+  }
 }
 
 void ServerHandshake::reply_again(const Reply& reply) noexcept {
-  if (state_ != State::replied || !output().empty()) return fail(Errc::wrong_state);
+  if (state_ != State::replied || !output().empty()) {
+    return fail(Errc::wrong_state);
+  }
   put_reply(reply);
 }
 
 void ServerHandshake::fail(Errc error) noexcept {
   forget_input();
-  if (state_ == State::failed) return;  // the first reason stands
+  if (state_ == State::failed) {
+    return;  // the first reason stands
+  }
   state_ = State::failed;
   error_ = error;
 }
@@ -88,12 +110,16 @@ template <class Message>
 void ServerHandshake::put(const Message& message) noexcept {
   Writer out(MutableBytes(out_).subspan(out_size_));
   encode(out, message);
-  if (!out.ok()) return fail(Errc::bad_name);  // all else fits by the size of out_
+  if (!out.ok()) {
+    return fail(Errc::bad_name);  // all else fits by the size of out_
+  }
   out_size_ = static_cast<std::uint16_t>(out_size_ + out.size());
 }
 
 void ServerHandshake::put_reply(const Reply& reply) noexcept {
-  if (is_socks4()) return put(to_socks4(reply));
+  if (is_socks4()) {
+    return put(to_socks4(reply));
+  }
   put(reply);
 }
 
@@ -117,12 +143,18 @@ void ServerHandshake::advance() noexcept {
   const Bytes in = Bytes(in_).first(in_size_);
   switch (step_) {
     case Step::greeting:
-      if (options_.socks4 && in[0] == socks4_version) return enter_socks4();
+      if (options_.socks4 && in[0] == socks4_version) {
+        return enter_socks4();
+      }
       return on_greeting(parse_greeting(in));
     case Step::userpass: {
       const Parsed<UserPass> credentials = parse_userpass(in);
-      if (credentials.status == ParseStatus::invalid) return fail(credentials.error);
-      if (credentials.status == ParseStatus::complete) state_ = State::check_credentials;
+      if (credentials.status == ParseStatus::invalid) {
+        return fail(credentials.error);
+      }
+      if (credentials.status == ParseStatus::complete) {
+        state_ = State::check_credentials;
+      }
       return;
     }
     case Step::request:
@@ -133,11 +165,17 @@ void ServerHandshake::advance() noexcept {
 }
 
 void ServerHandshake::on_greeting(const Parsed<Greeting>& greeting) noexcept {
-  if (greeting.status == ParseStatus::need_more) return;
-  if (greeting.status == ParseStatus::invalid) return fail(greeting.error);
+  if (greeting.status == ParseStatus::need_more) {
+    return;
+  }
+  if (greeting.status == ParseStatus::invalid) {
+    return fail(greeting.error);
+  }
   const std::span<const Method> accepted = std::span(accepted_).first(accepted_count_);
   for (const Method method : accepted) {
-    if (!greeting.value.offers(method)) continue;
+    if (!greeting.value.offers(method)) {
+      continue;
+    }
     method_ = method;
     put(MethodChoice{method});
     forget_input();
@@ -149,18 +187,24 @@ void ServerHandshake::on_greeting(const Parsed<Greeting>& greeting) noexcept {
 }
 
 void ServerHandshake::on_request(const Parsed<Request>& request) noexcept {
-  if (request.status == ParseStatus::need_more) return;
+  if (request.status == ParseStatus::need_more) {
+    return;
+  }
   if (request.status == ParseStatus::complete) {
     request_ = request.value;
     state_ = State::request_ready;
     return;
   }
   // RFC 1928 section 6. A wrong version gets no reply: its sender would not understand one.
-  if (request.error == Errc::bad_command) put(Reply{ReplyCode::command_not_supported, {}});
+  if (request.error == Errc::bad_command) {
+    put(Reply{ReplyCode::command_not_supported, {}});
+  }
   if (request.error == Errc::bad_address_type) {
     put(Reply{ReplyCode::address_type_not_supported, {}});
   }
-  if (request.error == Errc::bad_name) put(Reply{ReplyCode::general_failure, {}});
+  if (request.error == Errc::bad_name) {
+    put(Reply{ReplyCode::general_failure, {}});
+  }
   fail(request.error);
 }
 
@@ -175,7 +219,9 @@ void ServerHandshake::enter_socks4() noexcept {
 }
 
 void ServerHandshake::on_socks4(const Parsed<Socks4Request>& request) noexcept {
-  if (request.status == ParseStatus::need_more) return;
+  if (request.status == ParseStatus::need_more) {
+    return;
+  }
   if (request.status == ParseStatus::complete) {
     request_ = request.value.request;
     state_ = State::request_ready;

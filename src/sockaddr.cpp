@@ -35,7 +35,9 @@ socklen_t to_sockaddr(const Endpoint& endpoint, sockaddr_storage& out) noexcept 
 Result<Endpoint> from_sockaddr(const sockaddr* address, socklen_t length) noexcept {
   sa_family_t family = AF_UNSPEC;
   constexpr std::size_t family_end = offsetof(sockaddr, sa_family) + sizeof family;
-  if (address == nullptr || length < family_end) return Errc::bad_address;
+  if (address == nullptr || length < family_end) {
+    return Errc::bad_address;
+  }
   const auto* const octets = reinterpret_cast<const unsigned char*>(address);
   std::memcpy(&family, octets + offsetof(sockaddr, sa_family), sizeof family);
 

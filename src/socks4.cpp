@@ -23,8 +23,12 @@ Parsed<std::string_view> parse_text(Bytes in, std::size_t longest, Errc too_long
   const Bytes seen = in.first(std::min(in.size(), longest + 1));
   const auto nul = std::find(seen.begin(), seen.end(), std::uint8_t{0});
   const auto size = static_cast<std::size_t>(nul - seen.begin());
-  if (nul != seen.end()) return complete(size + 1, as_text(seen.first(size)));
-  if (size > longest) return invalid<std::string_view>(too_long);
+  if (nul != seen.end()) {
+    return complete(size + 1, as_text(seen.first(size)));
+  }
+  if (size > longest) {
+    return invalid<std::string_view>(too_long);
+  }
   return need_more<std::string_view>(in, size + 1);
 }
 
@@ -32,18 +36,24 @@ Parsed<std::string_view> parse_text(Bytes in, std::size_t longest, Errc too_long
 Parsed<Socks4Request> unfinished_request(const Parsed<std::string_view>& part,
                                          std::size_t then) noexcept {
   Parsed<Socks4Request> out = unfinished<Socks4Request>(part);
-  if (out.status == ParseStatus::need_more) out.missing += then;
+  if (out.status == ParseStatus::need_more) {
+    out.missing += then;
+  }
   return out;
 }
 
 }  // namespace
 
 Parsed<Socks4Request> parse_socks4_request(Bytes in) noexcept {
-  if (!in.empty() && in[0] != socks4_version) return invalid<Socks4Request>(Errc::bad_version);
+  if (!in.empty() && in[0] != socks4_version) {
+    return invalid<Socks4Request>(Errc::bad_version);
+  }
   if (in.size() > 1 && !is_known(static_cast<Command>(in[1]))) {
     return invalid<Socks4Request>(Errc::bad_command);
   }
-  if (in.size() < fixed_part) return need_more<Socks4Request>(in, fixed_part + 1);
+  if (in.size() < fixed_part) {
+    return need_more<Socks4Request>(in, fixed_part + 1);
+  }
 
   Reader reader(in.subspan(1));
   Socks4Request out;
@@ -54,7 +64,9 @@ Parsed<Socks4Request> parse_socks4_request(Bytes in) noexcept {
 
   const Parsed<std::string_view> user =
       parse_text(in.subspan(fixed_part), max_socks4_user_size, Errc::bad_credentials);
-  if (user.status != ParseStatus::complete) return unfinished_request(user, named ? 2 : 0);
+  if (user.status != ParseStatus::complete) {
+    return unfinished_request(user, named ? 2 : 0);
+  }
   out.user = user.value;
   if (!named) {
     out.request.target =
@@ -65,9 +77,13 @@ Parsed<Socks4Request> parse_socks4_request(Bytes in) noexcept {
   const Bytes rest = in.subspan(fixed_part + user.consumed);
   const Parsed<std::string_view> text = parse_text(rest, DomainName::max_size, Errc::bad_name);
   // The first octet is of the name, so a NUL is still to come behind it.
-  if (text.status != ParseStatus::complete) return unfinished_request(text, rest.empty() ? 1 : 0);
+  if (text.status != ParseStatus::complete) {
+    return unfinished_request(text, rest.empty() ? 1 : 0);
+  }
   const Result<DomainName> name = DomainName::from(text.value);
-  if (!name) return invalid<Socks4Request>(name.error());
+  if (!name) {
+    return invalid<Socks4Request>(name.error());
+  }
   out.request.target = NamedEndpoint{*name, port};
   return complete(fixed_part + user.consumed + text.consumed, out);
 }
@@ -84,7 +100,9 @@ void encode(Writer& out, const Socks4Request& request) noexcept {
   const auto* const endpoint = std::get_if<Endpoint>(&request.request.target);
   if (endpoint != nullptr) {
     const Bytes address = endpoint->address.bytes();
-    if (!endpoint->address.is_v4() || announces_name(address)) return out.fail();
+    if (!endpoint->address.is_v4() || announces_name(address)) {
+      return out.fail();
+    }
     out.bytes(address);
   } else {
     constexpr IpAddress::V4Bytes name_follows{0, 0, 0, 1};
@@ -93,15 +111,21 @@ void encode(Writer& out, const Socks4Request& request) noexcept {
   out.bytes(as_bytes(request.user));
   out.u8(0);
   if (const auto* const named = std::get_if<NamedEndpoint>(&request.request.target)) {
-    if (named->name.empty()) return out.fail();
+    if (named->name.empty()) {
+      return out.fail();
+    }
     out.bytes(as_bytes(named->name.view()));
     out.u8(0);
   }
 }
 
 Parsed<Socks4Reply> parse_socks4_reply(Bytes in) noexcept {
-  if (!in.empty() && in[0] != socks4_reply_version) return invalid<Socks4Reply>(Errc::bad_version);
-  if (in.size() < socks4_reply_size) return need_more<Socks4Reply>(in, socks4_reply_size);
+  if (!in.empty() && in[0] != socks4_reply_version) {
+    return invalid<Socks4Reply>(Errc::bad_version);
+  }
+  if (in.size() < socks4_reply_size) {
+    return need_more<Socks4Reply>(in, socks4_reply_size);
+  }
   Reader reader(in.subspan(1));
   Socks4Reply out;
   out.code = static_cast<Socks4Code>(reader.u8());
@@ -124,7 +148,9 @@ Socks4Reply to_socks4(const Reply& reply) noexcept {
   out.port = port_of(reply.bound);
   if (const auto* const endpoint = std::get_if<Endpoint>(&reply.bound)) {
     const IpAddress address = endpoint->address.unmapped();
-    if (address.is_v4()) std::copy_n(address.bytes().begin(), 4, out.address.begin());
+    if (address.is_v4()) {
+      std::copy_n(address.bytes().begin(), 4, out.address.begin());
+    }
   }
   return out;
 }

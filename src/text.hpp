@@ -30,8 +30,12 @@ namespace socks64 {
 /// Digits only: no sign, no blank, and no leading zero, which some readers take as octal.
 template <class T>
 [[nodiscard]] bool parse_decimal(std::string_view text, T& out) noexcept {
-  if (text.empty() || (text.size() > 1 && text.front() == '0')) return false;
-  if (text.front() < '0' || text.front() > '9') return false;
+  if (text.empty() || (text.size() > 1 && text.front() == '0')) {
+    return false;
+  }
+  if (text.front() < '0' || text.front() > '9') {
+    return false;
+  }
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, out);
   return error == std::errc{} && stop == end;

@@ -54,9 +54,13 @@ void warn_of_obstacles(const CommandLine& line, const Library& library) {
 void warn_of_unknown_variables() {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const socks64::shim::UnknownVariable unknown = socks64::shim::unknown_variable(*entry);
-    if (unknown.name.empty()) continue;
+    if (unknown.name.empty()) {
+      continue;
+    }
     std::string text = std::string(unknown.name) + " is no setting and counts for nothing";
-    if (!unknown.meant.empty()) text += "; did you mean " + std::string(unknown.meant) + "?";
+    if (!unknown.meant.empty()) {
+      text += "; did you mean " + std::string(unknown.meant) + "?";
+    }
     std::fprintf(stderr, "socksify: warning: %s\n", text.c_str());
   }
 }

@@ -56,7 +56,9 @@ Figures bulk(const RelayPoolConfig& config, int streams, std::size_t message, st
       for (std::size_t sent = 0; sent < each;) {
         const ssize_t n = ::send(relayed->client.get(), data.data(),
                                  std::min(data.size(), each - sent), MSG_NOSIGNAL);
-        if (n <= 0) std::abort();
+        if (n <= 0) {
+          std::abort();
+        }
         sent += static_cast<std::size_t>(n);
       }
       ::shutdown(relayed->client.get(), SHUT_WR);
@@ -67,14 +69,19 @@ Figures bulk(const RelayPoolConfig& config, int streams, std::size_t message, st
       std::size_t got = 0;
       for (;;) {
         const ssize_t n = ::recv(relayed->destination.get(), room.data(), room.size(), MSG_TRUNC);
-        if (n <= 0) break;
+        if (n <= 0) {
+          break;
+        }
         got += static_cast<std::size_t>(n);
       }
-      if (got != each) std::abort();
+      if (got != each) {
+        std::abort();
+      }
     });
   }
-  for (auto& peer : peers)
+  for (auto& peer : peers) {
     peer.join();
+  }
   const std::chrono::duration<double> took = Wall::now() - begin;
   const double cpu = worker_cpu(worker) - cpu_before;
   const double gigabytes = static_cast<double>(each) * streams * 1e-9;
@@ -98,7 +105,9 @@ Figures ping(const RelayPoolConfig& config, int streams, std::size_t message, st
         for (std::size_t sent = 0; sent < message;) {
           const ssize_t n =
               ::send(relayed->client.get(), data.data() + sent, message - sent, MSG_NOSIGNAL);
-          if (n <= 0) std::abort();
+          if (n <= 0) {
+            std::abort();
+          }
           sent += static_cast<std::size_t>(n);
         }
         if (::recv(relayed->client.get(), data.data(), message, MSG_WAITALL) !=
@@ -117,14 +126,17 @@ Figures ping(const RelayPoolConfig& config, int streams, std::size_t message, st
         for (std::size_t sent = 0; sent < message;) {
           const ssize_t n =
               ::send(relayed->destination.get(), data.data() + sent, message - sent, MSG_NOSIGNAL);
-          if (n <= 0) std::abort();
+          if (n <= 0) {
+            std::abort();
+          }
           sent += static_cast<std::size_t>(n);
         }
       }
     });
   }
-  for (auto& peer : peers)
+  for (auto& peer : peers) {
     peer.join();
+  }
   const std::chrono::duration<double> took = Wall::now() - begin;
   const double cpu = worker_cpu(worker) - cpu_before;
   const double gigabytes = static_cast<double>(message * count * 2) * streams * 1e-9;
@@ -138,7 +150,9 @@ double median(std::vector<double> values) {
 
 template <class Run>
 void row(const Options& options, const std::string& name, Run run) {
-  if (!options.only.empty() && name.find(options.only) == std::string::npos) return;
+  if (!options.only.empty() && name.find(options.only) == std::string::npos) {
+    return;
+  }
   std::printf("| %-26s |", name.c_str());
   std::fflush(stdout);
   struct Column {
@@ -196,7 +210,9 @@ int main(int argc, char** argv) {
       return option == "--help" ? 0 : 2;
     }
   }
-  if (options.rounds < 1 || options.mebibytes < 1) return 2;
+  if (options.rounds < 1 || options.mebibytes < 1) {
+    return 2;
+  }
   const std::size_t total = options.mebibytes << 20;
   std::puts("|                            |      copy      |     splice     |    adaptive    |");
   std::puts("|                            |   GB/s  s/GB   |   GB/s  s/GB   |   GB/s  s/GB   |");

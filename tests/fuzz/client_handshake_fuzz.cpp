@@ -23,8 +23,12 @@ struct Outcome {
 };
 
 Target target_for(unsigned choice) {
-  if (choice == 0) return Endpoint{IpAddress::v4(0xc0000201), 80};
-  if (choice == 1) return Endpoint{IpAddress::v4(0xc0000201).mapped(), 443};
+  if (choice == 0) {
+    return Endpoint{IpAddress::v4(0xc0000201), 80};
+  }
+  if (choice == 1) {
+    return Endpoint{IpAddress::v4(0xc0000201).mapped(), 443};
+  }
   return NamedEndpoint{*DomainName::from(choice == 2 ? "v6only.test" : "x"), 8080};
 }
 
@@ -50,7 +54,9 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer) {
       client.received(peer.subspan(taken, count));
       taken += count;
     } else {
-      if (want == Want::read) client.closed();
+      if (want == Want::read) {
+        client.closed();
+      }
       break;
     }
   }
@@ -58,7 +64,9 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer) {
   if (client.want() == Want::done) {
     // Exactly the choice, the status if there was one, and the reply.
     std::size_t expected = parse_method_choice(peer).consumed;
-    if (peer[1] == 0x02) expected += parse_userpass_status(peer.subspan(expected)).consumed;
+    if (peer[1] == 0x02) {
+      expected += parse_userpass_status(peer.subspan(expected)).consumed;
+    }
     expected += parse_reply(peer.subspan(expected)).consumed;
     require(taken == expected);
     require(client.reply_code() == ReplyCode::succeeded);
@@ -72,7 +80,9 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer) {
   client.expect_another_reply();
   require(client.want() == Want::failed && client.error() == error);
   const bool refused = error == Errc::request_failed;
-  if (refused) require(client.reply_code() != ReplyCode::succeeded);
+  if (refused) {
+    require(client.reply_code() != ReplyCode::succeeded);
+  }
   return {Want::failed, error,
           refused ? static_cast<std::uint8_t>(client.reply_code()) : std::uint8_t{0}, 0};
 }
@@ -80,7 +90,9 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size < 2) return 0;
+  if (size < 2) {
+    return 0;
+  }
   const Bytes peer = Bytes(data, size).subspan(2);
   const Outcome outcome = run(data[0], data[1], peer);
   require(outcome == run(data[0], 0, peer));

@@ -19,7 +19,9 @@ namespace socks64::fuzz {
 /// std::source_location is made of; clang 14 cannot use libstdc++'s.
 inline void require(bool holds, const char* file = __builtin_FILE(),
                     int line = __builtin_LINE()) noexcept {
-  if (holds) return;
+  if (holds) {
+    return;
+  }
   std::fprintf(stderr, "%s:%d: property violated\n", file, line);
   std::abort();
 }
@@ -34,8 +36,12 @@ class Chunks {
   explicit Chunks(std::uint8_t seed) noexcept : state_(seed) {}
   /// From 1 to `limit`. Seed 0: always 1. Seed 255: always `limit`.
   std::size_t next(std::size_t limit) noexcept {
-    if (state_ == 0 || limit == 0) return limit < 1 ? limit : 1;
-    if (state_ == 255) return limit;
+    if (state_ == 0 || limit == 0) {
+      return limit < 1 ? limit : 1;
+    }
+    if (state_ == 255) {
+      return limit;
+    }
     sequence_ = sequence_ * 1103515245U + 12345U + state_;
     return 1 + (sequence_ >> 16U) % limit;
   }

@@ -40,13 +40,21 @@ void check_address(const Policy& policy, const Requester& requester, Command com
   const Decision after =
       decide(policy.rules, query_about(policy, requester, command, asked, endpoint));
   require(after.outcome != Decision::Outcome::open);
-  if (before.outcome != Decision::Outcome::open) require(before.outcome == after.outcome);
+  if (before.outcome != Decision::Outcome::open) {
+    require(before.outcome == after.outcome);
+  }
   const Verdict verdict = judge(policy, requester, command, target, endpoint);
   require(verdict.allowed == verdict.reason.empty());
-  if (!judge(policy, requester, command, target).allowed) require(!verdict.allowed);
-  if (!verdict.allowed) return;
+  if (!judge(policy, requester, command, target).allowed) {
+    require(!verdict.allowed);
+  }
+  if (!verdict.allowed) {
+    return;
+  }
   require(after.outcome == Decision::Outcome::allow);
-  if (protected_as(endpoint.address).empty()) return;
+  if (protected_as(endpoint.address).empty()) {
+    return;
+  }
   require(after.rule != nullptr && after.rule->to);
   require(after.rule->to->networks.contains(endpoint.address));
   require(after.rule->to->opened.contains(endpoint.address));
@@ -55,10 +63,13 @@ void check_address(const Policy& policy, const Requester& requester, Command com
 void check_request(const Policy& policy, const Requester& requester, const Target& target,
                    Port port) {
   for (const Command command : {Command::connect, Command::udp_associate}) {
-    for (const IpAddress& to : addresses())
+    for (const IpAddress& to : addresses()) {
       check_address(policy, requester, command, target, {to, port});
+    }
     for (const Rule& rule : policy.rules) {
-      if (!rule.to || rule.to->networks.empty()) continue;
+      if (!rule.to || rule.to->networks.empty()) {
+        continue;
+      }
       check_address(policy, requester, command, target,
                     {rule.to->networks.blocks().front().network().unmapped(), port});
     }
@@ -69,7 +80,9 @@ void check_request(const Policy& policy, const Requester& requester, const Targe
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ConfigResult result = parse_config(fuzz::as_text({data, size}), "file");
-  if (!result.problems.empty() || result.config.rules.size() > 64) return 0;
+  if (!result.problems.empty() || result.config.rules.size() > 64) {
+    return 0;
+  }
   const auto policy = make_policy(result.config, {{address("198.51.100.7"), 1080}});
   (void)open_relays(result.config);
   const std::array clients{Client(Endpoint{address("192.0.2.9"), 1}),

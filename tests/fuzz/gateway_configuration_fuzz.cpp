@@ -57,6 +57,8 @@ void check_config(const gateway::Config& config) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const gateway::ConfigResult result = gateway::parse_config(fuzz::as_text({data, size}), "file");
   std::for_each(result.problems.begin(), result.problems.end(), check_problem);
-  if (result.problems.empty()) check_config(result.config);
+  if (result.problems.empty()) {
+    check_config(result.config);
+  }
   return 0;
 }

@@ -69,11 +69,15 @@ void check(const gateway::RuleTable& indexed, const std::vector<gateway::Rule>& 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
+  if (size == 0) {
+    return 0;
+  }
   const unsigned who = data[0];
   const auto text = fuzz::as_text(Bytes(data, size).subspan(1));
   const gateway::ConfigResult result = gateway::parse_config(text, "file");
-  if (!result.problems.empty()) return 0;
+  if (!result.problems.empty()) {
+    return 0;
+  }
   const std::string listener = result.config.listeners.front().address.text();
   const std::vector<gateway::Rule>& rules = result.config.rules;
   const gateway::RuleTable indexed(rules, 0);

@@ -26,14 +26,18 @@ void check_no_hash_shows(std::string_view text, std::string_view problem) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos) continue;
+    if (colon == std::string_view::npos) {
+      continue;
+    }
     const std::string_view secret = line.substr(colon + 1);
     const bool like_a_hash = secret.size() >= telling && secret.front() == '$' &&
                              std::all_of(secret.begin(), secret.end(), [](unsigned char c) {
                                return c == '$' || c == '.' || c == '/' || std::isalnum(c) != 0;
                              });
     // Somewhere else it may stand in a name, which a problem does show.
-    if (!like_a_hash || whole.find(secret) != whole.rfind(secret)) continue;
+    if (!like_a_hash || whole.find(secret) != whole.rfind(secret)) {
+      continue;
+    }
     require(problem.find(secret) == std::string_view::npos);
   }
 }
@@ -57,7 +61,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   // The first line's name is set, and then removed.
   const std::string_view name = text.substr(0, text.find_first_of(":\n"));
-  if (!gateway::user_name_problem(name).empty()) return 0;
+  if (!gateway::user_name_problem(name).empty()) {
+    return 0;
+  }
   const gateway::UsersEdit set = gateway::edit_users(text, name, some_hash);
   const gateway::UsersResult after = gateway::parse_users(set.text, "file");
   if (users.problems.empty()) {

@@ -91,7 +91,9 @@ void check(Bytes in, Parsed<T> (*parse)(Bytes)) {
         break;
       case ParseStatus::need_more:
         require(part.missing > 0);
-        if (whole.status == ParseStatus::complete) require(size + part.missing <= whole.consumed);
+        if (whole.status == ParseStatus::complete) {
+          require(size + part.missing <= whole.consumed);
+        }
         break;
       case ParseStatus::invalid:
         require(whole.status == ParseStatus::invalid && whole.error == part.error);
@@ -119,7 +121,9 @@ void check_udp(Bytes in) {
       require(same(part.value, header.value));
     } else {
       require(part.status == ParseStatus::invalid);
-      if (part.error != Errc::truncated) require(!good && part.error == header.error);
+      if (part.error != Errc::truncated) {
+        require(!good && part.error == header.error);
+      }
     }
   }
 }
@@ -127,7 +131,9 @@ void check_udp(Bytes in) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
+  if (size == 0) {
+    return 0;
+  }
   const Bytes in = Bytes(data, size).subspan(1, std::min<std::size_t>(size - 1, longest_input));
   switch (data[0] % 9) {
     case 0:

@@ -29,7 +29,9 @@ void check_name(const Rules& alone, const Rule& rule) {
 
 void check_block(const Rules& alone, const Rule& rule) {
   // Blocks above ::ffff:0:0/96 hold no address that a comparison would see as IPv6.
-  if (rule.block.network().is_v4_mapped()) return;
+  if (rule.block.network().is_v4_mapped()) {
+    return;
+  }
   require(alone.find(rule.block.network(), rule.low) != nullptr);
   require(alone.find(rule.block.network().mapped(), rule.high) != nullptr);
   require(alone.find(rule.block.network()) != nullptr);
@@ -40,7 +42,9 @@ void check_alone(std::string_view text) {
   const auto alone = std::make_unique<Rules>();
   const std::string_view problem = alone->add(text);
   require(problem.empty() == (alone->all().size() == 1));
-  if (!problem.empty()) return;
+  if (!problem.empty()) {
+    return;
+  }
   const Rule& rule = alone->all().front();
   require(rule.every_port() || (rule.low >= 1 && rule.low <= rule.high));
   if (!rule.every_port() && rule.high < 65535) {
@@ -76,7 +80,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::size_t end = text.find('\n');
     const std::string_view line = text.substr(0, end);
     text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    if (++lines <= 16) check_alone(line);  // a list of its own for each takes time
+    if (++lines <= 16) {
+      check_alone(line);  // a list of its own for each takes time
+    }
     read += all->add(line).empty() ? 1U : 0U;
     require(all->all().size() == read);
   }

@@ -42,9 +42,15 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer, bool drain_at_o
   constexpr std::array<Method, 3> both{Method::none, Method::gssapi, Method::userpass};
   constexpr std::array<Method, 2> reversed{Method::userpass, Method::none};
   std::span<const Method> accepted = both;
-  if ((options & 3U) == 1) accepted = std::span(both).first(1);
-  if ((options & 3U) == 2) accepted = std::span(both).last(1);
-  if ((options & 3U) == 3) accepted = reversed;
+  if ((options & 3U) == 1) {
+    accepted = std::span(both).first(1);
+  }
+  if ((options & 3U) == 2) {
+    accepted = std::span(both).last(1);
+  }
+  if ((options & 3U) == 3) {
+    accepted = reversed;
+  }
   const bool accepts_none =
       std::find(accepted.begin(), accepted.end(), Method::none) != accepted.end();
   const bool verdict = (options & 4U) == 0;
@@ -66,8 +72,12 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer, bool drain_at_o
       const std::size_t taken = server.receive(peer.subspan(outcome.taken, left));
       require(taken <= left);
       outcome.taken += taken;
-      if (server.state() == State::reading) require(taken == left);
-      if (server.state() != State::check_credentials) break;
+      if (server.state() == State::reading) {
+        require(taken == left);
+      }
+      if (server.state() != State::check_credentials) {
+        break;
+      }
       require(server.method() == Method::userpass);
       outcome.user = server.credentials().user;
       require(!outcome.user.empty());
@@ -75,19 +85,25 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer, bool drain_at_o
       server.authenticated(verdict);
       require(server.credentials().user.empty());
     }
-    if (drain_at_once) drain();
+    if (drain_at_once) {
+      drain();
+    }
   }
 
   require(!server.is_socks4() || (socks4 && peer[0] == socks4_version));
   if (server.state() == State::request_ready) {
     require(server.is_socks4() == (peer[0] == socks4_version));
     check_request(server.request(), server.is_socks4());
-    if (server.is_socks4()) require(server.method() == Method::none && accepts_none);
+    if (server.is_socks4()) {
+      require(server.method() == Method::none && accepts_none);
+    }
     require(server.receive(peer) == 0);
     const std::size_t before = server.output().size();
     server.reply({ReplyCode::succeeded, server.request().target});
     require(server.state() == State::replied);
-    if (server.is_socks4()) require(before == 0 && server.output().size() == socks4_reply_size);
+    if (server.is_socks4()) {
+      require(before == 0 && server.output().size() == socks4_reply_size);
+    }
   } else {
     outcome.taken = 0;  // how much a failed negotiation looked at is its own affair
   }
@@ -108,7 +124,9 @@ Outcome run(std::uint8_t options, std::uint8_t seed, Bytes peer, bool drain_at_o
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size < 2) return 0;
+  if (size < 2) {
+    return 0;
+  }
   const Bytes peer = Bytes(data, size).subspan(2);
   const Outcome outcome = run(data[0], data[1], peer, true);
   require(outcome == run(data[0], 0, peer, false));

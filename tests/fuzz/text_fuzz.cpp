@@ -16,14 +16,18 @@ using fuzz::require;
 
 void check_against_libc(std::string_view text) {
   // Zones are not inet_pton's, and a NUL ends its text.
-  if (text.find('%') != std::string_view::npos || text.find('\0') != std::string_view::npos) return;
+  if (text.find('%') != std::string_view::npos || text.find('\0') != std::string_view::npos) {
+    return;
+  }
   const std::string terminated(text);
   IpAddress::V6Bytes octets{};
   const Result<IpAddress> ours = IpAddress::parse(text);
   const bool v4 = inet_pton(AF_INET, terminated.c_str(), octets.data()) == 1;
   const bool v6 = !v4 && inet_pton(AF_INET6, terminated.c_str(), octets.data()) == 1;
   require(ours.has_value() == (v4 || v6));
-  if (!ours) return;
+  if (!ours) {
+    return;
+  }
   require(ours->is_v4() == v4);
   require(std::ranges::equal(ours->bytes(), Bytes(octets).first(v4 ? 4 : 16)));
 }

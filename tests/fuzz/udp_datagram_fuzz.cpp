@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (judged.drop) {
     require(*judged.drop == UdpDrop::malformed || *judged.drop == UdpDrop::fragment ||
             *judged.drop == UdpDrop::destination);
-    if (*judged.drop == UdpDrop::fragment) require(size > 2 && data[2] != 0);
+    if (*judged.drop == UdpDrop::fragment) {
+      require(size > 2 && data[2] != 0);
+    }
     return 0;
   }
   require(size > 2 && data[2] == 0);
@@ -48,7 +50,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(source.admits(*endpoint));
     require(source.endpoint().port == endpoint->port);
     require(!source.admits({endpoint->address, static_cast<Port>(endpoint->port + 1)}));
-    if (endpoint->address.zone() != 0) return 0;  // zones do not travel
+    if (endpoint->address.zone() != 0) {
+      return 0;  // zones do not travel
+    }
   }
   const ClientDatagram second = judge_datagram(Bytes(again).first(out.size()));
   require(!second.drop && second.target == judged.target && second.payload.empty());

@@ -14,7 +14,9 @@ void* counted(std::size_t size) noexcept {
 }
 
 void* counted_or_throw(std::size_t size) {
-  if (void* const memory = counted(size)) return memory;
+  if (void* const memory = counted(size)) {
+    return memory;
+  }
   throw std::bad_alloc();
 }
 

@@ -33,7 +33,9 @@ using std::chrono::seconds;
 struct Probe final : WaitOp {
   void ready(const asio::error_code& error) override {
     heard.push_back(error.value());
-    if (then) then();
+    if (then) {
+      then();
+    }
   }
   void discard() noexcept override { ++discarded; }
 
@@ -256,7 +258,9 @@ TEST_F(ReadinessTest, WhoTakesThePlaceOfAClosedSocketHearsNothingOfIt) {
   Probe newcomer;
   for (std::size_t i = 0; i < 2; ++i) {
     probes[i].then = [&, other = 1 - i] {
-      if (fresh) return;
+      if (fresh) {
+        return;
+      }
       links[other].socket.close();  // its event is in the same batch
       auto [peer, near] = rig::connection();
       fresh_peer = std::move(peer);
@@ -315,7 +319,9 @@ TEST_F(ReadinessTest, ASocketThatIsAlwaysReadyKeepsNobodyWaiting) {
   Probe always;
   bool over = false;
   always.then = [&] {
-    if (!over) busy.socket.wait(Ready::read, always, false);
+    if (!over) {
+      busy.socket.wait(Ready::read, always, false);
+    }
   };
   busy.socket.wait(Ready::read, always);
   until_heard(always, 10);
@@ -345,7 +351,9 @@ TEST_F(ReadinessTest, ManyBusySocketsDoNotKeepPostsWaiting) {
   for (std::size_t i = 0; i < probes.size(); ++i) {
     probes[i].then = [&, i] {
       ++calls;
-      if (over) return;
+      if (over) {
+        return;
+      }
       if (i >= full) {
         EXPECT_EQ(receive(links[i].socket), 1);
         send(links[i].peer, "x");
@@ -415,7 +423,9 @@ TEST_F(ReadinessTest, WhoeverStillWaitsIsDiscardedWithTheContext) {
 struct Visited final : Timed {
   void look_at_clock(Clock::time_point) noexcept override {
     ++looks;
-    if (clock != nullptr) clock->remove(*this);
+    if (clock != nullptr) {
+      clock->remove(*this);
+    }
   }
   void forgotten() noexcept override { ++forgets; }
 

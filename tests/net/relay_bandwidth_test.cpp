@@ -56,8 +56,9 @@ TEST(Bandwidth, DatagramsBeyondItAreNotTaken) {
   Bandwidth bandwidth(10'000);
   const Clock::time_point now = Clock::now();
   int taken = 0;
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 100; ++i) {
     taken += bandwidth.take(1000, now) ? 1 : 0;
+  }
   EXPECT_LE(taken, 3);
   EXPECT_GE(taken, 1);
   EXPECT_FALSE(bandwidth.idle(now));
@@ -80,15 +81,18 @@ TEST(Bandwidth, IsSharedByThreads) {
   const Clock::time_point now = Clock::now();
   for (std::size_t& mine : octets) {
     threads.emplace_back([&] {
-      for (int i = 0; i < 1000; ++i)
+      for (int i = 0; i < 1000; ++i) {
         mine += bandwidth.reserve(1000, now).octets;
+      }
     });
   }
-  for (std::thread& thread : threads)
+  for (std::thread& thread : threads) {
     thread.join();
+  }
   std::size_t sum = 0;
-  for (const std::size_t mine : octets)
+  for (const std::size_t mine : octets) {
     sum += mine;
+  }
   EXPECT_EQ(sum, 4'000'000U);
   // None was lost: what is reserved next comes behind all of them.
   const auto next = bandwidth.reserve(1, now).from - now + Bandwidth::burst;
@@ -155,8 +159,9 @@ TEST_F(LimitedRelay, SeveralShareOneRate) {
       ended[i] = Clock::now() - begin;
     });
   }
-  for (std::thread& thread : threads)
+  for (std::thread& thread : threads) {
     thread.join();
+  }
   const auto [first, last] = std::minmax_element(ended.begin(), ended.end());
   EXPECT_GT(*last, 1900ms);
   EXPECT_GT(*first, 1000ms) << "one of them got more than its share";

@@ -224,7 +224,9 @@ TEST(RelayCancel, ResetsBothSidesInEveryState) {
       ASSERT_TRUE(send_stream(relayed.client, stream, 0, 10));
       ASSERT_TRUE(expect_stream(relayed.destination, stream, 0, 10));
     }
-    if (at == At::stuck) send_until_stuck(relayed.client, stream, 0, milliseconds(100));
+    if (at == At::stuck) {
+      send_until_stuck(relayed.client, stream, 0, milliseconds(100));
+    }
     if (at == At::half_closed) {
       ::shutdown(relayed.client.get(), SHUT_WR);
       ASSERT_EQ(ending(relayed.destination), 0);

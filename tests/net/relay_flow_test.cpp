@@ -224,8 +224,9 @@ TEST(PipePool, LendsLargePipesUpToItsLimit) {
 
 TEST(PipePool, DoesNotAskAgainAtOnceAfterARefusal) {
   PipePool pool(std::size_t{1} << 31, 2);  // no system grants this
-  for (int i = 0; i < 200; ++i)
+  for (int i = 0; i < 200; ++i) {
     EXPECT_FALSE(pool.lend());
+  }
   EXPECT_EQ(pool.lent(), 0u);
 }
 

@@ -100,7 +100,9 @@ TEST_F(KernelRelayed, AReaderThatStopsLeavesOneLease) {
       still = 0;
     } else {
       pollfd ready{relayed.destination.get(), POLLOUT, 0};
-      if (::poll(&ready, 1, 200) == 0) ++still;
+      if (::poll(&ready, 1, 200) == 0) {
+        ++still;
+      }
     }
   }
   EXPECT_LT(sent, 4 * 2 * std::size_t{kBuffers} + (std::size_t{256} << 10) + 65'536);
@@ -173,8 +175,9 @@ TEST_F(KernelRelayed, ManyShortOnesWithFinRightBehind) {
       }
     });
   }
-  for (std::thread& peer : peers)
+  for (std::thread& peer : peers) {
     peer.join();
+  }
   EXPECT_GT(redirected, 0u);
 }
 

@@ -36,8 +36,9 @@ class Stream {
 inline std::vector<std::uint8_t> piece(const Stream& stream, std::size_t from, std::size_t size) {
   std::vector<std::uint8_t> octets;
   octets.reserve(size);
-  for (std::size_t i = 0; i < size; ++i)
+  for (std::size_t i = 0; i < size; ++i) {
     octets.push_back(*stream.at(from + i));
+  }
   return octets;
 }
 
@@ -87,7 +88,9 @@ inline int ending_after_octets(const Fd& fd, std::size_t& octets) {
   std::vector<std::uint8_t> room(200'000);
   for (octets = 0;;) {
     const ssize_t n = ::recv(fd.get(), room.data(), room.size(), 0);
-    if (n <= 0) return n == 0 ? 0 : errno;
+    if (n <= 0) {
+      return n == 0 ? 0 : errno;
+    }
     octets += static_cast<std::size_t>(n);
   }
 }
@@ -99,11 +102,17 @@ inline std::size_t send_until_stuck(const Fd& fd, const Stream& stream, std::siz
   std::size_t sent = from;
   for (;;) {
     pollfd writable{fd.get(), POLLOUT, 0};
-    if (::poll(&writable, 1, static_cast<int>(quiet.count())) <= 0) return sent - from;
+    if (::poll(&writable, 1, static_cast<int>(quiet.count())) <= 0) {
+      return sent - from;
+    }
     const ssize_t n =
         ::send(fd.get(), stream.at(sent), std::size_t{1} << 20, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN) return sent - from;
-    if (n > 0) sent += static_cast<std::size_t>(n);
+    if (n < 0 && errno != EAGAIN) {
+      return sent - from;
+    }
+    if (n > 0) {
+      sent += static_cast<std::size_t>(n);
+    }
   }
 }
 

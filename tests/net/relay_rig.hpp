@@ -59,7 +59,9 @@ inline void PrintTo(Way way, std::ostream* out) {
 /// Why a test of that way cannot run here; empty if it can.
 inline std::string missing_for(Way way) {
   std::string problem;
-  if (way == Way::kernel && !Sockmap::open(problem)) return "NOT RUN: no kernel relay: " + problem;
+  if (way == Way::kernel && !Sockmap::open(problem)) {
+    return "NOT RUN: no kernel relay: " + problem;
+  }
   return {};
 }
 
@@ -75,7 +77,9 @@ class Fd {
   [[nodiscard]] int get() const noexcept { return fd_; }
   int take() noexcept { return std::exchange(fd_, -1); }
   void close() noexcept {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    if (fd_ >= 0) {
+      ::close(std::exchange(fd_, -1));
+    }
   }
   /// close() that sends RST.
   void reset() noexcept {
@@ -89,7 +93,9 @@ class Fd {
 };
 
 inline void must(bool ok, const char* what) {
-  if (!ok) throw std::system_error(errno, std::system_category(), what);
+  if (!ok) {
+    throw std::system_error(errno, std::system_category(), what);
+  }
 }
 
 /// Two ends of a TCP connection over loopback. `buffers` > 0 fixes the kernel's buffers of both.
@@ -134,7 +140,9 @@ class Worker {
   /// context.
   void stop() {
     context_.stop();
-    if (thread_.joinable()) thread_.join();
+    if (thread_.joinable()) {
+      thread_.join();
+    }
   }
 
   asio::io_context& context() { return context_; }
@@ -176,8 +184,9 @@ class Relayed {
                                   bandwidth, data = std::move(early)]() mutable {
       const int on = 1;
       ::setsockopt(a, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);  // as the listener's clients
-      for (const int fd : {a, b})
+      for (const int fd : {a, b}) {
         ::fcntl(fd, F_SETFL, O_NONBLOCK);
+      }
       Socket left(worker_.context().get_executor(), Descriptor(a));
       Socket right(worker_.context().get_executor(), Descriptor(b));
       Relay& made =
@@ -190,7 +199,9 @@ class Relayed {
 
   void cancel() {
     asio::post(worker_.context(), [state = state_] {
-      if (state->relay != nullptr) state->relay->cancel();
+      if (state->relay != nullptr) {
+        state->relay->cancel();
+      }
     });
   }
 

@@ -14,8 +14,9 @@ using std::chrono::seconds;
 std::size_t open_descriptors() {
   DIR* const dir = ::opendir("/proc/self/fd");
   std::size_t count = 0;
-  while (::readdir(dir) != nullptr)
+  while (::readdir(dir) != nullptr) {
     ++count;
+  }
   ::closedir(dir);
   return count;
 }
@@ -247,8 +248,9 @@ TEST(Relay, AnIdleRelayHasTwoDescriptorsAndNoneIsLost) {
     }
     const std::size_t with_worker = open_descriptors();
     std::vector<std::unique_ptr<Relayed>> relays;
-    for (int i = 0; i < 50; ++i)
+    for (int i = 0; i < 50; ++i) {
       relays.push_back(std::make_unique<Relayed>(worker));
+    }
     const Stream stream(12);
     for (auto& relayed : relays) {
       ASSERT_TRUE(send_stream(relayed->client, stream, 0, 1));

@@ -35,7 +35,9 @@ static inline const char* strerrorname_np(int error) {
 #undef NAME
   };
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
-    if (names[i].error == error) return names[i].name;
+    if (names[i].error == error) {
+      return names[i].name;
+    }
   }
   return strerror(error);
 }

@@ -54,7 +54,9 @@ class HandshakePair : public testing::TestWithParam<std::tuple<Login, bool, bool
         server.authenticated(server.credentials().password == "secret");
         moved = true;
       }
-      if (server.state() == State::request_ready) server.reply(reply);
+      if (server.state() == State::request_ready) {
+        server.reply(reply);
+      }
       if (!server.output().empty()) {
         const Bytes part = server.output().first(std::min(chunk(), server.output().size()));
         down = down + part;
@@ -84,8 +86,12 @@ class HandshakePair : public testing::TestWithParam<std::tuple<Login, bool, bool
 TEST_P(HandshakePair, AgreeForEveryTarget) {
   const std::array accepted{server_wants_login() ? Method::userpass : Method::none};
   UserPass credentials;
-  if (login() == Login::good) credentials = {"user", "secret"};
-  if (login() == Login::bad) credentials = {"user", "guess"};
+  if (login() == Login::good) {
+    credentials = {"user", "secret"};
+  }
+  if (login() == Login::bad) {
+    credentials = {"user", "guess"};
+  }
 
   for (const Target& target : every_kind_of_target()) {
     ClientHandshake client({Command::connect, target}, credentials, {.pipelining = pipelining()});
@@ -112,7 +118,9 @@ TEST_P(HandshakePair, AgreeForEveryTarget) {
 }
 
 TEST_P(HandshakePair, ARefusalReachesTheClient) {
-  if (login() != Login::none || server_wants_login()) return;
+  if (login() != Login::none || server_wants_login()) {
+    return;
+  }
   for (unsigned code = 1; code <= 8; ++code) {
     ClientHandshake client({Command::connect, test::named("v6only.test", 80)}, {},
                            {.pipelining = pipelining()});

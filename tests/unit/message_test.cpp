@@ -20,8 +20,9 @@ TEST(Greeting, BothWays) {
   for (const std::size_t count : {1U, 2U, 255U}) {
     Greeting greeting;
     greeting.count = static_cast<std::uint8_t>(count);
-    for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < count; ++i) {
       greeting.methods[i] = static_cast<std::uint8_t>(i);
+    }
     const Octets octets = encoded(greeting);
     EXPECT_EQ(octets.size(), 2 + count);
     const Greeting back = parse_every_split(octets, parse_greeting);

@@ -45,7 +45,9 @@ std::size_t feed(ServerHandshake& server, const Octets& stream, std::size_t chun
     offered = std::min(stream.size(), offered + chunk);
     for (;;) {
       taken += server.receive(Bytes(stream).subspan(taken, offered - taken));
-      if (server.state() != State::check_credentials) break;
+      if (server.state() != State::check_credentials) {
+        break;
+      }
       EXPECT_EQ(server.credentials().user, "user");
       EXPECT_EQ(server.credentials().password, "secret");
       server.authenticated(true);

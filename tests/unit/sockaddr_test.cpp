@@ -26,8 +26,9 @@ TEST(Sockaddr, BothFamiliesBothWays) {
     ASSERT_TRUE(back) << text;
     EXPECT_EQ(*back, endpoint);
     const auto* const octets = reinterpret_cast<const unsigned char*>(&storage);
-    for (std::size_t i = length; i < sizeof storage; ++i)
+    for (std::size_t i = length; i < sizeof storage; ++i) {
       ASSERT_EQ(octets[i], 0);
+    }
   }
 }
 

@@ -21,21 +21,31 @@ class Resting final : public Client {
 
  private:
   void opened() override {
-    if (::send(fd(), pattern_at(0), message, MSG_NOSIGNAL) != message) fail_with_errno("send");
+    if (::send(fd(), pattern_at(0), message, MSG_NOSIGNAL) != message) {
+      fail_with_errno("send");
+    }
   }
 
   void io(std::uint32_t) override {
     std::array<char, message> octets;
     const ssize_t count = ::recv(fd(), octets.data(), octets.size(), 0);
-    if (count < 0 && errno == EAGAIN) return;
-    if (count < 0) fail_with_errno("resting relay");
-    if (count == 0) fail("a resting relay was ended");
+    if (count < 0 && errno == EAGAIN) {
+      return;
+    }
+    if (count < 0) {
+      fail_with_errno("resting relay");
+    }
+    if (count == 0) {
+      fail("a resting relay was ended");
+    }
     if (received_ + static_cast<std::size_t>(count) > message ||
         std::memcmp(octets.data(), pattern_at(received_), static_cast<std::size_t>(count)) != 0) {
       fail("wrong octets came back");
     }
     received_ += static_cast<std::size_t>(count);
-    if (received_ == message) scenario_.opened_one();
+    if (received_ == message) {
+      scenario_.opened_one();
+    }
   }
 
   Scenario& scenario_;
@@ -49,17 +59,26 @@ class Trickle final : public Client {
       : Client(loop, options, targets, Service::both), scenario_(scenario) {}
 
   void now_and_then() {
-    if (!is_open()) return;
+    if (!is_open()) {
+      return;
+    }
     std::array<char, 4096> octets;
     const ssize_t count = ::recv(fd(), octets.data(), octets.size(), 0);
-    if (count < 0 && errno != EAGAIN) fail_with_errno("slow client");
-    if (count == 0) fail("a slow client's relay was ended");
+    if (count < 0 && errno != EAGAIN) {
+      fail_with_errno("slow client");
+    }
+    if (count == 0) {
+      fail("a slow client's relay was ended");
+    }
     if (count > 0) {
-      if (std::memcmp(octets.data(), pattern_at(received_), static_cast<std::size_t>(count)) != 0)
+      if (std::memcmp(octets.data(), pattern_at(received_), static_cast<std::size_t>(count)) != 0) {
         fail("wrong octets");
+      }
       received_ += static_cast<std::uint64_t>(count);
     }
-    if (!source_.write(fd(), 1)) fail_with_errno("slow client");
+    if (!source_.write(fd(), 1)) {
+      fail_with_errno("slow client");
+    }
   }
 
  private:
@@ -68,7 +87,9 @@ class Trickle final : public Client {
     scenario_.opened_one();
   }
   void io(std::uint32_t events) override {
-    if ((events & EPOLLERR) != 0) fail("a slow client's relay was reset");
+    if ((events & EPOLLERR) != 0) {
+      fail("a slow client's relay was reset");
+    }
   }
 
   Scenario& scenario_;
@@ -84,7 +105,9 @@ class Stuck final : public Client {
 
  private:
   void asked() override {
-    if (first_) scenario_.opened_one();
+    if (first_) {
+      scenario_.opened_one();
+    }
     first_ = false;
   }
   void opened() override { fail("this was not to be answered"); }
@@ -103,18 +126,22 @@ class Stuck final : public Client {
 class Beside final : public Scenario {
  public:
   Beside(Loop& loop, const Options& options) : Scenario(loop, options) {
-    for (int i = 0; i < options.connections; ++i)
+    for (int i = 0; i < options.connections; ++i) {
       clients_.push_back(make());
+    }
   }
 
   bool rests() const override { return true; }
 
   void tick(Clock::time_point now) override {
-    if (options_.scenario != "trickle" || now < next_tick_) return;
+    if (options_.scenario != "trickle" || now < next_tick_) {
+      return;
+    }
     next_tick_ = now + std::chrono::milliseconds(10);
     turn_ = (turn_ + 1) % 10;
-    for (std::size_t i = turn_; i < clients_.size(); i += 10)
+    for (std::size_t i = turn_; i < clients_.size(); i += 10) {
       static_cast<Trickle*>(clients_[i].get())->now_and_then();
+    }
   }
 
   void end(double, Figures& figures) override {
@@ -123,10 +150,12 @@ class Beside final : public Scenario {
 
  private:
   std::unique_ptr<Client> make() {
-    if (options_.scenario == "idle")
+    if (options_.scenario == "idle") {
       return std::make_unique<Resting>(*this, loop_, options_, targets_);
-    if (options_.scenario == "trickle")
+    }
+    if (options_.scenario == "trickle") {
       return std::make_unique<Trickle>(*this, loop_, options_, targets_);
+    }
     return std::make_unique<Stuck>(*this, loop_, options_, targets_);
   }
 

@@ -18,10 +18,12 @@ std::string port_octets(int port) {
 /// ATYP and DST.ADDR, RFC 1928 section 4.
 std::string address_octets(const std::string& target) {
   std::array<char, 16> octets{};
-  if (::inet_pton(AF_INET, target.c_str(), octets.data()) == 1)
+  if (::inet_pton(AF_INET, target.c_str(), octets.data()) == 1) {
     return '\1' + std::string(octets.data(), 4);
-  if (::inet_pton(AF_INET6, target.c_str(), octets.data()) == 1)
+  }
+  if (::inet_pton(AF_INET6, target.c_str(), octets.data()) == 1) {
     return '\4' + std::string(octets.data(), 16);
+  }
   return '\3' + std::string(1, static_cast<char>(target.size())) + target;
 }
 
@@ -69,7 +71,9 @@ void Client::open() {
   const Address to = options_.direct ? address_of(target_, port)
                                      : address_of(options_.proxy_host, options_.proxy_port);
   fd_ = Descriptor(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (fd_.get() < 0) fail_with_errno("socket");
+  if (fd_.get() < 0) {
+    fail_with_errno("socket");
+  }
   const int on = 1;
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&to.storage), to.length) != 0 &&
@@ -102,7 +106,9 @@ void Client::connected() {
   int error = 0;
   socklen_t length = sizeof error;
   ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-  if (error != 0) fail(std::string("connect: ") + std::strerror(error));
+  if (error != 0) {
+    fail(std::string("connect: ") + std::strerror(error));
+  }
   want(EPOLLIN);
   if (options_.direct) {
     phase_ = Phase::open;
@@ -118,8 +124,9 @@ std::string Client::greeting() const {
 
 std::string Client::request() {
   std::string request{'\5', static_cast<char>(command_), '\0'};
-  if (command_ == Command::udp_associate)
+  if (command_ == Command::udp_associate) {
     return request + address_octets("0.0.0.0") + port_octets(0);
+  }
   return request + destination_octets();
 }
 
@@ -130,13 +137,19 @@ std::string Client::destination_octets() const {
 void Client::send_all(const std::string& octets) {
   // A handshake's octets fit into the buffer of a new socket.
   const ssize_t count = ::send(fd_.get(), octets.data(), octets.size(), MSG_NOSIGNAL);
-  if (count < 0) fail_with_errno("handshake");
-  if (static_cast<std::size_t>(count) != octets.size()) fail("handshake: no room for it");
+  if (count < 0) {
+    fail_with_errno("handshake");
+  }
+  if (static_cast<std::size_t>(count) != octets.size()) {
+    fail("handshake: no room for it");
+  }
 }
 
 void Client::send_request() {
   phase_ = Phase::reply;
-  if (!options_.pipeline || !options_.user.empty()) send_all(request());
+  if (!options_.pipeline || !options_.user.empty()) {
+    send_all(request());
+  }
   asked();
 }
 
@@ -155,33 +168,54 @@ void Client::take_answer() {
   // No more than the answer that is due, which the destination's octets may follow.
   // A reply has 10 at least, unless it names a host of one or two letters.
   std::size_t due = phase_ == Phase::reply ? 10 : 2;
-  if (phase_ == Phase::reply && answer_.size() >= due) due = reply_length();
+  if (phase_ == Phase::reply && answer_.size() >= due) {
+    due = reply_length();
+  }
   std::array<char, 300> buffer;
   const ssize_t count = ::recv(fd_.get(), buffer.data(), due - answer_.size(), 0);
-  if (count < 0 && errno == EAGAIN) return;
-  if (count < 0) return broken(std::string("handshake: ") + std::strerror(errno));
-  if (count == 0) return broken("handshake: the server closed the connection");
+  if (count < 0 && errno == EAGAIN) {
+    return;
+  }
+  if (count < 0) {
+    return broken(std::string("handshake: ") + std::strerror(errno));
+  }
+  if (count == 0) {
+    return broken("handshake: the server closed the connection");
+  }
   answer_.append(buffer.data(), static_cast<std::size_t>(count));
-  if (answer_.size() < due) return;
+  if (answer_.size() < due) {
+    return;
+  }
   if (phase_ == Phase::reply) {
-    if (answer_[0] != 5) fail("handshake: not a SOCKS 5 reply");
-    if (answer_.size() < reply_length()) return;
+    if (answer_[0] != 5) {
+      fail("handshake: not a SOCKS 5 reply");
+    }
+    if (answer_.size() < reply_length()) {
+      return;
+    }
     const int reply = static_cast<unsigned char>(answer_[1]);
-    if (reply != 0) return refused(reply);
+    if (reply != 0) {
+      return refused(reply);
+    }
     phase_ = Phase::open;
     return opened();
   }
   if (phase_ == Phase::method) {
-    if (answer_[0] != 5 || answer_[1] != (options_.user.empty() ? 0 : 2))
+    if (answer_[0] != 5 || answer_[1] != (options_.user.empty() ? 0 : 2)) {
       fail("handshake: the server takes another method");
+    }
     answer_.clear();
-    if (options_.user.empty()) return send_request();
+    if (options_.user.empty()) {
+      return send_request();
+    }
     phase_ = Phase::login;
     return send_all('\1' + std::string(1, static_cast<char>(options_.user.size())) + options_.user +
                     std::string(1, static_cast<char>(options_.password.size())) +
                     options_.password);
   }
-  if (answer_[1] != 0) fail("handshake: the server does not accept the password");
+  if (answer_[1] != 0) {
+    fail("handshake: the server does not accept the password");
+  }
   answer_.clear();
   send_request();
 }
@@ -189,10 +223,14 @@ void Client::take_answer() {
 Address Client::bound() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   const bool v4 = answer_[3] == 1;
-  if (!v4 && answer_[3] != 4) fail("the reply has no address");
+  if (!v4 && answer_[3] != 4) {
+    fail("the reply has no address");
+  }
   ::inet_ntop(v4 ? AF_INET : AF_INET6, answer_.data() + 4, text.data(), text.size());
   std::string host = text.data();
-  if (host == "0.0.0.0" || host == "::") host = options_.proxy_host;
+  if (host == "0.0.0.0" || host == "::") {
+    host = options_.proxy_host;
+  }
   const auto* port = reinterpret_cast<const unsigned char*>(answer_.data()) + answer_.size() - 2;
   return address_of(host, static_cast<std::uint16_t>(port[0] << 8 | port[1]));
 }

@@ -25,28 +25,41 @@ class Visit final : public Client {
 
  private:
   void opened() override {
-    if (first_) scenario_.opened_one();
+    if (first_) {
+      scenario_.opened_one();
+    }
     first_ = false;
     handshake_ = Clock::now() - began_;
     received_ = 0;
-    if (::send(fd(), pattern_at(0), message, MSG_NOSIGNAL) != message) fail_with_errno("send");
+    if (::send(fd(), pattern_at(0), message, MSG_NOSIGNAL) != message) {
+      fail_with_errno("send");
+    }
   }
 
   void io(std::uint32_t) override {
     const ssize_t count = ::recv(fd(), octets_.data() + received_, octets_.size() - received_, 0);
-    if (count < 0 && errno == EAGAIN) return;
-    if (count < 0) fail_with_errno(received_ < message ? "echo" : "instead of the end");
+    if (count < 0 && errno == EAGAIN) {
+      return;
+    }
+    if (count < 0) {
+      fail_with_errno(received_ < message ? "echo" : "instead of the end");
+    }
     if (count == 0) {
-      if (received_ < message) fail("early end after " + std::to_string(received_) + " octets");
+      if (received_ < message) {
+        fail("early end after " + std::to_string(received_) + " octets");
+      }
       close();
       times_.whole.add(Clock::now() - began_);
       times_.handshake.add(handshake_);
       return open();
     }
     received_ += static_cast<std::size_t>(count);
-    if (received_ > message || std::memcmp(octets_.data(), pattern_at(0), received_) != 0)
+    if (received_ > message || std::memcmp(octets_.data(), pattern_at(0), received_) != 0) {
       fail("wrong octets came back");
-    if (received_ == message && ::shutdown(fd(), SHUT_WR) != 0) fail_with_errno("shutdown");
+    }
+    if (received_ == message && ::shutdown(fd(), SHUT_WR) != 0) {
+      fail_with_errno("shutdown");
+    }
   }
 
   Scenario& scenario_;
@@ -71,8 +84,9 @@ class Connects final : public Scenario {
   }
 
   void end(double seconds, Figures& figures) override {
-    if (times_.whole.size() == 0)
+    if (times_.whole.size() == 0) {
       throw Failed("no connection in " + std::to_string(seconds) + " s");
+    }
     figures.add("connections", static_cast<std::uint64_t>(times_.whole.size()));
     figures.add("connections_per_second", static_cast<double>(times_.whole.size()) / seconds);
     figures.add("latency_us", times_.whole);

@@ -16,7 +16,9 @@ std::string shown(double value) {
 }  // namespace
 
 std::string Latencies::json() {
-  if (us_.empty()) return "null";
+  if (us_.empty()) {
+    return "null";
+  }
   std::sort(us_.begin(), us_.end());
   const auto at = [this](double share) {
     const auto index = static_cast<std::size_t>(share * static_cast<double>(us_.size()));

@@ -13,12 +13,21 @@ namespace {
 
 std::unique_ptr<Scenario> make(Loop& loop, const Options& options) {
   const std::string& name = options.scenario;
-  if (name == "download" || name == "upload" || name == "duplex" || name == "small")
+  if (name == "download" || name == "upload" || name == "duplex" || name == "small") {
     return make_streams(loop, options);
-  if (name == "pings") return make_pings(loop, options);
-  if (name == "connects") return make_connects(loop, options);
-  if (name == "udp") return make_udp(loop, options);
-  if (name == "idle" || name == "trickle" || name == "stuck") return make_beside(loop, options);
+  }
+  if (name == "pings") {
+    return make_pings(loop, options);
+  }
+  if (name == "connects") {
+    return make_connects(loop, options);
+  }
+  if (name == "udp") {
+    return make_udp(loop, options);
+  }
+  if (name == "idle" || name == "trickle" || name == "stuck") {
+    return make_beside(loop, options);
+  }
   throw Failed("unknown scenario '" + name + "'; see --help");
 }
 
@@ -38,7 +47,9 @@ double cpu() {
 /// That stdin has ended. What is written there counts for nothing.
 bool stdin_ended() {
   pollfd waiting{STDIN_FILENO, POLLIN, 0};
-  if (::poll(&waiting, 1, 0) <= 0) return false;
+  if (::poll(&waiting, 1, 0) <= 0) {
+    return false;
+  }
   std::array<char, 256> octets;
   return ::read(STDIN_FILENO, octets.data(), octets.size()) <= 0;
 }
@@ -50,7 +61,9 @@ Clock::duration seconds(double count) {
 class Run {
  public:
   explicit Run(const Options& options) : options_(options), scenario_(make(loop_, options)) {
-    if (options.with_destination) destination_ = std::make_unique<Destination>(loop_, options);
+    if (options.with_destination) {
+      destination_ = std::make_unique<Destination>(loop_, options);
+    }
   }
 
   void all() {
@@ -68,8 +81,9 @@ class Run {
     Figures figures;
     figures.add_text("scenario", options_.scenario);
     if (scenario_->rests()) {
-      while (!stdin_ended())
+      while (!stdin_ended()) {
         turn();
+      }
       scenario_->end(0, figures);
     } else {
       measure(figures);
@@ -84,14 +98,16 @@ class Run {
   }
 
   void measure(Figures& figures) {
-    for (const auto end = Clock::now() + seconds(options_.warm_up); Clock::now() < end;)
+    for (const auto end = Clock::now() + seconds(options_.warm_up); Clock::now() < end;) {
       turn();
+    }
     say("begin");
     const double cpu_before = cpu();
     const auto begin = Clock::now();
     scenario_->begin();
-    for (const auto end = begin + seconds(options_.seconds); Clock::now() < end;)
+    for (const auto end = begin + seconds(options_.seconds); Clock::now() < end;) {
       turn();
+    }
     const double took = std::chrono::duration<double>(Clock::now() - begin).count();
     figures.add("seconds", took);
     figures.add("load_cpu_seconds", cpu() - cpu_before);
@@ -108,12 +124,15 @@ class Run {
 }  // namespace
 
 void Scenario::start() {
-  for (int i = 0; i < 128; ++i)
+  for (int i = 0; i < 128; ++i) {
     open_next();
+  }
 }
 
 void Scenario::open_next() {
-  if (begun_ < clients_.size()) clients_[begun_++]->open();
+  if (begun_ < clients_.size()) {
+    clients_[begun_++]->open();
+  }
 }
 
 void Scenario::opened_one() {
@@ -131,9 +150,12 @@ int main(int count, char** words) {
   }
   try {
     const load::Options options = load::options_of({arguments.begin() + 1, arguments.end()});
-    if (arguments[0] == "serve") load::serve(options);
-    if (arguments[0] != "run")
+    if (arguments[0] == "serve") {
+      load::serve(options);
+    }
+    if (arguments[0] != "run") {
       throw load::Failed("expected 'serve' or 'run', not '" + arguments[0] + "'");
+    }
     load::Run(options).all();
     return 0;
   } catch (const std::exception& failure) {

@@ -19,8 +19,12 @@ std::string name_at(const std::string& query, std::size_t& at) {
   std::string name;
   while (at < query.size()) {
     const std::size_t length = static_cast<unsigned char>(query[at++]);
-    if (length == 0) return name;
-    if (length > 63 || at + length > query.size()) return {};
+    if (length == 0) {
+      return name;
+    }
+    if (length > 63 || at + length > query.size()) {
+      return {};
+    }
     name += query.substr(at, length) + '.';
     at += length;
   }
@@ -36,7 +40,9 @@ bool ends_with(const std::string& name, const std::string& end) {
 std::string dns_answer(const std::string& query) {
   std::size_t at = header;
   const std::string name = query.size() < header ? std::string() : name_at(query, at);
-  if (name.empty() || at + 4 > query.size() || ends_with(name, ".stuck.test.")) return {};
+  if (name.empty() || at + 4 > query.size() || ends_with(name, ".stuck.test.")) {
+    return {};
+  }
   const int type =
       static_cast<unsigned char>(query[at]) << 8 | static_cast<unsigned char>(query[at + 1]);
   at += 4;
@@ -59,8 +65,9 @@ Names::Names(Loop& loop, const std::string& host) {
   const Address address = address_of(host, 53);
   fd_ =
       Descriptor(::socket(address.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0)
+  if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0) {
     fail_errno(host + " UDP port 53");
+  }
   loop.add(fd_.get(), EPOLLIN, *this);
 }
 
@@ -71,11 +78,14 @@ void Names::ready(std::uint32_t) {
     socklen_t length = sizeof peer;
     const ssize_t count = ::recvfrom(fd_.get(), octets.data(), octets.size(), 0,
                                      reinterpret_cast<sockaddr*>(&peer), &length);
-    if (count < 0) return;  // nothing more, or an ICMP error that is the asker's affair
+    if (count < 0) {
+      return;  // nothing more, or an ICMP error that is the asker's affair
+    }
     const std::string answer = dns_answer({octets.data(), static_cast<std::size_t>(count)});
-    if (!answer.empty())
+    if (!answer.empty()) {
       ::sendto(fd_.get(), answer.data(), answer.size(), 0, reinterpret_cast<const sockaddr*>(&peer),
                length);
+    }
   }
 }
 

@@ -72,7 +72,9 @@ double number(const std::string& option, const std::string& text, double least, 
 
 void take_proxy(Options& options, const std::string& text) {
   const auto colon = text.rfind(':');
-  if (colon == std::string::npos) throw Failed("--proxy '" + text + "': expected HOST:PORT");
+  if (colon == std::string::npos) {
+    throw Failed("--proxy '" + text + "': expected HOST:PORT");
+  }
   options.proxy_host = text.substr(0, colon);
   if (options.proxy_host.size() > 2 && options.proxy_host.front() == '[') {
     options.proxy_host = options.proxy_host.substr(1, options.proxy_host.size() - 2);
@@ -120,7 +122,9 @@ Options options_of(const std::vector<std::string>& arguments) {
        }},
   };
   std::size_t next = 0;
-  if (next < arguments.size() && arguments[next][0] != '-') options.scenario = arguments[next++];
+  if (next < arguments.size() && arguments[next][0] != '-') {
+    options.scenario = arguments[next++];
+  }
   while (next < arguments.size()) {
     const std::string& option = arguments[next++];
     if (option == "--direct") {
@@ -141,8 +145,12 @@ Options options_of(const std::vector<std::string>& arguments) {
       found->second(arguments[next++]);
     }
   }
-  if (options.targets.empty()) options.targets.emplace_back("127.0.0.1");
-  if (options.listen.empty()) options.listen.emplace_back("127.0.0.1");
+  if (options.targets.empty()) {
+    options.targets.emplace_back("127.0.0.1");
+  }
+  if (options.listen.empty()) {
+    options.listen.emplace_back("127.0.0.1");
+  }
   return options;
 }
 

@@ -42,8 +42,12 @@ Discard::Result Discard::read(int fd) {
   const ssize_t count =
       looks ? ::recv(fd, octets.data(), octets.size(), 0)
             : ::recv(fd, nullptr, static_cast<std::size_t>(next_look_ - offset_), MSG_TRUNC);
-  if (count < 0) return errno == EAGAIN || errno == EINTR ? Result::nothing : Result::error;
-  if (count == 0) return Result::end;
+  if (count < 0) {
+    return errno == EAGAIN || errno == EINTR ? Result::nothing : Result::error;
+  }
+  if (count == 0) {
+    return Result::end;
+  }
   if (looks) {
     if (std::memcmp(octets.data(), pattern_at(offset_), static_cast<std::size_t>(count)) != 0) {
       throw Failed("wrong octets behind octet " + std::to_string(offset_) + " of a stream");
@@ -57,7 +61,9 @@ Discard::Result Discard::read(int fd) {
 bool Source::write(int fd, int turns) {
   for (int i = 0; i < turns; ++i) {
     const ssize_t count = ::send(fd, pattern_at(offset_), piece_, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count < 0) return errno == EAGAIN || errno == EINTR;
+    if (count < 0) {
+      return errno == EAGAIN || errno == EINTR;
+    }
     offset_ += static_cast<std::uint64_t>(count);
   }
   return true;

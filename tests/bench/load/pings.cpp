@@ -34,8 +34,12 @@ class Ping final : public Client {
   void send() {
     const ssize_t count =
         ::send(fd(), pattern_at(offset_ + sent_), back_.size() - sent_, MSG_NOSIGNAL);
-    if (count < 0 && errno != EAGAIN) fail_with_errno("send");
-    if (count > 0) sent_ += static_cast<std::size_t>(count);
+    if (count < 0 && errno != EAGAIN) {
+      fail_with_errno("send");
+    }
+    if (count > 0) {
+      sent_ += static_cast<std::size_t>(count);
+    }
     if (waits_ != (sent_ < back_.size())) {
       waits_ = !waits_;
       want(waits_ ? EPOLLIN | EPOLLOUT : EPOLLIN);
@@ -43,16 +47,29 @@ class Ping final : public Client {
   }
 
   void io(std::uint32_t events) override {
-    if (waits_ && (events & EPOLLOUT) != 0) send();
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+    if (waits_ && (events & EPOLLOUT) != 0) {
+      send();
+    }
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) {
+      return;
+    }
     const ssize_t count = ::recv(fd(), back_.data() + received_, back_.size() - received_, 0);
-    if (count < 0 && errno == EAGAIN) return;
-    if (count < 0) fail_with_errno("ping");
-    if (count == 0) fail("early end");
+    if (count < 0 && errno == EAGAIN) {
+      return;
+    }
+    if (count < 0) {
+      fail_with_errno("ping");
+    }
+    if (count == 0) {
+      fail("early end");
+    }
     received_ += static_cast<std::size_t>(count);
-    if (received_ > sent_ || std::memcmp(back_.data(), pattern_at(offset_), received_) != 0)
+    if (received_ > sent_ || std::memcmp(back_.data(), pattern_at(offset_), received_) != 0) {
       fail("wrong octets came back");
-    if (received_ < back_.size()) return;
+    }
+    if (received_ < back_.size()) {
+      return;
+    }
     latencies_.add(Clock::now() - start_);
     offset_ += back_.size();
     next();
@@ -78,8 +95,9 @@ class Pings final : public Scenario {
   void begin() override { latencies_.clear(); }
 
   void end(double seconds, Figures& figures) override {
-    if (latencies_.size() == 0)
+    if (latencies_.size() == 0) {
       throw Failed("no message came back in " + std::to_string(seconds) + " s");
+    }
     const double messages = static_cast<double>(latencies_.size());
     figures.add("messages", static_cast<std::uint64_t>(latencies_.size()));
     figures.add("messages_per_second", messages / seconds);

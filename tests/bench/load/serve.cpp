@@ -22,7 +22,9 @@ class Served : public Handler {
   Served(Descriptor fd) : fd_(std::move(fd)) {}
   void ready(std::uint32_t events) final {
     try {
-      if (serve(events)) return;
+      if (serve(events)) {
+        return;
+      }
     } catch (const Failed& failure) {
       // The client learns of it by the reset, and counts it as a failure.
       std::fprintf(stderr, "bench_load serve: %s\n", failure.what());
@@ -49,19 +51,29 @@ class Echo final : public Served {
 
  private:
   bool serve(std::uint32_t) override {
-    if (!pending_.empty()) return send_pending();
+    if (!pending_.empty()) {
+      return send_pending();
+    }
     static std::array<char, 64 * 1024> buffer;
     const ssize_t count = ::recv(fd(), buffer.data(), buffer.size(), 0);
-    if (count < 0) return errno == EAGAIN;
-    if (count == 0) return false;
+    if (count < 0) {
+      return errno == EAGAIN;
+    }
+    if (count == 0) {
+      return false;
+    }
     pending_.assign(buffer.data(), static_cast<std::size_t>(count));
     return send_pending();
   }
 
   bool send_pending() {
     const ssize_t count = ::send(fd(), pending_.data(), pending_.size(), MSG_NOSIGNAL);
-    if (count < 0 && errno != EAGAIN) return false;
-    if (count > 0) pending_.erase(0, static_cast<std::size_t>(count));
+    if (count < 0 && errno != EAGAIN) {
+      return false;
+    }
+    if (count > 0) {
+      pending_.erase(0, static_cast<std::size_t>(count));
+    }
     if (waits_ != !pending_.empty()) {
       waits_ = !waits_;
       loop_.change(fd(), waits_ ? EPOLLOUT : EPOLLIN, *this);
@@ -84,8 +96,12 @@ class Stream final : public Served {
 
  private:
   bool serve(std::uint32_t events) override {
-    if (sends_ && (events & EPOLLOUT) != 0 && !source_.write(fd(), 2)) return false;
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return true;
+    if (sends_ && (events & EPOLLOUT) != 0 && !source_.write(fd(), 2)) {
+      return false;
+    }
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) {
+      return true;
+    }
     const auto result = discard_.read(fd());
     return result == Discard::Result::got || result == Discard::Result::nothing;
   }
@@ -119,7 +135,9 @@ class Listener final : public Handler {
     for (int i = 0; i < 64; ++i) {
       Descriptor fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (fd.get() < 0) {
-        if (errno == EAGAIN || errno == ECONNABORTED) return;
+        if (errno == EAGAIN || errno == ECONNABORTED) {
+          return;
+        }
         fail_errno("accept");
       }
       // NOLINTNEXTLINE: it deletes itself
@@ -144,7 +162,9 @@ Destination::Destination(Loop& loop, const Options& options) {
     }
     parts_.push_back(std::make_unique<UdpEcho>(loop, host, options.port));
   }
-  if (options.names) parts_.push_back(std::make_unique<Names>(loop, options.listen.front()));
+  if (options.names) {
+    parts_.push_back(std::make_unique<Names>(loop, options.listen.front()));
+  }
 }
 
 void serve(const Options& options) {
@@ -152,8 +172,9 @@ void serve(const Options& options) {
   const Destination destination(loop, options);
   std::puts("ready");
   std::fflush(stdout);
-  for (;;)
+  for (;;) {
     loop.turn(-1);
+  }
 }
 
 }  // namespace load

@@ -15,8 +15,12 @@ struct Way {
 };
 
 Way way_of(const std::string& scenario) {
-  if (scenario == "download") return {Service::source, false, true};
-  if (scenario == "duplex") return {Service::both, true, true};
+  if (scenario == "download") {
+    return {Service::source, false, true};
+  }
+  if (scenario == "duplex") {
+    return {Service::both, true, true};
+  }
   return {Service::sink, true, false};
 }
 
@@ -33,17 +37,24 @@ class Stream final : public Client {
 
  private:
   void opened() override {
-    if (way_.sends) want(EPOLLIN | EPOLLOUT);
+    if (way_.sends) {
+      want(EPOLLIN | EPOLLOUT);
+    }
     scenario_.opened_one();
   }
 
   void io(std::uint32_t events) override {
-    if (way_.sends && (events & EPOLLOUT) != 0 && !source_.write(fd(), turns_))
+    if (way_.sends && (events & EPOLLOUT) != 0 && !source_.write(fd(), turns_)) {
       fail_with_errno("send");
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+    }
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) {
+      return;
+    }
     switch (discard_.read(fd())) {
       case Discard::Result::got:
-        if (!way_.receives) fail("octets that nobody sent");
+        if (!way_.receives) {
+          fail("octets that nobody sent");
+        }
         return;
       case Discard::Result::nothing:
         return;
@@ -80,7 +91,9 @@ class Streams final : public Scenario {
 
   void end(double seconds, Figures& figures) override {
     const std::uint64_t moved = octets() - before_;
-    if (moved == 0) throw Failed("nothing moved in " + std::to_string(seconds) + " s");
+    if (moved == 0) {
+      throw Failed("nothing moved in " + std::to_string(seconds) + " s");
+    }
     figures.add("octets", moved);
     figures.add("gb_per_second", static_cast<double>(moved) / seconds / 1e9);
     if (options_.scenario == "small") {
@@ -92,8 +105,9 @@ class Streams final : public Scenario {
  private:
   std::uint64_t octets() const {
     std::uint64_t sum = 0;
-    for (const Stream* stream : streams_)
+    for (const Stream* stream : streams_) {
       sum += stream->octets();
+    }
     return sum;
   }
 

@@ -51,19 +51,22 @@ class Datagrams final : public Handler {
         counts_(counts),
         slots_(static_cast<std::size_t>(options.window)) {
     fd_ = Descriptor(::socket(to.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&to.storage), to.length) != 0)
+    if (::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&to.storage), to.length) != 0) {
       fail_errno("UDP connect");
+    }
     const int room = 4 << 20;
     if (::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0) {
       ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     }
     const int on = 1;
-    if (options.gso && ::setsockopt(fd_.get(), SOL_UDP, UDP_GRO, &on, sizeof on) != 0)
+    if (options.gso && ::setsockopt(fd_.get(), SOL_UDP, UDP_GRO, &on, sizeof on) != 0) {
       fail_errno("UDP_GRO");
+    }
     length_ = header_.size() + std::max(options.size_or(200), sizeof(Mark));
     loop.add(fd_.get(), EPOLLIN, *this);
-    for (std::size_t i = 0; i < slots_.size(); ++i)
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
       due_.push_back(i);
+    }
     send_due();
   }
 
@@ -80,19 +83,24 @@ class Datagrams final : public Handler {
       }
     }
     const int count = ::recvmmsg(fd_.get(), all.messages.data(), most, 0, nullptr);
-    if (count < 0 && errno != EAGAIN) fail_errno("UDP receive");
+    if (count < 0 && errno != EAGAIN) {
+      fail_errno("UDP receive");
+    }
     for (std::size_t i = 0; count > 0 && i < static_cast<std::size_t>(count); ++i) {
       const std::size_t whole = all.messages[i].msg_len;
       const std::size_t each = segment_of(all.messages[i].msg_hdr, whole);
-      for (std::size_t at = 0; at < whole; at += each)
+      for (std::size_t at = 0; at < whole; at += each) {
         take(all.octets[i].data() + at, std::min(each, whole - at));
+      }
     }
     send_due();
   }
 
   void look_for_lost(Clock::time_point now) {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
-      if (now - slots_[i].sent < lost_after) continue;
+      if (now - slots_[i].sent < lost_after) {
+        continue;
+      }
       ++counts_.lost;
       due_.push_back(i);
     }
@@ -108,21 +116,27 @@ class Datagrams final : public Handler {
   static std::size_t segment_of(msghdr& header, std::size_t whole) {
     for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr;
          part = CMSG_NXTHDR(&header, part)) {
-      if (part->cmsg_level != SOL_UDP || part->cmsg_type != UDP_GRO) continue;
+      if (part->cmsg_level != SOL_UDP || part->cmsg_type != UDP_GRO) {
+        continue;
+      }
       int segment = 0;
       std::memcpy(&segment, CMSG_DATA(part), sizeof segment);
-      if (segment > 0) return static_cast<std::size_t>(segment);
+      if (segment > 0) {
+        return static_cast<std::size_t>(segment);
+      }
     }
     return std::max<std::size_t>(whole, 1);
   }
 
   void take(const char* octets, std::size_t length) {
     // The header that comes back names the same destination; a literal's has the same length.
-    if (length != length_)
+    if (length != length_) {
       throw Failed("a datagram of " + std::to_string(length) + " octets instead of " +
                    std::to_string(length_));
-    if (std::memcmp(octets, header_.data(), header_.size()) != 0)
+    }
+    if (std::memcmp(octets, header_.data(), header_.size()) != 0) {
       throw Failed("a datagram came back with another header");
+    }
     Mark mark;
     std::memcpy(&mark, octets + header_.size(), sizeof mark);
     const std::size_t beyond = header_.size() + sizeof mark;
@@ -131,7 +145,9 @@ class Datagrams final : public Handler {
       throw Failed("a datagram came back with wrong octets");
     }
     Slot& slot = slots_[mark.slot];
-    if (slot.sequence != mark.sequence) return;  // counted as lost, and late
+    if (slot.sequence != mark.sequence) {
+      return;  // counted as lost, and late
+    }
     ++counts_.received;
     counts_.latencies.add(Clock::now() - slot.sent);
     slot.sequence = 0;
@@ -139,7 +155,9 @@ class Datagrams final : public Handler {
   }
 
   void send_due() {
-    if (due_.empty()) return;
+    if (due_.empty()) {
+      return;
+    }
     Buffers& all = buffers();
     const auto now = Clock::now();
     for (std::size_t i = 0; i < due_.size(); ++i) {
@@ -167,8 +185,9 @@ class Datagrams final : public Handler {
     }
     // What is not sent counts as lost later.
     if (::sendmmsg(fd_.get(), all.messages.data(), static_cast<unsigned>(count), 0) < 0 &&
-        errno != EAGAIN)
+        errno != EAGAIN) {
       fail_errno("UDP send");
+    }
   }
 
   void send_segments(std::size_t count) {
@@ -186,7 +205,9 @@ class Datagrams final : public Handler {
     part->cmsg_len = CMSG_LEN(sizeof(std::uint16_t));
     const auto segment = static_cast<std::uint16_t>(length_);
     std::memcpy(CMSG_DATA(part), &segment, sizeof segment);
-    if (::sendmsg(fd_.get(), &message, 0) < 0 && errno != EAGAIN) fail_errno("UDP send");
+    if (::sendmsg(fd_.get(), &message, 0) < 0 && errno != EAGAIN) {
+      fail_errno("UDP send");
+    }
   }
 
   const Options& options_;
@@ -208,7 +229,9 @@ class Association final : public Client {
   }
 
   void look_for_lost(Clock::time_point now) {
-    if (datagrams_) datagrams_->look_for_lost(now);
+    if (datagrams_) {
+      datagrams_->look_for_lost(now);
+    }
   }
 
  private:
@@ -241,17 +264,21 @@ class Udp final : public Scenario {
   }
 
   void tick(Clock::time_point now) override {
-    if (now < next_look_) return;
+    if (now < next_look_) {
+      return;
+    }
     next_look_ = now + lost_after / 4;
-    for (Association* one : associations_)
+    for (Association* one : associations_) {
       one->look_for_lost(now);
+    }
   }
 
   void begin() override { counts_.clear(); }
 
   void end(double seconds, Figures& figures) override {
-    if (counts_.received == 0)
+    if (counts_.received == 0) {
       throw Failed("no datagram came back in " + std::to_string(seconds) + " s");
+    }
     figures.add("messages", counts_.received);
     figures.add("messages_per_second", static_cast<double>(counts_.received) / seconds);
     figures.add("lost", counts_.lost);

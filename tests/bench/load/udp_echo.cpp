@@ -78,7 +78,9 @@ void UdpEcho::ready(std::uint32_t) {
     batch_->pieces[i].iov_len = longest;
   }
   const int count = ::recvmmsg(fd_.get(), batch_->messages.data(), most, 0, nullptr);
-  if (count <= 0) return;  // an ICMP error is the sender's affair
+  if (count <= 0) {
+    return;  // an ICMP error is the sender's affair
+  }
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     batch_->pieces[i].iov_len = batch_->messages[i].msg_len;
     mirror_segment(batch_->messages[i].msg_hdr);

@@ -22,16 +22,18 @@ AnswerCache::Entry answer() {
 
 std::vector<Question> questions(std::size_t first, std::size_t count) {
   std::vector<Question> all;
-  for (std::size_t i = 0; i < count; ++i)
+  for (std::size_t i = 0; i < count; ++i) {
     all.push_back({name(first + i), RecordType::a});
+  }
   return all;
 }
 
 void find(benchmark::State& state, std::size_t first_asked) {
   const auto count = static_cast<std::size_t>(state.range(0));
   AnswerCache cache(count);
-  for (const Question& question : questions(0, count))
+  for (const Question& question : questions(0, count)) {
     cache.insert(question, answer());
+  }
   const std::vector<Question> asked = questions(first_asked, count);
   std::size_t i = 0;
   for (auto _ : state) {
@@ -45,8 +47,9 @@ void insert(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
   AnswerCache cache(count);
   const std::vector<Question> asked = questions(0, 2 * count);
-  for (std::size_t i = 0; i < count; ++i)
+  for (std::size_t i = 0; i < count; ++i) {
     cache.insert(asked[i], answer());
+  }
   std::size_t i = count;
   for (auto _ : state) {
     cache.insert(asked[i], answer());

@@ -53,7 +53,9 @@ void negotiate(benchmark::State& state, bool password) {
   offered.methods[0] = static_cast<std::uint8_t>(password ? Method::userpass : Method::none);
   offered.count = 1;
   greeting = octets_of(offered);
-  if (password) login = octets_of(UserPass{"alice", "a password of some length"});
+  if (password) {
+    login = octets_of(UserPass{"alice", "a password of some length"});
+  }
   const std::vector<std::uint8_t> request = octets_of(Request{Command::connect, named()});
   const Reply success{ReplyCode::succeeded, addressed()};
   const std::array accepted{password ? Method::userpass : Method::none};

@@ -62,8 +62,9 @@ void by_address(benchmark::State& state) {
 void insertion(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < count; ++i)
+  for (std::size_t i = 0; i < count; ++i) {
     names.push_back(name(i));
+  }
   for (auto _ : state) {
     state.PauseTiming();
     FakeIpTable& table = new_table();

@@ -34,7 +34,9 @@ void add_entry(DestinationSet& to, std::size_t i) {
   std::string problem = add_destination(to, name_entry(i));
   problem += add_destination(
       to, fmt::format("{}/24", IpAddress::v4(address_in(i).v4_value() - 7U).text().view()));
-  if (!problem.empty()) std::abort();
+  if (!problem.empty()) {
+    std::abort();
+  }
 }
 
 std::vector<Rule> rules_of(Shape shape, std::size_t entries) {
@@ -47,8 +49,9 @@ std::vector<Rule> rules_of(Shape shape, std::size_t entries) {
     }
     add_entry(*rules.back().to, i);
   }
-  for (Rule& rule : rules)
+  for (Rule& rule : rules) {
     seal(rule);
+  }
   return rules;
 }
 
@@ -94,7 +97,9 @@ void few_rules(benchmark::State& state, By by, Walk walk) {
     rule.name = fmt::format("rule {}", i);
     rule.action = RuleAction::deny;
     add_entry(rule.to.emplace(), i);
-    if (i % 3 == 1) rule.ports.push_back({1, 1023});
+    if (i % 3 == 1) {
+      rule.ports.push_back({1, 1023});
+    }
     seal(rule);
     rules.push_back(std::move(rule));
   }
@@ -113,8 +118,9 @@ void few_rules(benchmark::State& state, By by, Walk walk) {
 void one_rule_a_user(benchmark::State& state, By by) {
   const auto count = static_cast<std::size_t>(state.range(0));
   std::vector<Rule> rules = rules_of(Shape::many_rules, count);
-  for (std::size_t i = 0; i < count; ++i)
+  for (std::size_t i = 0; i < count; ++i) {
     rules[i].users.emplace().names.add(fmt::format("user{}", i));
+  }
   const auto policy = policy_of(rules);
   const Requester requester{Client(Endpoint{IpAddress::v4(0x0a000009), 4711}), 0,
                             fmt::format("user{}", count / 2)};
@@ -164,8 +170,9 @@ const bool registered = [] {
     }
     add(fmt::format("of_users/{}", by_name), one_rule_a_user, by)->Arg(10'000);
   }
-  for (const int rules : {10'000, 100'000})
+  for (const int rules : {10'000, 100'000}) {
     add("table", make)->Arg(rules)->Unit(benchmark::kMillisecond);
+  }
   return true;
 }();
 

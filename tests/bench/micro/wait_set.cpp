@@ -21,11 +21,15 @@ class Sockets {
     fd_table().note(set_, FdKind::epoll);
     for (std::size_t i = 0; i < count; ++i) {
       const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      if (fd < 0) std::abort();
+      if (fd < 0) {
+        std::abort();
+      }
       fd_table().note(fd, FdKind::fresh_stream);
       fds_.push_back(fd);
       epoll_event event = event_of(fd);
-      if (wait_set().control(set_, EPOLL_CTL_ADD, fd, &event) != 0) std::abort();
+      if (wait_set().control(set_, EPOLL_CTL_ADD, fd, &event) != 0) {
+        std::abort();
+      }
     }
   }
   Sockets(const Sockets&) = delete;
@@ -60,7 +64,9 @@ void modify(benchmark::State& state, bool recorded) {
     epoll_event event = Sockets::event_of(fd);
     const int result = recorded ? wait_set().control(sockets.set(), EPOLL_CTL_MOD, fd, &event)
                                 : epoll_ctl(sockets.set(), EPOLL_CTL_MOD, fd, &event);
-    if (result != 0) state.SkipWithError("epoll_ctl failed");
+    if (result != 0) {
+      state.SkipWithError("epoll_ctl failed");
+    }
   }
 }
 
@@ -86,8 +92,9 @@ void mark_and_restore(benchmark::State& state) {
 void filter(benchmark::State& state) {
   const Sockets sockets(static_cast<std::size_t>(state.range(0)));
   std::array<epoll_event, 64> events{};
-  for (std::size_t i = 0; i < events.size(); ++i)
+  for (std::size_t i = 0; i < events.size(); ++i) {
     events[i] = Sockets::event_of(static_cast<int>(i));
+  }
   for (auto _ : state) {
     benchmark::DoNotOptimize(wait_set().filter(sockets.set(), events.data(), 64));
     benchmark::ClobberMemory();

@@ -83,7 +83,9 @@ Figures measure(rig::Way way, std::size_t relays, std::size_t size, double secon
   std::vector<char> room(size, 'x');
   std::vector<std::size_t> got(ends.size());
   for (std::size_t i = 0; i < ends.size(); i += 2) {
-    if (::send(ends[i], room.data(), size, 0) != static_cast<ssize_t>(size)) std::abort();
+    if (::send(ends[i], room.data(), size, 0) != static_cast<ssize_t>(size)) {
+      std::abort();
+    }
   }
   std::uint64_t messages = 0;
   Figures before;
@@ -105,12 +107,18 @@ Figures measure(rig::Way way, std::size_t relays, std::size_t size, double secon
     for (int i = 0; i < ready; ++i) {
       const std::size_t end = events[static_cast<std::size_t>(i)].data.u64;
       const ssize_t n = ::recv(ends[end], room.data(), size - got[end], 0);
-      if (n <= 0) std::abort();
+      if (n <= 0) {
+        std::abort();
+      }
       got[end] += static_cast<std::size_t>(n);
-      if (got[end] < size) continue;
+      if (got[end] < size) {
+        continue;
+      }
       got[end] = 0;
       ++messages;
-      if (::send(ends[end], room.data(), size, 0) != static_cast<ssize_t>(size)) std::abort();
+      if (::send(ends[end], room.data(), size, 0) != static_cast<ssize_t>(size)) {
+        std::abort();
+      }
     }
   }
   const std::chrono::duration<double> took = Wall::now() - begin;

@@ -58,7 +58,9 @@ std::pair<rig::Fd, rig::Fd> pair_of(int family, int buffers) {
   rig::Fd listener(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   rig::Fd near(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   for (const rig::Fd* fd : {&listener, &near}) {
-    if (buffers == 0) break;
+    if (buffers == 0) {
+      break;
+    }
     ::setsockopt(fd->get(), SOL_SOCKET, SO_RCVBUF, &buffers, sizeof buffers);
     ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDBUF, &buffers, sizeof buffers);
   }
@@ -100,8 +102,9 @@ class Owner final : public RelayOwner {
 void begin(rig::Worker& worker, int client, int destination, Totals& totals) {
   const int on = 1;
   ::setsockopt(client, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
-  for (const int fd : {client, destination})
+  for (const int fd : {client, destination}) {
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  }
   const Executor executor = worker.context().get_executor();
   make_relay(
       {Socket(executor, Descriptor(client)), Socket(executor, Descriptor(destination)), {}, {}, {}},
@@ -137,9 +140,15 @@ class Case {
       flow.seed = random_();
       flow.total = pick(0, most[kind_]);
       flow.chunk = kind_ == 3 ? pick(1'000, 200'000) : pick(1, chance(50) ? 100 : 6'000);
-      if (chance(40)) flow.gap = std::chrono::microseconds(pick(1, 300));
-      if (flow.gap.count() != 0) flow.chunk = std::max(flow.chunk, flow.total / 300 + 1);
-      if (chance(25)) flow.stop_at = pick(0, flow.total);
+      if (chance(40)) {
+        flow.gap = std::chrono::microseconds(pick(1, 300));
+      }
+      if (flow.gap.count() != 0) {
+        flow.chunk = std::max(flow.chunk, flow.total / 300 + 1);
+      }
+      if (chance(25)) {
+        flow.stop_at = pick(0, flow.total);
+      }
       flow.stop_for = std::chrono::microseconds(pick(100, 60'000));
     }
     resets_ = chance(20);
@@ -152,16 +161,21 @@ class Case {
     auto [client, client_side] = pair_of(family(), buffers_);
     auto [destination_side, destination] = pair_of(family(), chance(50) ? buffers_ : 0);
     ends_ = {std::move(client), std::move(destination)};
-    for (const rig::Fd& end : ends_)
+    for (const rig::Fd& end : ends_) {
       ::fcntl(end.get(), F_SETFL, O_NONBLOCK);
-    if (chance(50)) send_early();
+    }
+    if (chance(50)) {
+      send_early();
+    }
     ++totals.live;
     asio::post(worker.context(), [&worker, &totals, a = client_side.take(),
                                   b = destination_side.take()] { begin(worker, a, b, totals); });
     exchange(totals);
     ++totals.relays;
     totals.resets += did_reset_ ? 1 : 0;
-    if (problem_ == nullptr) return;
+    if (problem_ == nullptr) {
+      return;
+    }
     ++totals.failures;
     std::fprintf(stderr, "%s: kind %d, buffers %d, reset %d of %d", problem_, kind_, buffers_,
                  did_reset_, resets_);
@@ -186,8 +200,12 @@ class Case {
       const std::size_t size = std::min<std::uint64_t>(flow.total, pick(1, 30'000));
       fill(room_.data(), size, flow.seed, 0);
       const ssize_t put = ::send(ends_[i].get(), room_.data(), size, MSG_NOSIGNAL);
-      if (put > 0) flow.sent = static_cast<std::uint64_t>(put);
-      if (flow.sent == flow.total && chance(50)) finish(i);
+      if (put > 0) {
+        flow.sent = static_cast<std::uint64_t>(put);
+      }
+      if (flow.sent == flow.total && chance(50)) {
+        finish(i);
+      }
     }
   }
   void finish(std::size_t i) {
@@ -198,7 +216,9 @@ class Case {
   [[nodiscard]] bool may_write(std::size_t i, Wall::time_point now, int& wait) const {
     const Flow& out = flows_[i];
     const Flow& answer = flows_[1 - i];
-    if (out.fin) return false;
+    if (out.fin) {
+      return false;
+    }
     if (now < out.next_write) {
       wait = 1;
       return false;
@@ -209,10 +229,18 @@ class Case {
   }
   [[nodiscard]] bool may_read(std::size_t i, Wall::time_point now, int& wait) {
     Flow& in = flows_[1 - i];
-    if (in.eof) return false;
-    if (in.got < in.stop_at) return true;
-    if (in.stopped == Wall::time_point{}) in.stopped = now;
-    if (now - in.stopped >= in.stop_for) return true;
+    if (in.eof) {
+      return false;
+    }
+    if (in.got < in.stop_at) {
+      return true;
+    }
+    if (in.stopped == Wall::time_point{}) {
+      in.stopped = now;
+    }
+    if (now - in.stopped >= in.stop_for) {
+      return true;
+    }
     wait = 1;
     return false;
   }
@@ -224,30 +252,46 @@ class Case {
         gone_[resetter_] = did_reset_ = true;
       }
       const Flow& from_resetter = flows_[resetter_];
-      if (did_reset_ && (gone_[1 - resetter_] || from_resetter.eof)) return;
-      if (flows_[0].eof && flows_[1].eof && flows_[0].fin && flows_[1].fin) return;
+      if (did_reset_ && (gone_[1 - resetter_] || from_resetter.eof)) {
+        return;
+      }
+      if (flows_[0].eof && flows_[1].eof && flows_[0].fin && flows_[1].fin) {
+        return;
+      }
       const Wall::time_point now = Wall::now();
       int wait = 100;
       std::array<pollfd, 2> polled{};
       for (std::size_t i = 0; i < 2; ++i) {
         short events = 0;
-        if (may_write(i, now, wait)) events |= POLLOUT;
-        if (may_read(i, now, wait)) events |= POLLIN;
+        if (may_write(i, now, wait)) {
+          events |= POLLOUT;
+        }
+        if (may_read(i, now, wait)) {
+          events |= POLLIN;
+        }
         polled[i] = {gone_[i] ? -1 : ends_[i].get(), events, 0};
       }
       const int ready = ::poll(polled.data(), 2, wait);
       still = ready > 0 ? 0 : still + (wait == 100 ? 1 : 0);
-      if (still > 200) problem_ = "STUCK";
+      if (still > 200) {
+        problem_ = "STUCK";
+      }
       for (std::size_t i = 0; i < 2 && problem_ == nullptr; ++i) {
-        if (gone_[i]) continue;
-        if ((polled[i].revents & polled[i].events & POLLOUT) != 0) write(i);
+        if (gone_[i]) {
+          continue;
+        }
+        if ((polled[i].revents & polled[i].events & POLLOUT) != 0) {
+          write(i);
+        }
         const bool asked = (polled[i].events & POLLIN) != 0;
         const short seen = polled[i].revents;
         if (!gone_[i] && ((asked && (seen & (POLLIN | POLLHUP)) != 0) || (seen & POLLERR) != 0)) {
           read(i, totals);
         }
       }
-      if (!did_reset_ && (gone_[0] || gone_[1])) problem_ = "A RESET FROM NOWHERE";
+      if (!did_reset_ && (gone_[0] || gone_[1])) {
+        problem_ = "A RESET FROM NOWHERE";
+      }
     }
   }
 
@@ -269,7 +313,9 @@ class Case {
                                             pick(0, static_cast<std::uint64_t>(flow.gap.count())));
       }
     }
-    if (flow.sent == flow.total) finish(i);
+    if (flow.sent == flow.total) {
+      finish(i);
+    }
   }
 
   void read(std::size_t i, Totals& totals) {
@@ -278,12 +324,16 @@ class Case {
     if (got > 0) {
       const auto size = static_cast<std::size_t>(got);
       fill(expected_.data(), size, flow.seed, flow.got);
-      if (std::memcmp(expected_.data(), room_.data(), size) != 0) problem_ = "WRONG OCTETS";
+      if (std::memcmp(expected_.data(), room_.data(), size) != 0) {
+        problem_ = "WRONG OCTETS";
+      }
       flow.got += size;
       totals.octets += size;
     } else if (got == 0) {
       flow.eof = true;
-      if (!flow.fin || flow.got != flow.total) problem_ = "AN EOF BEFORE THE END";
+      if (!flow.fin || flow.got != flow.total) {
+        problem_ = "AN EOF BEFORE THE END";
+      }
     } else if (errno != EAGAIN) {
       gone_[i] = true;
     }
@@ -324,7 +374,9 @@ int main(int argc, char** argv) {
     if (option == "--way") {
       for (const rig::Way each :
            {rig::Way::adaptive, rig::Way::copy, rig::Way::splice, rig::Way::kernel}) {
-        if (std::string_view(value) == rig::name_of(each)) way = each;
+        if (std::string_view(value) == rig::name_of(each)) {
+          way = each;
+        }
       }
     } else if (option == "--seconds") {
       seconds = std::atoi(value);
@@ -357,11 +409,15 @@ int main(int argc, char** argv) {
       }
     });
   }
-  for (std::thread& peer : peers)
+  for (std::thread& peer : peers) {
     peer.join();
-  for (int i = 0; i < 100 && totals.live != 0; ++i)
+  }
+  for (int i = 0; i < 100 && totals.live != 0; ++i) {
     ::poll(nullptr, 0, 100);
-  if (totals.live != 0) ++totals.failures;
+  }
+  if (totals.live != 0) {
+    ++totals.failures;
+  }
   std::printf(
       "%s, seed %zu: %zu relays, %zu resets, %.1f MB, %.1f MB of it by the kernel, "
       "%zu left over, %zu failures\n",

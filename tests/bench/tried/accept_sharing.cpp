@@ -19,7 +19,9 @@ constexpr int sessions = 1500;
 
 int open_listener(int& port, bool shared_port) {
   const int fd = check(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), "socket");
-  if (shared_port) set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (shared_port) {
+    set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  }
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   sockaddr_in address = loopback(port);
   address.sin_addr.s_addr = htonl(INADDR_ANY);  // of a network that nobody else is in
@@ -40,7 +42,9 @@ std::vector<double> once(Way way, int workers) {
   const bool own = way == Way::own || way == Way::own_by_cpu;
   for (int i = 0; i < (own ? workers : 1); ++i) {
     listeners.push_back(open_listener(port, own));
-    if (way == Way::own_by_cpu) set(listeners.back(), SOL_SOCKET, SO_INCOMING_CPU, i);
+    if (way == Way::own_by_cpu) {
+      set(listeners.back(), SOL_SOCKET, SO_INCOMING_CPU, i);
+    }
   }
   std::vector<std::unique_ptr<PathServer>> servers;
   for (int i = 0; i < workers; ++i) {
@@ -67,10 +71,14 @@ std::vector<double> once(Way way, int workers) {
       std::size_t next = 0;
       for (;;) {
         epoll_event event{};
-        if (::epoll_wait(epoll, &event, 1, -1) == 1 && event.data.fd == end) break;
+        if (::epoll_wait(epoll, &event, 1, -1) == 1 && event.data.fd == end) {
+          break;
+        }
         for (;;) {
           const int fd = ::accept4(listeners[0], nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-          if (fd < 0) break;
+          if (fd < 0) {
+            break;
+          }
           servers[next++ % servers.size()]->give(fd);
         }
       }
@@ -79,19 +87,22 @@ std::vector<double> once(Way way, int workers) {
     }));
   }
   const double took = path_load({port}, sessions, false);
-  for (auto& server : servers)
+  for (auto& server : servers) {
     server->stop();
+  }
   check(::eventfd_write(end, 1), "eventfd");
-  for (std::thread& thread : threads)
+  for (std::thread& thread : threads) {
     thread.join();
+  }
   double cpu = accepting_cpu;
   int most = 0;
   for (const auto& server : servers) {
     cpu += server->cpu();
     most = std::max(most, server->ended());
   }
-  for (const int fd : listeners)
+  for (const int fd : listeners) {
     ::close(fd);
+  }
   ::close(end);
   return {cpu / sessions * 1e6, sessions / took, 100.0 * most / sessions};
 }
@@ -115,7 +126,9 @@ std::vector<double> logging(bool wake, bool look) {
       taken.clear();
       taken.swap(lines);
       lock.unlock();
-      if (!taken.empty() && ::write(sink, taken.data(), taken.size()) < 0) give_up("write");
+      if (!taken.empty() && ::write(sink, taken.data(), taken.size()) < 0) {
+        give_up("write");
+      }
       lock.lock();
     }
     writer_cpu = thread_cpu();
@@ -128,7 +141,9 @@ std::vector<double> logging(bool wake, bool look) {
         const std::lock_guard lock(mutex);
         lines += line;
       }
-      if (wake) bell.notify_one();
+      if (wake) {
+        bell.notify_one();
+      }
     };
   }
   std::thread serving = on_core(server_core, [&] { server.serve(); });

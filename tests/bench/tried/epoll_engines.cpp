@@ -39,16 +39,24 @@ class Copy {
     if (!direction.rest.empty()) {
       const ssize_t sent = ::send(direction.to, direction.rest.data() + direction.rest_at,
                                   direction.rest.size() - direction.rest_at, flags);
-      if (sent < 0) return Turn::blocked;
+      if (sent < 0) {
+        return Turn::blocked;
+      }
       direction.rest_at += static_cast<std::size_t>(sent);
-      if (direction.rest_at < direction.rest.size()) return Turn::blocked;
+      if (direction.rest_at < direction.rest.size()) {
+        return Turn::blocked;
+      }
       direction.rest.clear();
       direction.rest_at = 0;
     }
     for (std::size_t moved = 0; moved < tuning_.turn;) {
       const ssize_t got = ::recv(direction.from, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-      if (got == 0) return Turn::ended;
-      if (got < 0) return Turn::blocked;
+      if (got == 0) {
+        return Turn::ended;
+      }
+      if (got < 0) {
+        return Turn::blocked;
+      }
       const auto size = static_cast<std::size_t>(got);
       const ssize_t sent = std::max<ssize_t>(0, ::send(direction.to, buffer_.data(), size, flags));
       moved += size;
@@ -56,7 +64,9 @@ class Copy {
         direction.rest.assign(buffer_.begin() + sent, buffer_.begin() + got);
         return Turn::blocked;
       }
-      if (got < short_read) return Turn::blocked;
+      if (got < short_read) {
+        return Turn::blocked;
+      }
     }
     return Turn::more;
   }
@@ -84,16 +94,24 @@ class Splice {
       if (direction.piped == 0) {
         const ssize_t got =
             ::splice(direction.from, nullptr, direction.pipe[1], nullptr, tuning_.pipe, flags);
-        if (got == 0) return Turn::ended;
-        if (got < 0) return Turn::blocked;
+        if (got == 0) {
+          return Turn::ended;
+        }
+        if (got < 0) {
+          return Turn::blocked;
+        }
         direction.piped = static_cast<std::size_t>(got);
       }
       const ssize_t sent = ::splice(direction.pipe[0], nullptr, direction.to, nullptr,
                                     direction.piped, flags | tuning_.splice_flags);
-      if (sent <= 0) return Turn::blocked;
+      if (sent <= 0) {
+        return Turn::blocked;
+      }
       moved += static_cast<std::size_t>(sent);
       direction.piped -= static_cast<std::size_t>(sent);
-      if (direction.piped == 0 && sent < short_read) return Turn::blocked;
+      if (direction.piped == 0 && sent < short_read) {
+        return Turn::blocked;
+      }
     }
     return Turn::more;
   }
@@ -124,10 +142,16 @@ void relay(const std::vector<Link>& links, const EpollTuning& tuning) {
   std::vector<std::size_t> again;
   const auto run = [&](std::size_t index) {
     Direction& direction = directions[index];
-    if (direction.ended) return;
+    if (direction.ended) {
+      return;
+    }
     const Turn turn = mover.turn(direction);
-    if (turn == Turn::more) again.push_back(index);
-    if (turn != Turn::ended) return;
+    if (turn == Turn::more) {
+      again.push_back(index);
+    }
+    if (turn != Turn::ended) {
+      return;
+    }
     direction.ended = true;
     ::shutdown(direction.to, SHUT_WR);
     --open;
@@ -137,18 +161,24 @@ void relay(const std::vector<Link>& links, const EpollTuning& tuning) {
     const int count = ::epoll_wait(epoll, events, 128, again.empty() && !tuning.spin ? -1 : 0);
     std::vector<std::size_t> rest;
     rest.swap(again);
-    for (const std::size_t index : rest)
+    for (const std::size_t index : rest) {
       run(index);
+    }
     for (int i = 0; i < count; ++i) {
       const auto index = static_cast<std::size_t>(events[i].data.u64);
-      if ((events[i].events & ~static_cast<unsigned>(EPOLLOUT)) != 0) run(index);
+      if ((events[i].events & ~static_cast<unsigned>(EPOLLOUT)) != 0) {
+        run(index);
+      }
       Direction& other = directions[index ^ 1];
       const bool held = !other.rest.empty() || other.piped > 0;
-      if ((events[i].events & EPOLLOUT) != 0 && held) run(index ^ 1);
+      if ((events[i].events & EPOLLOUT) != 0 && held) {
+        run(index ^ 1);
+      }
     }
   }
-  for (Direction& direction : directions)
+  for (Direction& direction : directions) {
     mover.close(direction);
+  }
   ::close(epoll);
 }
 

@@ -27,11 +27,15 @@ bool bring_up(const std::string& device, const char* address) {
 
 int open_tun(const char* name) {
   const int fd = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return -1;
+  if (fd < 0) {
+    return -1;
+  }
   ifreq request{};
   std::strcpy(request.ifr_name, name);
   request.ifr_flags = IFF_TUN | IFF_NO_PI;
-  if (::ioctl(fd, TUNSETIFF, &request) == 0) return fd;
+  if (::ioctl(fd, TUNSETIFF, &request) == 0) {
+    return fd;
+  }
   ::close(fd);
   return -1;
 }
@@ -45,7 +49,9 @@ FarNetwork::FarNetwork(Cable cable, double delay) {
     ready = ::unshare(CLONE_NEWNET) == 0 && shell("ip link set lo up");
     id_ = ::gettid();
   });
-  if (!ready) return;
+  if (!ready) {
+    return;
+  }
   if (cable == Cable::veth) {
     if (!shell("ip link add tried0 type veth peer name tried1 netns " + std::to_string(id_))) {
       return;
@@ -61,7 +67,9 @@ FarNetwork::FarNetwork(Cable cable, double delay) {
     reached_ = there >= 0 && bring_up("tried1", "10.77.0.2");
   });
   reached_ = here >= 0 && reached_ && bring_up("tried0", "10.77.0.1");
-  if (!reached_) return;
+  if (!reached_) {
+    return;
+  }
   check(::pipe2(stop_, O_CLOEXEC), "pipe");
   carrier_ = on_core(load_core, [this, here, there, delay] { carry(here, there, delay); });
 }
@@ -85,7 +93,9 @@ void FarNetwork::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return over_ || work_ != nullptr; });
-    if (over_) return;
+    if (over_) {
+      return;
+    }
     (*work_)();
     work_ = nullptr;
     changed_.notify_all();
@@ -118,12 +128,17 @@ void FarNetwork::carry(int here, int there, double delay) const {
     const double wait = packets.empty() ? 1 : packets.front().due - now();
     pollfd ask[] = {{here, POLLIN, 0}, {there, POLLIN, 0}, {stop_[0], POLLIN, 0}};
     const timespec time{0, static_cast<long>(wait > 0 ? wait * 1e9 * 0.999 : 0)};
-    if (wait > 0) ::ppoll(ask, 3, &time, nullptr);
-    if ((ask[2].revents & (POLLIN | POLLHUP)) != 0) break;
+    if (wait > 0) {
+      ::ppoll(ask, 3, &time, nullptr);
+    }
+    if ((ask[2].revents & (POLLIN | POLLHUP)) != 0) {
+      break;
+    }
     for (const int from : {here, there}) {
       ssize_t size = 0;
-      while ((size = ::read(from, room, sizeof room)) > 0)
+      while ((size = ::read(from, room, sizeof room)) > 0) {
         packets.push_back({now() + delay, from == here ? there : here, {room, room + size}});
+      }
     }
     while (!packets.empty() && packets.front().due <= now()) {
       const Packet& packet = packets.front();

@@ -33,7 +33,9 @@ void serve(int listener, int connections) {
 double exchange(const sockaddr_in& to, bool fast, int messages) {
   const int fd = check(::socket(AF_INET, SOCK_STREAM, 0), "socket");
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  if (fast) set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+  if (fast) {
+    set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+  }
   const double begin = now();
   check(::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), "connect");
   for (int i = 0; i < messages; ++i) {
@@ -90,7 +92,9 @@ void fast_open(const Options& options) {
   });
   if (!far.reached() || !permitted) {
     std::printf("\nTCP Fast Open: no slow cable, or not permitted on this machine\n");
-    if (listener >= 0) ::close(listener);
+    if (listener >= 0) {
+      ::close(listener);
+    }
     return;
   }
   set(listener, IPPROTO_TCP, TCP_FASTOPEN, 64);

@@ -25,10 +25,12 @@ struct Links {
     }
   }
   ~Links() {
-    for (const Pair& pair : clients)
+    for (const Pair& pair : clients) {
       ::close(pair.near), ::close(pair.far);
-    for (const Pair& pair : destinations)
+    }
+    for (const Pair& pair : destinations) {
       ::close(pair.near), ::close(pair.far);
+    }
   }
   Links(const Links&) = delete;
   Links& operator=(const Links&) = delete;
@@ -56,13 +58,15 @@ Cost run(const Engine& engine, const Links& links,
       load[i] = thread_cpu();
     }));
   }
-  for (std::thread& thread : threads)
+  for (std::thread& thread : threads) {
     thread.join();
+  }
   const double seconds = now() - begin;
   relay.join();
   double spent = process_cpu() - cpu;
-  for (const double one : load)
+  for (const double one : load) {
     spent -= one;
+  }
   return {spent, seconds};
 }
 
@@ -71,10 +75,12 @@ class Pinger {
  public:
   Pinger(const Links& links, std::size_t message, int count, double pause)
       : message_(message), left_(count), pause_(pause), data_(message, 'x') {
-    for (const Pair& pair : links.clients)
+    for (const Pair& pair : links.clients) {
       add(pair.far, true);
-    for (const Pair& pair : links.destinations)
+    }
+    for (const Pair& pair : links.destinations) {
       add(pair.far, false);
+    }
   }
   void run();
   std::vector<double> times;
@@ -94,7 +100,9 @@ class Pinger {
     send(end.fd, message_);
   }
   void send(int fd, std::size_t size) {
-    if (::send(fd, data_.data(), size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) give_up("send");
+    if (::send(fd, data_.data(), size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) {
+      give_up("send");
+    }
   }
   void woken(End& end);
 
@@ -109,13 +117,17 @@ class Pinger {
 void Pinger::woken(End& end) {
   char room[1 << 16];
   const ssize_t got = ::recv(end.fd, room, sizeof room, MSG_DONTWAIT);
-  if (got <= 0) give_up("recv of a peer");
+  if (got <= 0) {
+    give_up("recv of a peer");
+  }
   if (!end.asks) {
     send(end.fd, static_cast<std::size_t>(got));
     return;
   }
   end.missing -= static_cast<std::size_t>(got);
-  if (end.missing > 0) return;
+  if (end.missing > 0) {
+    return;
+  }
   times.push_back(now() - end.since);
   if (pause_ > 0) {
     timespec nap{0, static_cast<long>(pause_ * 1e9)};
@@ -137,20 +149,26 @@ void Pinger::run() {
     check(::epoll_ctl(epoll, EPOLL_CTL_ADD, end.fd, &event), "epoll_ctl");
   }
   for (End& end : ends_) {
-    if (!end.asks) continue;
+    if (!end.asks) {
+      continue;
+    }
     ++waiting_;
     ask(end);
   }
   epoll_event events[128];
   while (waiting_ > 0) {
     const int count = ::epoll_wait(epoll, events, 128, 10000);
-    if (count == 0) give_up("the relay is silent");
-    for (int i = 0; i < count; ++i)
+    if (count == 0) {
+      give_up("the relay is silent");
+    }
+    for (int i = 0; i < count; ++i) {
       woken(*static_cast<End*>(events[i].data.ptr));
+    }
   }
   ::close(epoll);
-  for (const End& end : ends_)
+  for (const End& end : ends_) {
     ::shutdown(end.fd, SHUT_WR);
+  }
 }
 
 }  // namespace
@@ -168,7 +186,9 @@ std::vector<double> bulk(const Engine& engine, int streams, std::size_t octets,
       for (std::size_t sent = 0; sent < each;) {
         const ssize_t n =
             ::send(source, data.data(), std::min(data.size(), each - sent), MSG_NOSIGNAL);
-        if (n <= 0) give_up("send");
+        if (n <= 0) {
+          give_up("send");
+        }
         sent += static_cast<std::size_t>(n);
       }
       ::shutdown(source, SHUT_WR);
@@ -177,9 +197,12 @@ std::vector<double> bulk(const Engine& engine, int streams, std::size_t octets,
       std::size_t got = 0;
       char none = 0;
       // MSG_TRUNC drops in the kernel: the reader is to cost as little as possible.
-      for (ssize_t n = 1; n > 0; got += static_cast<std::size_t>(n))
+      for (ssize_t n = 1; n > 0; got += static_cast<std::size_t>(n)) {
         n = std::max<ssize_t>(0, ::recv(sink, &none, 1 << 20, MSG_TRUNC));
-      if (got != each) give_up("octets are missing");
+      }
+      if (got != each) {
+        give_up("octets are missing");
+      }
       ::shutdown(sink, SHUT_WR);
     });
   }

@@ -39,26 +39,33 @@ int main(int argc, char** argv) {
     }
     bool known = false;
     for (const Part& part : parts) {
-      if (std::strcmp(argv[i], part.name) != 0) continue;
+      if (std::strcmp(argv[i], part.name) != 0) {
+        continue;
+      }
       wanted.push_back(&part);
       known = true;
     }
-    if (known) continue;
+    if (known) {
+      continue;
+    }
     std::printf("tried_bench [--rounds N] [--seconds N] [--only TEXT] [PART...]; parts:");
-    for (const Part& part : parts)
+    for (const Part& part : parts) {
       std::printf(" %s", part.name);
+    }
     std::printf("\n");
     return std::strcmp(argv[i], "--help") == 0 ? 0 : 2;
   }
   if (wanted.empty()) {
-    for (const Part& part : parts)
+    for (const Part& part : parts) {
       wanted.push_back(&part);
+    }
   }
   if (!private_network()) {
     std::fprintf(stderr, "tried_bench: no network namespace of its own is permitted here\n");
     return 1;
   }
-  for (const Part* part : wanted)
+  for (const Part* part : wanted) {
     part->run(options);
+  }
   return 0;
 }

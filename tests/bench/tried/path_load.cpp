@@ -47,7 +47,9 @@ class Load {
   void start();
   void step(End& end);
   static void send(int fd, const void* data, std::size_t size) {
-    if (::send(fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) give_up("send");
+    if (::send(fd, data, size, MSG_NOSIGNAL) != static_cast<ssize_t>(size)) {
+      give_up("send");
+    }
   }
 
   std::vector<int> ports_;
@@ -84,46 +86,63 @@ void Load::step(End& end) {
       }
       return;
     case Stage::greeting: {
-      if (got < 2) give_up("greeting");
+      if (got < 2) {
+        give_up("greeting");
+      }
       unsigned char request[10] = {5, 1, 0, 1};
       const sockaddr_in to = loopback(port_, host_);
       std::memcpy(request + 4, &to.sin_addr, 4);
       std::memcpy(request + 8, &to.sin_port, 2);
-      if (!pipelined_) send(end.fd, request, sizeof request);
+      if (!pipelined_) {
+        send(end.fd, request, sizeof request);
+      }
       end.stage = Stage::request;
-      if (got < 12) return;
+      if (got < 12) {
+        return;
+      }
       [[fallthrough]];
     }
     case Stage::request:
-      if (got < 10) give_up("reply");
+      if (got < 10) {
+        give_up("reply");
+      }
       std::memset(data, 'x', 64);
       send(end.fd, data, 64);
       end.stage = Stage::echo;
       return;
     case Stage::echo:
-      if (got != 64) give_up("echo");
+      if (got != 64) {
+        give_up("echo");
+      }
       ::close(end.fd);
       delete &end;
       --left_;
-      if (to_start_ > 0) start();
+      if (to_start_ > 0) {
+        start();
+      }
       return;
   }
 }
 
 void Load::run() {
-  for (int i = 0; i < at_once && to_start_ > 0; ++i)
+  for (int i = 0; i < at_once && to_start_ > 0; ++i) {
     start();
+  }
   epoll_event events[64];
   while (left_ > 0) {
     const int count = ::epoll_wait(epoll_, events, 64, 10000);
-    if (count == 0) give_up("the server is silent");
+    if (count == 0) {
+      give_up("the server is silent");
+    }
     for (int i = 0; i < count; ++i) {
       if (auto* end = static_cast<End*>(events[i].data.ptr)) {
         step(*end);
         continue;
       }
       const int fd = ::accept4(listener_, nullptr, nullptr, 0);
-      if (fd < 0) continue;
+      if (fd < 0) {
+        continue;
+      }
       set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
       add(new End{fd, Stage::destination}, fd);
     }
@@ -131,9 +150,13 @@ void Load::run() {
   // The last ends of destinations.
   for (;;) {
     const int count = ::epoll_wait(epoll_, events, 64, 20);
-    if (count <= 0) return;
+    if (count <= 0) {
+      return;
+    }
     for (int i = 0; i < count; ++i) {
-      if (auto* end = static_cast<End*>(events[i].data.ptr)) step(*end);
+      if (auto* end = static_cast<End*>(events[i].data.ptr)) {
+        step(*end);
+      }
     }
   }
 }

@@ -19,8 +19,12 @@ PathServer::PathServer(const Ways& ways) : PathServer(ways, -1, 0) {
     set(listener_, IPPROTO_TCP, TCP_NODELAY, 1);
     set(listener_, SOL_SOCKET, SO_KEEPALIVE, 1);
   }
-  if (ways.defer_accept) set(listener_, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
-  if (ways.quick_listener) set(listener_, IPPROTO_TCP, TCP_QUICKACK, 0);
+  if (ways.defer_accept) {
+    set(listener_, IPPROTO_TCP, TCP_DEFER_ACCEPT, 5);
+  }
+  if (ways.quick_listener) {
+    set(listener_, IPPROTO_TCP, TCP_QUICKACK, 0);
+  }
   accepting_.fd = listener_;
   control(EPOLL_CTL_ADD, accepting_, EPOLLIN);
 }
@@ -30,13 +34,18 @@ PathServer::PathServer(const Ways& ways, int listener, unsigned flags)
   accepting_.fd = listener;
   bell_.fd = check(::eventfd(0, EFD_NONBLOCK), "eventfd");
   control(EPOLL_CTL_ADD, bell_, EPOLLIN);
-  if (listener >= 0) control(EPOLL_CTL_ADD, accepting_, EPOLLIN | flags);
+  if (listener >= 0) {
+    control(EPOLL_CTL_ADD, accepting_, EPOLLIN | flags);
+  }
 }
 
 PathServer::~PathServer() {
-  for (const int fd : spare_)
+  for (const int fd : spare_) {
     ::close(fd);
-  if (listener_ >= 0) ::close(listener_);
+  }
+  if (listener_ >= 0) {
+    ::close(listener_);
+  }
   ::close(bell_.fd);
   ::close(epoll_);
 }
@@ -49,7 +58,9 @@ void PathServer::give(int fd) {
     wake = !told_;
     told_ = true;
   }
-  if (wake) check(::eventfd_write(bell_.fd, 1), "eventfd");
+  if (wake) {
+    check(::eventfd_write(bell_.fd, 1), "eventfd");
+  }
 }
 
 void PathServer::stop() {
@@ -124,9 +135,13 @@ void PathServer::accept_some() {
     socklen_t size = sizeof from;
     const int fd = did(::accept4(accepting_.fd, reinterpret_cast<sockaddr*>(&from), &size,
                                  SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (fd < 0) return;
+    if (fd < 0) {
+      return;
+    }
     begin(fd);
-    if (!ways_.accept_to_the_end) return;
+    if (!ways_.accept_to_the_end) {
+      return;
+    }
   }
 }
 
@@ -141,23 +156,36 @@ void PathServer::begin(int fd) {
     option(fd, IPPROTO_TCP, TCP_KEEPCNT, 5);
     option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   }
-  if (ways_.quick_ack >= 0) option(fd, IPPROTO_TCP, TCP_QUICKACK, ways_.quick_ack);
+  if (ways_.quick_ack >= 0) {
+    option(fd, IPPROTO_TCP, TCP_QUICKACK, ways_.quick_ack);
+  }
   int on = 1;
-  for (int i = 0; i < ways_.fionbio; ++i)
+  for (int i = 0; i < ways_.fionbio; ++i) {
     did(::ioctl(fd, FIONBIO, &on));
-  if (ways_.oob_inline) option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-  if (!ways_.client_add_late) watch(session->client, EPOLLIN | EPOLLRDHUP | EPOLLET);
-  if (ways_.read_at_once) read_client(*session);
+  }
+  if (ways_.oob_inline) {
+    option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+  }
+  if (!ways_.client_add_late) {
+    watch(session->client, EPOLLIN | EPOLLRDHUP | EPOLLET);
+  }
+  if (ways_.read_at_once) {
+    read_client(*session);
+  }
 }
 
 void PathServer::woken(Side& side, unsigned events) {
   Session& session = *side.session;
   if (&side == &session.client) {
-    if (session.stage != Stage::connecting) read_client(session);
+    if (session.stage != Stage::connecting) {
+      read_client(session);
+    }
     return;
   }
   if (session.stage == Stage::connecting) {
-    if ((events & EPOLLOUT) == 0) return;
+    if ((events & EPOLLOUT) == 0) {
+      return;
+    }
     if (ways_.poll_error) {
       pollfd ask{side.fd, POLLOUT, 0};
       did(::poll(&ask, 1, 0));
@@ -206,7 +234,9 @@ bool PathServer::step(Session& session) {
     dial(session, data);
     return true;
   }
-  if (ways_.read_at_once) return true;
+  if (ways_.read_at_once) {
+    return true;
+  }
   watch(session.client, EPOLLIN | EPOLLRDHUP | EPOLLET);
   return false;
 }
@@ -224,31 +254,45 @@ void PathServer::dial(Session& session, const unsigned char* request) {
     spare_.pop_back();
   } else {
     side.fd = did(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-    if (ways_.no_delay) option(side.fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (ways_.no_delay) {
+      option(side.fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    }
     if (ways_.keep_alive) {
       option(side.fd, IPPROTO_TCP, TCP_KEEPIDLE, 300);
       option(side.fd, IPPROTO_TCP, TCP_KEEPINTVL, 60);
       option(side.fd, IPPROTO_TCP, TCP_KEEPCNT, 5);
       option(side.fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     }
-    if (ways_.oob_inline) option(side.fd, SOL_SOCKET, SO_OOBINLINE, 1);
+    if (ways_.oob_inline) {
+      option(side.fd, SOL_SOCKET, SO_OOBINLINE, 1);
+    }
   }
   constexpr unsigned all = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  if (ways_.dest_add_first) control(EPOLL_CTL_ADD, side, EPOLLIN | EPOLLRDHUP | EPOLLET);
+  if (ways_.dest_add_first) {
+    control(EPOLL_CTL_ADD, side, EPOLLIN | EPOLLRDHUP | EPOLLET);
+  }
   const auto* name = reinterpret_cast<const sockaddr*>(&address);
   int result = did(::connect(side.fd, name, sizeof address));
-  if (result != 0 && errno != EINPROGRESS) give_up("connect to the destination");
-  if (ways_.quick_ack >= 0) option(side.fd, IPPROTO_TCP, TCP_QUICKACK, ways_.quick_ack);
+  if (result != 0 && errno != EINPROGRESS) {
+    give_up("connect to the destination");
+  }
+  if (ways_.quick_ack >= 0) {
+    option(side.fd, IPPROTO_TCP, TCP_QUICKACK, ways_.quick_ack);
+  }
   if (result != 0 && ways_.connected == Ways::Connected::poll) {
     pollfd ask{side.fd, POLLOUT, 0};
-    if (did(::poll(&ask, 1, 0)) == 1 && (ask.revents & (POLLERR | POLLHUP)) == 0) result = 0;
+    if (did(::poll(&ask, 1, 0)) == 1 && (ask.revents & (POLLERR | POLLHUP)) == 0) {
+      result = 0;
+    }
   } else if (result != 0 && ways_.connected == Ways::Connected::again) {
     result = did(::connect(side.fd, name, sizeof address));  // 0, or EALREADY, or why not
   }
   // Known to be connected: room to write is no news, an event for it would be one too many.
   const unsigned events = result == 0 ? EPOLLIN | EPOLLRDHUP | EPOLLET : all;
   control(ways_.dest_add_first ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, side, events);
-  if (result == 0) connected(session);
+  if (result == 0) {
+    connected(session);
+  }
 }
 
 void PathServer::connected(Session& session) {
@@ -266,28 +310,38 @@ void PathServer::connected(Session& session) {
     watch(session.client, EPOLLIN | EPOLLRDHUP | EPOLLET);  // sees what has come by now
   } else {
     watch(session.client, EPOLLIN | EPOLLRDHUP | EPOLLET);
-    if (ways_.read_at_once) relay(session.client, session.destination);
+    if (ways_.read_at_once) {
+      relay(session.client, session.destination);
+    }
   }
 }
 
 void PathServer::relay(Side& from, Side& to) {
   static thread_local char data[1 << 18];
   for (;;) {
-    if (from.ended) return;
+    if (from.ended) {
+      return;
+    }
     const ssize_t got = did(::recv(from.fd, data, sizeof data, 0));
     if (got > 0) {
       did(::send(to.fd, data, static_cast<std::size_t>(got), MSG_NOSIGNAL));
       // A short read has emptied the socket; what comes later makes an event.
-      if (!ways_.read_to_the_end) break;
+      if (!ways_.read_to_the_end) {
+        break;
+      }
       continue;
     }
-    if (got < 0 && errno == EAGAIN) break;
+    if (got < 0 && errno == EAGAIN) {
+      break;
+    }
     if (ways_.end == Ways::End::reset || ways_.end == Ways::End::abort) {
       end(*from.session);
       return;
     }
     from.ended = true;
-    if (!to.ended || ways_.end == Ways::End::shutdown_first) did(::shutdown(to.fd, SHUT_WR));
+    if (!to.ended || ways_.end == Ways::End::shutdown_first) {
+      did(::shutdown(to.fd, SHUT_WR));
+    }
     if (to.ended) {
       end(*from.session);
       return;
@@ -299,7 +353,9 @@ void PathServer::relay(Side& from, Side& to) {
 
 void PathServer::end(Session& session) {
   for (Side* side : {&session.client, &session.destination}) {
-    if (side->fd < 0) continue;
+    if (side->fd < 0) {
+      continue;
+    }
     if (ways_.end == Ways::End::abort) {
       const linger abort{1, 0};
       did(::setsockopt(side->fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort));
@@ -313,13 +369,17 @@ void PathServer::end(Session& session) {
       spare_.push_back(side->fd);
       continue;
     }
-    if (ways_.delete_first) control(EPOLL_CTL_DEL, *side, 0);
+    if (ways_.delete_first) {
+      control(EPOLL_CTL_DEL, *side, 0);
+    }
     did(::close(side->fd));
   }
   session.over = true;
   over_.emplace_back(&session);
   ++ended_;
-  if (at_end) at_end();
+  if (at_end) {
+    at_end();
+  }
 }
 
 }  // namespace tried

@@ -23,7 +23,9 @@ void give_up(const char* what) {
 }
 
 bool private_network() {
-  if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
+  if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
+    return false;
+  }
   const int fd = check(::socket(AF_INET, SOCK_DGRAM, 0), "socket");
   ifreq request{};
   std::strcpy(request.ifr_name, "lo");
@@ -46,7 +48,9 @@ long segments_sent() {
   std::ifstream file("/proc/thread-self/net/snmp");
   std::vector<std::string> names;
   for (std::string line; std::getline(file, line);) {
-    if (line.compare(0, 4, "Tcp:") != 0) continue;
+    if (line.compare(0, 4, "Tcp:") != 0) {
+      continue;
+    }
     std::istringstream words(line);
     std::vector<std::string> values{std::istream_iterator<std::string>(words), {}};
     if (names.empty()) {
@@ -133,7 +137,9 @@ Pair tcp_pair() {
 }
 
 Spread spread(std::vector<double> values) {
-  if (values.empty()) return {};
+  if (values.empty()) {
+    return {};
+  }
   std::sort(values.begin(), values.end());
   const auto at = [&](double part) {
     return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1) + 0.5)];
@@ -150,28 +156,39 @@ void measure(const Options& options, const std::string& title,
   int rounds = 0;
   for (int round = -1; round < options.rounds; ++round) {
     const double took = now() - begin;
-    if (round > 0 && took + took / (round + 1) > options.seconds) break;
+    if (round > 0 && took + took / (round + 1) > options.seconds) {
+      break;
+    }
     rounds = round + 1;
     for (Row& row : rows) {
-      if (skipped(row)) continue;
+      if (skipped(row)) {
+        continue;
+      }
       std::vector<double> figures = row.run();
-      if (round >= 0) row.rounds.push_back(std::move(figures));
+      if (round >= 0) {
+        row.rounds.push_back(std::move(figures));
+      }
     }
   }
   std::printf("\n%s (medians of %d)\n\n| %-44s |", title.c_str(), rounds, "");
-  for (const std::string& column : columns)
+  for (const std::string& column : columns) {
     std::printf(" %s |", column.c_str());
+  }
   std::printf("\n|---|");
-  for (std::size_t i = 0; i < columns.size(); ++i)
+  for (std::size_t i = 0; i < columns.size(); ++i) {
     std::printf("---|");
+  }
   std::printf("\n");
   for (const Row& row : rows) {
-    if (row.rounds.empty()) continue;
+    if (row.rounds.empty()) {
+      continue;
+    }
     std::printf("| %-44s |", row.name.c_str());
     for (std::size_t i = 0; i < columns.size(); ++i) {
       std::vector<double> values;
-      for (const auto& round : row.rounds)
+      for (const auto& round : row.rounds) {
         values.push_back(round.at(i));
+      }
       const Spread figure = spread(values);
       const char* format = figure.median >= 100 ? "%.0f" : figure.median >= 1 ? "%.2f" : "%.3f";
       std::printf(" ");

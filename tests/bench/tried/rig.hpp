@@ -17,7 +17,9 @@ constexpr int load_core = 1;
 /// Ends the process with what went wrong: a figure from a failed run is worth nothing.
 [[noreturn]] void give_up(const char* what);
 inline int check(int result, const char* what) {
-  if (result < 0) give_up(what);
+  if (result < 0) {
+    give_up(what);
+  }
   return result;
 }
 

@@ -47,7 +47,9 @@ std::vector<Direction> directions_of(const std::vector<Link>& links) {
 /// Multishot receives into buffers that all directions share, and one send at a time for each.
 void relay_by_messages(const std::vector<Link>& links, unsigned buffers, std::size_t size) {
   const std::unique_ptr<Ring> ring = Ring::open(entries);
-  if (!ring) give_up("io_uring");
+  if (!ring) {
+    give_up("io_uring");
+  }
   ring->provide(buffers, size);
   std::vector<Direction> directions = directions_of(links);
   std::vector<std::size_t> starved;  // received nothing more: no buffer was left
@@ -74,13 +76,16 @@ void relay_by_messages(const std::vector<Link>& links, unsigned buffers, std::si
   };
   const auto end_if_done = [&](std::size_t i) {
     Direction& direction = directions[i];
-    if (!direction.source_ended || !direction.pieces.empty() || direction.over) return;
+    if (!direction.source_ended || !direction.pieces.empty() || direction.over) {
+      return;
+    }
     direction.over = true;
     ::shutdown(direction.to, SHUT_WR);
     --open;
   };
-  for (std::size_t i = 0; i < directions.size(); ++i)
+  for (std::size_t i = 0; i < directions.size(); ++i) {
     receive(i);
+  }
   while (open > 0) {
     ring->wait();
     io_uring_cqe done{};
@@ -93,8 +98,12 @@ void relay_by_messages(const std::vector<Link>& links, unsigned buffers, std::si
           ++lent;
           direction.pieces.push_back(
               {done.flags >> IORING_CQE_BUFFER_SHIFT, static_cast<unsigned>(done.res)});
-          if (direction.pieces.size() == 1) send(i);
-          if (!direction.receiving) receive(i);
+          if (direction.pieces.size() == 1) {
+            send(i);
+          }
+          if (!direction.receiving) {
+            receive(i);
+          }
         } else if (done.res == -ENOBUFS) {
           starved.push_back(i);
         } else {
@@ -106,13 +115,18 @@ void relay_by_messages(const std::vector<Link>& links, unsigned buffers, std::si
       ring->give_back(direction.pieces.front().buffer);
       --lent;
       direction.pieces.pop_front();
-      if (!direction.pieces.empty()) send(i);
+      if (!direction.pieces.empty()) {
+        send(i);
+      }
       end_if_done(i);
     }
     // Not as a buffer comes back: the last may have come back before the kernel said it had none.
-    if (lent == buffers) continue;
-    for (const std::size_t i : starved)
+    if (lent == buffers) {
+      continue;
+    }
+    for (const std::size_t i : starved) {
       receive(i);
+    }
     starved.clear();
   }
 }
@@ -120,7 +134,9 @@ void relay_by_messages(const std::vector<Link>& links, unsigned buffers, std::si
 /// Splices through a pipe for each direction: fill, then drain, in turn.
 void relay_by_splices(const std::vector<Link>& links, unsigned pipe_size) {
   const std::unique_ptr<Ring> ring = Ring::open(entries);
-  if (!ring) give_up("io_uring");
+  if (!ring) {
+    give_up("io_uring");
+  }
   ring->run_workers_on(server_core);
   std::vector<Direction> directions = directions_of(links);
   std::size_t open = directions.size();
@@ -156,7 +172,9 @@ void relay_by_splices(const std::vector<Link>& links, unsigned pipe_size) {
         }
         continue;
       }
-      if (done.res <= 0) give_up("splice by io_uring");
+      if (done.res <= 0) {
+        give_up("splice by io_uring");
+      }
       piped[i] -= static_cast<unsigned>(done.res);
       splice(i, piped[i] > 0 ? Op::drain : Op::fill, piped[i] > 0 ? piped[i] : pipe_size);
     }

@@ -30,7 +30,9 @@ std::unique_ptr<Ring> Ring::open(unsigned entries) {
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE;
   params.cq_entries = entries * 8;
   ring->fd_ = static_cast<int>(::syscall(SYS_io_uring_setup, entries, &params));
-  if (ring->fd_ < 0) return nullptr;
+  if (ring->fd_ < 0) {
+    return nullptr;
+  }
   ring->rings_size_ =
       std::max<std::size_t>(params.sq_off.array + params.sq_entries * sizeof(unsigned),
                             params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe));
@@ -39,20 +41,28 @@ std::unique_ptr<Ring> Ring::open(unsigned entries) {
   ring->entries_ = static_cast<io_uring_sqe*>(
       ::mmap(nullptr, params.sq_entries * sizeof(io_uring_sqe), PROT_READ | PROT_WRITE, MAP_SHARED,
              ring->fd_, IORING_OFF_SQES));
-  if (ring->rings_ == MAP_FAILED || ring->entries_ == MAP_FAILED) give_up("mmap of a ring");
+  if (ring->rings_ == MAP_FAILED || ring->entries_ == MAP_FAILED) {
+    give_up("mmap of a ring");
+  }
   return ring;
 }
 
 Ring::~Ring() {
-  if (fd_ < 0) return;
+  if (fd_ < 0) {
+    return;
+  }
   ::munmap(rings_, rings_size_);
   ::munmap(entries_, params_.sq_entries * sizeof(io_uring_sqe));
   ::close(fd_);
-  if (buffers_ != nullptr) ::munmap(buffers_, buffer_count_ * sizeof(io_uring_buf));
+  if (buffers_ != nullptr) {
+    ::munmap(buffers_, buffer_count_ * sizeof(io_uring_buf));
+  }
 }
 
 io_uring_sqe& Ring::next() {
-  if (unsubmitted_ == params_.sq_entries) submit(0);
+  if (unsubmitted_ == params_.sq_entries) {
+    submit(0);
+  }
   const unsigned index = tail_ & (params_.sq_entries - 1);
   reinterpret_cast<unsigned*>(rings_ + params_.sq_off.array)[index] = index;
   ++tail_;
@@ -79,7 +89,9 @@ void Ring::wait() {
 
 bool Ring::take(io_uring_cqe& completion) {
   const unsigned head = load(rings_, params_.cq_off.head);
-  if (head == load(rings_, params_.cq_off.tail)) return false;
+  if (head == load(rings_, params_.cq_off.tail)) {
+    return false;
+  }
   const auto* all = reinterpret_cast<io_uring_cqe*>(rings_ + params_.cq_off.cqes);
   completion = all[head & (params_.cq_entries - 1)];
   store(rings_, params_.cq_off.head, head + 1);
@@ -99,8 +111,9 @@ void Ring::provide(unsigned count, std::size_t size) {
   check(
       static_cast<int>(::syscall(SYS_io_uring_register, fd_, IORING_REGISTER_PBUF_RING, &where, 1)),
       "buffers of io_uring");
-  for (unsigned id = 0; id < count; ++id)
+  for (unsigned id = 0; id < count; ++id) {
     give_back(id);
+  }
 }
 
 void Ring::give_back(unsigned id) noexcept {

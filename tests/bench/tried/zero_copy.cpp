@@ -31,13 +31,19 @@ void wait_for_notices(int fd, unsigned& finished, unsigned& copied) {
     msghdr message{};
     message.msg_control = control;
     message.msg_controllen = sizeof control;
-    if (::recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
+    if (::recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
+      return;
+    }
     for (cmsghdr* part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
       const auto* notice = reinterpret_cast<const sock_extended_err*>(CMSG_DATA(part));
-      if (notice->ee_origin != SO_EE_ORIGIN_ZEROCOPY) continue;
+      if (notice->ee_origin != SO_EE_ORIGIN_ZEROCOPY) {
+        continue;
+      }
       const unsigned count = notice->ee_data - notice->ee_info + 1;
       finished += count;
-      if ((notice->ee_code & SO_EE_CODE_ZEROCOPY_COPIED) != 0) copied += count;
+      if ((notice->ee_code & SO_EE_CODE_ZEROCOPY_COPIED) != 0) {
+        copied += count;
+      }
     }
   }
 }
@@ -45,7 +51,9 @@ void wait_for_notices(int fd, unsigned& finished, unsigned& copied) {
 /// The sending half of a relay alone: CPU s/GB, GB/s, % of the sends that were copied.
 std::vector<double> sending(const MakePair& make, std::size_t size, bool zero_copy) {
   const Pair pair = make();
-  if (zero_copy) set(pair.near, SOL_SOCKET, SO_ZEROCOPY, 1);
+  if (zero_copy) {
+    set(pair.near, SOL_SOCKET, SO_ZEROCOPY, 1);
+  }
   std::thread reader = on_core(load_core, [&] {
     char none = 0;
     while (::recv(pair.far, &none, 1 << 20, MSG_TRUNC) > 0) {
@@ -59,17 +67,21 @@ std::vector<double> sending(const MakePair& make, std::size_t size, bool zero_co
     std::vector<char> memory(buffers * size, 'x');
     const double before = thread_cpu();
     for (std::size_t sent = 0; sent < octets;) {
-      while (zero_copy && sends - finished >= buffers)
+      while (zero_copy && sends - finished >= buffers) {
         wait_for_notices(pair.near, finished, copied);
+      }
       const char* data = memory.data() + sends % buffers * size;
       const ssize_t n =
           ::send(pair.near, data, size, MSG_NOSIGNAL | (zero_copy ? MSG_ZEROCOPY : 0));
-      if (n <= 0) give_up("send");
+      if (n <= 0) {
+        give_up("send");
+      }
       sent += static_cast<std::size_t>(n);
       ++sends;
     }
-    while (zero_copy && finished < sends)
+    while (zero_copy && finished < sends) {
       wait_for_notices(pair.near, finished, copied);
+    }
     cpu = thread_cpu() - before;
   }).join();
   const double took = now() - begin;

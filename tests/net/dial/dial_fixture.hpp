@@ -62,7 +62,9 @@ class Dial : public ::testing::Test {
     DialResult result = run(context_, dialled(dialer, to, permit, wishes));
     const auto took = elapsed_since(start);
     EXPECT_EQ(result.socket.has_value(), result.failure == Failure::none);
-    if (result.socket) check(result);
+    if (result.socket) {
+      check(result);
+    }
     return {result.failure, std::string(result.remote.address.text().view()),
             std::string(result.local.address.text().view()), result.attempts, took};
   }

@@ -48,10 +48,13 @@ class DialLoad : public Dial {
                        EXPECT_FALSE(escaped);
                        outcomes.push_back({result.failure, result.remote.address, result.attempts,
                                            elapsed_since(start)});
-                       if (outcomes.size() < static_cast<std::size_t>(count)) return;
+                       if (outcomes.size() < static_cast<std::size_t>(count)) {
+                         return;
+                       }
                        EXPECT_EQ(still_stuck, 64);
-                       for (asio::cancellation_signal& each : cancel)
+                       for (asio::cancellation_signal& each : cancel) {
                          each.emit(asio::cancellation_type::terminal);
+                       }
                      });
     }
     context_.restart();
@@ -109,8 +112,9 @@ TEST_F(DialLoad, AllDeadWithinTheBudget) {
   config.connect_timeout = 700ms;
   const std::vector<Outcome> outcomes = dial_at_once(target("dead.test", four.port()), 100, config);
   ASSERT_EQ(outcomes.size(), 100U);
-  for (const Outcome& outcome : outcomes)
+  for (const Outcome& outcome : outcomes) {
     EXPECT_EQ(outcome.failure, Failure::timed_out);
+  }
   print("all dead, 700 ms allowed", outcomes);
   EXPECT_GE(outcomes.front().took, 700ms);
   EXPECT_LT(outcomes.back().took, 1500ms * slowdown);

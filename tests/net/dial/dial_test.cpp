@@ -312,7 +312,9 @@ TEST_F(Dial, OneRequestHoldsSixSocketsAtMost) {
   const std::function<void()> watch = [&] {
     look.expires_after(10ms);
     look.async_wait([&](std::error_code) {
-      if (result) return;
+      if (result) {
+        return;
+      }
       most = std::max(most, open_descriptors());
       watch();
     });
@@ -414,8 +416,9 @@ TEST_F(Dial, StuckNamesDoNotDelayTheOthers) {
   asio::co_spawn(context_.get_executor(), rounds(), [&](std::exception_ptr escaped) {
     EXPECT_FALSE(escaped);
     stuck_at_the_end = 64 - stuck_done;
-    for (asio::cancellation_signal& each : cancel)
+    for (asio::cancellation_signal& each : cancel) {
       each.emit(asio::cancellation_type::terminal);
+    }
   });
   context_.restart();
   context_.run();

@@ -64,8 +64,9 @@ std::vector<Octets> forgeries(const Octets& right, const Octets& question, std::
   const auto forged = [&](unsigned id, const Octets& asked) {
     Octets message;
     put16(message, id);
-    for (const unsigned word : {0x8180U, 1U, 1U, 0U, 0U})
+    for (const unsigned word : {0x8180U, 1U, 1U, 0U, 0U}) {
       put16(message, word);
+    }
     message.insert(message.end(), asked.begin(), asked.end());
     put_record(message, {0xc0, 12}, type_a, 3600, evil);
     return message;
@@ -136,8 +137,9 @@ int DnsServer::queries(const std::string& name, Family family) const {
 int DnsServer::queries() const {
   const std::lock_guard lock(mutex_);
   int sum = 0;
-  for (const auto& [key, count] : counts_)
+  for (const auto& [key, count] : counts_) {
     sum += count;
+  }
   return sum;
 }
 
@@ -158,20 +160,28 @@ std::optional<DnsServer::Answer> DnsServer::answer(const Octets& query, bool ove
   std::string name;
   for (std::uint8_t size = reader.u8(); size != 0 && reader.ok(); size = reader.u8()) {
     const Bytes label = reader.take(size);
-    if (!name.empty()) name.push_back('.');
+    if (!name.empty()) {
+      name.push_back('.');
+    }
     name.append(label.begin(), label.end());
   }
   const std::uint16_t type = reader.u16();
   static_cast<void>(reader.u16());
-  if (!reader.ok()) return std::nullopt;
+  if (!reader.ok()) {
+    return std::nullopt;
+  }
   const Octets question(query.begin() + 12,
                         query.begin() + static_cast<std::ptrdiff_t>(reader.consumed()));
 
   const std::lock_guard lock(mutex_);
   const Key key{name, type == type_aaaa ? Family::ipv6 : Family::ipv4};
   ++counts_[key];
-  if (over_tcp) ++tcp_count_;
-  if (!dropped_suffix_.empty() && name.ends_with(dropped_suffix_)) return std::nullopt;
+  if (over_tcp) {
+    ++tcp_count_;
+  }
+  if (!dropped_suffix_.empty() && name.ends_with(dropped_suffix_)) {
+    return std::nullopt;
+  }
   const auto found = scripts_.find(key);
   Script script;
   if (found == scripts_.end()) {
@@ -179,7 +189,9 @@ std::optional<DnsServer::Answer> DnsServer::answer(const Octets& query, bool ove
   } else {
     script = found->second;
   }
-  if (script.drop) return std::nullopt;
+  if (script.drop) {
+    return std::nullopt;
+  }
   const bool truncated = script.truncate && !over_tcp;
 
   Octets message;
@@ -216,26 +228,32 @@ std::optional<DnsServer::Answer> DnsServer::answer(const Octets& query, bool ove
                  Octets(address.bytes().begin(), address.bytes().end()));
     }
     if (type == type_ptr) {
-      for (const std::string& text : script.names)
+      for (const std::string& text : script.names) {
         put_record(message, owner, type_ptr, script.ttl, encoded(text));
+      }
     }
   }
   if (script.soa) {
     Octets data = encoded("ns.test");
     const Octets mailbox = encoded("admin.test");
     data.insert(data.end(), mailbox.begin(), mailbox.end());
-    for (const std::uint32_t field : {1U, 2U, 3U, 4U, script.soa->second})
+    for (const std::uint32_t field : {1U, 2U, 3U, 4U, script.soa->second}) {
       put32(data, field);
+    }
     put_record(message, encoded("test"), type_soa, script.soa->first, data);
   }
   Answer given{script.delay, message};
-  if (script.forged) given.before = forgeries(message, question, type);
+  if (script.forged) {
+    given.before = forgeries(message, question, type);
+  }
   return given;
 }
 
 void DnsServer::serve_tcp() {
   const int peer = ::accept4(tcp_, nullptr, nullptr, SOCK_CLOEXEC);
-  if (peer < 0) return;
+  if (peer < 0) {
+    return;
+  }
   timeval patience{2, 0};
   ::setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   std::array<std::uint8_t, 2> size{};
@@ -277,16 +295,26 @@ void DnsServer::run() {
       return false;
     });
     std::array<pollfd, 3> ready{pollfd{udp_, POLLIN, 0}, {tcp_, POLLIN, 0}, {stop_, POLLIN, 0}};
-    if (::poll(ready.data(), ready.size(), timeout) < 0) continue;
-    if (ready[2].revents != 0) return;
-    if (ready[1].revents != 0) serve_tcp();
-    if (ready[0].revents == 0) continue;
+    if (::poll(ready.data(), ready.size(), timeout) < 0) {
+      continue;
+    }
+    if (ready[2].revents != 0) {
+      return;
+    }
+    if (ready[1].revents != 0) {
+      serve_tcp();
+    }
+    if (ready[0].revents == 0) {
+      continue;
+    }
     Octets query(1500);
     sockaddr_storage from{};
     socklen_t length = sizeof from;
     const ssize_t size =
         ::recvfrom(udp_, query.data(), query.size(), 0, as_sockaddr(from), &length);
-    if (size <= 0) continue;
+    if (size <= 0) {
+      continue;
+    }
     {
       const std::lock_guard lock(mutex_);
       if (const Result<Endpoint> peer = from_sockaddr(as_sockaddr(from), length)) {
@@ -295,8 +323,9 @@ void DnsServer::run() {
     }
     query.resize(static_cast<std::size_t>(size));
     if (const std::optional<Answer> given = answer(query, false)) {
-      for (const Octets& message : given->before)
+      for (const Octets& message : given->before) {
         ::sendto(udp_, message.data(), message.size(), 0, as_sockaddr(from), length);
+      }
       delayed.push_back({Clock::now() + given->delay, given->message, from, length});
     }
   }

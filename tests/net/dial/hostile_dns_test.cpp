@@ -35,8 +35,9 @@ class HostileDns : public ::testing::Test {
   std::string ask(Resolver& resolver, std::string_view name, Family family = Family::ipv4) {
     const Answer given = answer(resolver, name, family);
     std::string text(describe(given.failure));
-    for (const IpAddress& address : given.addresses)
+    for (const IpAddress& address : given.addresses) {
       text += " " + std::string(address.text().view());
+    }
     return text;
   }
 
@@ -72,8 +73,9 @@ TEST_F(HostileDns, RecordsNobodyAskedForAreNotTaken) {
 
 TEST_F(HostileDns, AChainOfAliasesIsFollowedAsLongAsItIs) {
   std::vector<std::string> chain;
-  for (int i = 1; i <= 40; ++i)
+  for (int i = 1; i <= 40; ++i) {
     chain.push_back("n" + std::to_string(i) + ".test");
+  }
   dns_.script("long.test", Family::ipv4, {.addresses = {"192.0.2.1"}, .cnames = chain});
   Resolver resolver(config());
   EXPECT_EQ(ask(resolver, "long.test"), "none 192.0.2.1");
@@ -103,8 +105,9 @@ TEST_F(HostileDns, AnswersOf64KiBAreBounded) {
 // More than the 512 octets of RFC 1035 section 4.2.1, and no TC: it has arrived, so it counts.
 TEST_F(HostileDns, AnOversizedDatagramDoesNoHarm) {
   std::vector<std::string> addresses;
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 100; ++i) {
     addresses.push_back("198.18.0." + std::to_string(i));
+  }
   dns_.script("big.test", Family::ipv4, {.addresses = addresses});
   Resolver resolver(config());
   const Answer given = answer(resolver, "big.test");
@@ -157,7 +160,9 @@ Task<> ask_for_many(Resolver& resolver, int& next, int last, int& good) {
   while (next < last) {
     const DomainName name = named("n" + std::to_string(next++) + ".test");
     const Answer answer = co_await resolver.resolve(name, Family::ipv4);
-    if (answer.failure == Failure::none) ++good;
+    if (answer.failure == Failure::none) {
+      ++good;
+    }
   }
 }
 
@@ -191,11 +196,13 @@ TEST_F(HostileDns, TenThousandNamesInBoundedMemory) {
   const int asked = dns_.queries();
   EXPECT_GE(asked, names);
   // The last ones are known, the first ones are not any more.
-  for (int i = names - 200; i < names; ++i)
+  for (int i = names - 200; i < names; ++i) {
     static_cast<void>(answer(resolver, "n" + std::to_string(i) + ".test"));
+  }
   EXPECT_EQ(dns_.queries(), asked);
-  for (int i = 0; i < 200; ++i)
+  for (int i = 0; i < 200; ++i) {
     static_cast<void>(answer(resolver, "n" + std::to_string(i) + ".test"));
+  }
   EXPECT_EQ(dns_.queries(), asked + 200);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   // As many again leave nothing more behind: 100 octets a name would be a megabyte.

@@ -39,7 +39,9 @@ class LookUpTest : public ::testing::Test {
     return made;
   }
   static std::string text_of(const LookUpResult& result) {
-    if (result.failure != Failure::none) return std::string(describe(result.failure));
+    if (result.failure != Failure::none) {
+      return std::string(describe(result.failure));
+    }
     EXPECT_EQ(port_of(result.found), 0);
     if (const auto* endpoint = std::get_if<Endpoint>(&result.found)) {
       return std::string(endpoint->address.text().view());

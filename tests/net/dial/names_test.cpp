@@ -71,10 +71,13 @@ class HostsFileTest : public ::testing::Test {
  protected:
   std::string find(HostsFile& hosts, const std::string& name, Family family) {
     const auto found = hosts.find(name, family, now_);
-    if (!found) return "unknown";
+    if (!found) {
+      return "unknown";
+    }
     std::string text = "known";
-    for (const IpAddress& address : *found)
+    for (const IpAddress& address : *found) {
       text += " " + std::string(address.text().view());
+    }
     return text;
   }
   HostsFile::Time now_ = std::chrono::steady_clock::now();

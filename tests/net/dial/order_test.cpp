@@ -25,7 +25,9 @@ Destination no_route(std::string_view address) {
 std::string text_of(const std::vector<Destination>& destinations) {
   std::string text;
   for (const Destination& destination : destinations) {
-    if (!text.empty()) text += ' ';
+    if (!text.empty()) {
+      text += ' ';
+    }
     text += destination.address.text().view();
   }
   return text;

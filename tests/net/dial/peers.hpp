@@ -51,7 +51,9 @@ class Descriptor {
   Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Descriptor& operator=(Descriptor&&) = delete;
   ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ >= 0) {
+      ::close(fd_);
+    }
   }
   [[nodiscard]] int get() const { return fd_; }
 
@@ -116,7 +118,9 @@ class TemporaryFile {
  public:
   explicit TemporaryFile(const std::string& text) {
     std::string pattern = (std::filesystem::temp_directory_path() / "socks64-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      throw std::runtime_error("mkdtemp");
+    }
     directory_ = pattern;
     write(text);
   }
@@ -151,11 +155,15 @@ T run(asio::io_context& context, Task<T> task) {
   std::exception_ptr escaped;
   asio::co_spawn(context.get_executor(), std::move(task), [&](std::exception_ptr error, T value) {
     escaped = error;
-    if (!error) result.emplace(std::move(value));
+    if (!error) {
+      result.emplace(std::move(value));
+    }
   });
   context.restart();
   context.run();
-  if (escaped) std::rethrow_exception(escaped);
+  if (escaped) {
+    std::rethrow_exception(escaped);
+  }
   return std::move(result.value());
 }
 
@@ -164,8 +172,9 @@ T run(asio::io_context& context, Task<T> task) {
 template <class Measure>
 auto best_of(int rounds, std::chrono::milliseconds bound, Measure measure) {
   auto best = measure();
-  for (int i = 1; i < rounds && best >= bound; ++i)
+  for (int i = 1; i < rounds && best >= bound; ++i) {
     best = std::min(best, measure());
+  }
   return best;
 }
 

@@ -19,8 +19,9 @@ const QueryWindow::Time start{};
 
 std::uint64_t fill(QueryWindow& window, QueryWindow::Time now) {
   std::uint64_t number = 0;
-  while (window.is_open(now))
+  while (window.is_open(now)) {
     window.sent(++number, now);
+  }
   return number;
 }
 
@@ -47,8 +48,9 @@ TEST(QueryWindow, WhatIsStuckHoldsUpNobodyForLong) {
 TEST(TurnQueue, PassesOverWhatNobodyWantsAnyMore) {
   std::set<int> wanted{1, 3};
   TurnQueue<int> queue([&wanted](int item) { return wanted.contains(item); });
-  for (int i = 0; i < 5; ++i)
+  for (int i = 0; i < 5; ++i) {
     queue.push(i);
+  }
   EXPECT_EQ(queue.next(), 1);
   EXPECT_EQ(queue.next(), 3);
   EXPECT_EQ(queue.next(), std::nullopt);

@@ -46,7 +46,9 @@ class RaceTest : public ::testing::Test {
     if (const auto* begin = std::get_if<Race::Start>(&step)) {
       return "start " + std::string(begin->address.text().view());
     }
-    if (std::holds_alternative<Race::Abandon>(step)) return "abandon";
+    if (std::holds_alternative<Race::Abandon>(step)) {
+      return "abandon";
+    }
     if (const auto* wait = std::get_if<Race::Wait>(&step)) {
       return "wait " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
                                           wait->until - start)
@@ -173,7 +175,9 @@ TEST_F(RaceTest, SixteenAddressesOfBothFamiliesAndNoMore) {
   for (unsigned i = 0; i < Race::max_addresses; ++i) {
     const std::string number = std::to_string(i / 2 + 1);
     EXPECT_EQ(step(r, 0ms), i % 2 == 0 ? "start 2001:db8::" + number : "start 192.0.2." + number);
-    if (i + 1 < Race::max_addresses) r.attempt_failed(Failure::refused, start);
+    if (i + 1 < Race::max_addresses) {
+      r.attempt_failed(Failure::refused, start);
+    }
   }
   EXPECT_EQ(step(r, 0ms), "wait 10000");
   r.attempt_failed(Failure::timed_out, start);

@@ -49,8 +49,9 @@ class Resolve : public ::testing::Test {
   /// Waits for the server to have seen something: the only way to know that a question is out.
   void wait_for_queries(int count) const {
     const Clock::time_point deadline = Clock::now() + 10s;
-    while (dns_.queries() < count && Clock::now() < deadline)
+    while (dns_.queries() < count && Clock::now() < deadline) {
       std::this_thread::yield();
+    }
     ASSERT_GE(dns_.queries(), count);
   }
 
@@ -220,8 +221,9 @@ TEST_F(Resolve, FollowsABigHostsFile) {
   Resolver resolver(config());
   EXPECT_EQ(ask(resolver, "inhosts"), "none 192.0.2.77");
   std::string block_list;
-  for (int i = 0; i < 10'000; ++i)
+  for (int i = 0; i < 10'000; ++i) {
     block_list += "0.0.0.0 n" + std::to_string(i) + ".blocked.test\n";
+  }
   hosts_.write(block_list + "192.0.2.78 inhosts\n");
   const Clock::time_point deadline = Clock::now() + 20s;
   std::string answer;
@@ -312,7 +314,9 @@ TEST_F(Resolve, EqualQuestionsOfManyThreadsAreOneQuery) {
         const char* const spelling = j % 2 == 0 ? "shared.test" : "SHARED.test.";
         asio::co_spawn(context.get_executor(), question(resolver, named(spelling), Family::ipv4),
                        [&good](std::exception_ptr, const Answer& answer) {
-                         if (text_of(answer) == "none 192.0.2.1") ++good;
+                         if (text_of(answer) == "none 192.0.2.1") {
+                           ++good;
+                         }
                        });
       }
       context.run();
@@ -320,8 +324,9 @@ TEST_F(Resolve, EqualQuestionsOfManyThreadsAreOneQuery) {
     }));
   }
   int good = 0;
-  for (auto& worker : workers)
+  for (auto& worker : workers) {
     good += worker.get();
+  }
   EXPECT_EQ(good, threads * each);
   EXPECT_EQ(dns_.queries("shared.test", Family::ipv4), 1);
   // TTL 0: shared while in flight, forgotten afterwards.
@@ -498,8 +503,9 @@ TEST_F(Resolve, RetiredChannelsAreFewAndLoseNoQuestion) {
     EXPECT_LE(open_descriptors(), before + 18);
   }
   const Clock::time_point deadline = Clock::now() + 10s;
-  while (!put_again() && Clock::now() < deadline)
+  while (!put_again() && Clock::now() < deadline) {
     std::this_thread::yield();
+  }
   EXPECT_TRUE(put_again()) << "the oldest channel went, its question was not put again";
   EXPECT_EQ(dns_.queries("5.waits.stuck", Family::ipv4), 1);
 }
@@ -562,14 +568,16 @@ TEST_F(Resolve, AChannelThatCouldNotStartIsTriedAgain) {
   std::string answer;
   {
     const NoDescriptors want;
-    for (int i = 0; elapsed_since(start) < 1500ms; ++i)
+    for (int i = 0; elapsed_since(start) < 1500ms; ++i) {
       answer = ask(resolver, "n" + std::to_string(i) + ".test");
+    }
     EXPECT_EQ(answer, "name-failed");
   }
   dns_.script("b.test", Family::ipv4, {.addresses = {"192.0.2.2"}});
   const Clock::time_point deadline = Clock::now() + 10s;
-  while (answer == "name-failed" && Clock::now() < deadline)
+  while (answer == "name-failed" && Clock::now() < deadline) {
     answer = ask(resolver, "b.test");
+  }
   EXPECT_EQ(answer, "none 192.0.2.2");
 }
 

@@ -40,8 +40,9 @@ class ScriptedSystem {
   [[nodiscard]] int at_once() const { return state_->most.load(); }
   void wait_for(int count) const {
     const Clock::time_point deadline = Clock::now() + 10s;
-    while (asked() < count && Clock::now() < deadline)
+    while (asked() < count && Clock::now() < deadline) {
       std::this_thread::yield();
+    }
     ASSERT_GE(asked(), count);
   }
 
@@ -68,12 +69,24 @@ class ScriptedSystem {
     --state.running;
     DnsReply reply;
     reply.failure = Failure::none;
-    if (question.name.starts_with("none")) reply.failure = Failure::name_not_found;
-    if (question.name.starts_with("broken")) reply.failure = Failure::name_failed;
-    if (reply.failure != Failure::none) return reply;
-    if (question.type == RecordType::a) reply.addresses = {ip("127.0.0.1")};
-    if (question.type == RecordType::aaaa) reply.addresses = {ip("::1")};
-    if (question.type == RecordType::ptr) reply.name = "name-of-" + question.name;
+    if (question.name.starts_with("none")) {
+      reply.failure = Failure::name_not_found;
+    }
+    if (question.name.starts_with("broken")) {
+      reply.failure = Failure::name_failed;
+    }
+    if (reply.failure != Failure::none) {
+      return reply;
+    }
+    if (question.type == RecordType::a) {
+      reply.addresses = {ip("127.0.0.1")};
+    }
+    if (question.type == RecordType::aaaa) {
+      reply.addresses = {ip("::1")};
+    }
+    if (question.type == RecordType::ptr) {
+      reply.name = "name-of-" + question.name;
+    }
     return reply;
   }
 
@@ -94,8 +107,9 @@ class SystemNamesTest : public ::testing::Test {
   std::string ask(Resolver& resolver, std::string_view name, Family family = Family::ipv4) {
     const Answer answer = run(context_, question(resolver, named(name), family));
     std::string text(describe(answer.failure));
-    for (const IpAddress& address : answer.addresses)
+    for (const IpAddress& address : answer.addresses) {
       text += " " + std::string(address.text().view());
+    }
     return text;
   }
 
@@ -170,7 +184,9 @@ TEST_F(SystemNamesTest, EqualQuestionsAreOne) {
   for (int i = 0; i < 20; ++i) {
     asio::co_spawn(context_.get_executor(), question(resolver, named("a.stuck"), Family::ipv4),
                    [&](std::exception_ptr, const Answer& answer) {
-                     if (answer.failure == Failure::none) ++answered;
+                     if (answer.failure == Failure::none) {
+                       ++answered;
+                     }
                    });
   }
   context_.poll();
@@ -190,7 +206,9 @@ TEST_F(SystemNamesTest, NoMoreThreadsThanAllowedAndEveryNameHasItsTurn) {
     asio::co_spawn(context_.get_executor(),
                    question(resolver, named(std::to_string(i) + ".stuck"), Family::ipv4),
                    [&](std::exception_ptr, const Answer& answer) {
-                     if (answer.failure == Failure::none) ++answered;
+                     if (answer.failure == Failure::none) {
+                       ++answered;
+                     }
                    });
   }
   context_.poll();

@@ -18,8 +18,9 @@ using namespace std::chrono_literals;
 
 std::string all(const std::vector<std::string>& problems) {
   std::string text;
-  for (const std::string& problem : problems)
+  for (const std::string& problem : problems) {
     text += problem + "\n";
+  }
   return text;
 }
 
@@ -152,8 +153,9 @@ TEST(AuthConfig, WrongValuesAreNamed) {
   for (const Case& wrong : cases) {
     const ConfigResult result = parse_config(wrong.text, "f");
     bool found = false;
-    for (const std::string& problem : result.problems)
+    for (const std::string& problem : result.problems) {
       found = found || problem == wrong.problem;
+    }
     EXPECT_TRUE(found) << "for\n"
                        << wrong.text << "\nexpected\n"
                        << wrong.problem << "\ngot\n"
@@ -178,8 +180,9 @@ TEST(AuthConfig, TheInstalledFileShowsTheDefaults) {
   const AuthConfig defaults;
   EXPECT_EQ(defaults.methods, Methods{Method::none});
   EXPECT_EQ(defaults.cache_time, 5min);
-  for (const char* line : {"\n#methods = [\"none\"]\n", "\n#cache_time = \"5m\"\n"})
+  for (const char* line : {"\n#methods = [\"none\"]\n", "\n#cache_time = \"5m\"\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line;
+  }
 }
 
 }  // namespace

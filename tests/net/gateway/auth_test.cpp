@@ -36,7 +36,9 @@ constexpr unsigned long slow = 6000000;  // some seconds
 std::string hash_of(const std::string& password, unsigned long rounds = quick) {
   char setting[CRYPT_GENSALT_OUTPUT_SIZE];
   const auto data = std::make_unique<crypt_data>();
-  if (::crypt_gensalt_rn("$6$", rounds, nullptr, 0, setting, sizeof setting) == nullptr) return {};
+  if (::crypt_gensalt_rn("$6$", rounds, nullptr, 0, setting, sizeof setting) == nullptr) {
+    return {};
+  }
   return ::crypt_rn(password.c_str(), setting, data.get(), sizeof *data);
 }
 
@@ -67,7 +69,9 @@ std::string credentials(const std::string& user, const std::string& password) {
 ReplyMessage log_in(Stream& client, const std::string& user, const std::string& password,
                     const Endpoint& destination) {
   client.send(offer_password + credentials(user, password) + request(destination));
-  if (client.receive(2) != chose_password || client.receive(2) != accepted) return {};
+  if (client.receive(2) != chose_password || client.receive(2) != accepted) {
+    return {};
+  }
   return receive_reply(client);
 }
 
@@ -564,8 +568,9 @@ TEST_F(Auth, TheFilterForFail2banFindsTheFailuresAndNothingElse) {
     EXPECT_EQ(log_in(good, "alice", "secret", destination.endpoint()).code, 0);
     destination.accept().close();
     good.close();
-    for (int i = 0; i < 2; ++i)
+    for (int i = 0; i < 2; ++i) {
       (void)gateway.next_record();
+    }
     directory_.write("log", gateway.said());
   }
   const Finished found =
@@ -590,8 +595,9 @@ TEST_F(Auth, CurlLogsIn) {
   std::thread server([&destination] {
     Stream stream = destination.accept();
     std::string head;
-    while (head.find("\r\n\r\n") == std::string::npos)
+    while (head.find("\r\n\r\n") == std::string::npos) {
       head += stream.receive(1);
+    }
     stream.send("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nhi\n");
     stream.finish();
     EXPECT_EQ(stream.receive_all(), "");

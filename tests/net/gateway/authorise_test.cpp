@@ -245,7 +245,9 @@ TEST_F(Access, FamiliesThatARuleLimits) {
 }
 
 TEST_F(Access, ThePreferenceOfARule) {
-  if (!has_ipv6_loopback()) GTEST_SKIP() << "this host has no ::1";
+  if (!has_ipv6_loopback()) {
+    GTEST_SKIP() << "this host has no ::1";
+  }
   for (const auto& [prefer, first] : {std::pair("ipv4", "127.0.0.1"), std::pair("ipv6", "::1")}) {
     GatewayProcess gateway(with(
         rule("allow", fmt::format("to = [\"127.0.0.0/8\", \"::1\"]\nprefer = \"{}\"", prefer))));

@@ -34,8 +34,9 @@ class Counting {
  public:
   static constexpr std::size_t words = 32'768;
   const char* next() {
-    for (std::uint64_t& word : block_)
+    for (std::uint64_t& word : block_) {
       word = count_++ * 0x9e3779b97f4a7c15U;
+    }
     return reinterpret_cast<const char*>(block_.data());
   }
   static constexpr std::size_t size = words * sizeof(std::uint64_t);
@@ -51,7 +52,9 @@ bool receive_block(const Stream& stream, Counting& expected) {
   std::size_t got = 0;
   while (got < room.size()) {
     const ssize_t n = ::recv(stream.fd(), room.data() + got, room.size() - got, 0);
-    if (n <= 0) return false;
+    if (n <= 0) {
+      return false;
+    }
     got += static_cast<std::size_t>(n);
   }
   return std::equal(room.begin(), room.end(), expected.next());
@@ -91,8 +94,9 @@ void stop_and_go(bool downwards) {
   });
   Counting expected;
   const std::size_t first = blocks / 4;
-  for (std::size_t i = 0; i < first; ++i)
+  for (std::size_t i = 0; i < first; ++i) {
     ASSERT_TRUE(receive_block(to, expected)) << i;
+  }
   const std::size_t flowing = resident(gateway.pid());
   // The reader stops, until the sender does.
   for (std::size_t before = 0; before != sent;) {
@@ -111,8 +115,9 @@ void stop_and_go(bool downwards) {
   EXPECT_LT(beside.p99, 1s);
   EXPECT_LT(stopped, flowing + one_buffer);
   EXPECT_LT(gateway.processor_time() - busy, 5000);
-  for (std::size_t i = first; i < blocks; ++i)
+  for (std::size_t i = first; i < blocks; ++i) {
     ASSERT_TRUE(receive_block(to, expected)) << i;
+  }
   char octet = 0;
   EXPECT_EQ(::recv(to.fd(), &octet, 1, 0), 0);
   sender.join();
@@ -139,8 +144,9 @@ TEST(BackPressure, AResetOvertakesWhatIsHeldUp) {
     Stream& stays = of_the_client ? server : client;
     // What `stays` sends is held up, because `dies` does not read.
     const std::string octets(mebibyte, 'x');
-    for (pollfd writable{stays.fd(), POLLOUT, 0}; ::poll(&writable, 1, 300) == 1;)
+    for (pollfd writable{stays.fd(), POLLOUT, 0}; ::poll(&writable, 1, 300) == 1;) {
       (void)::send(stays.fd(), octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
     dies.reset();
     bool reset = false;
     EXPECT_EQ(stays.receive_all(&reset), "");
@@ -178,13 +184,15 @@ TEST(BackPressure, ATrickleBehindAStalledReaderIsIdle) {
   client.finish();
   EXPECT_EQ(server.receive_all(), "");
   const std::string octets(mebibyte, 'x');
-  for (pollfd writable{server.fd(), POLLOUT, 0}; ::poll(&writable, 1, 300) == 1;)
+  for (pollfd writable{server.fd(), POLLOUT, 0}; ::poll(&writable, 1, 300) == 1;) {
     (void)::send(server.fd(), octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
   const auto until = Clock::now() + patience;
   std::array<char, 65'536> room{};
   pollfd over{server.fd(), POLLIN, 0};
-  while (::poll(&over, 1, 100) == 0 && Clock::now() < until)
+  while (::poll(&over, 1, 100) == 0 && Clock::now() < until) {
     (void)::send(server.fd(), room.data(), 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
   EXPECT_EQ(gateway.next_record()["end"], "half-close-timeout");
 }
 

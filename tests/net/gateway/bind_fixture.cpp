@@ -44,7 +44,9 @@ bool becomes_free(const Endpoint& where) {
     try {
       connect_from(endpoint(wrong, 0), where).reset();
     } catch (const std::system_error& error) {
-      if (error.code().value() == ECONNREFUSED) return true;
+      if (error.code().value() == ECONNREFUSED) {
+        return true;
+      }
     }
     std::this_thread::yield();
   }

@@ -63,8 +63,9 @@ TEST_F(BindPeer, FloodOfWrongPeersKeepsNeitherThePeerNorOthersOut) {
     });
   }
   const Clock::time_point until = Clock::now() + patience;
-  while (strangers < 500 && Clock::now() < until)
+  while (strangers < 500 && Clock::now() < until) {
     std::this_thread::yield();
+  }
   EXPECT_GE(strangers, 500);
   Destination destination;
   for (int i = 0; i < 20; ++i) {
@@ -76,8 +77,9 @@ TEST_F(BindPeer, FloodOfWrongPeersKeepsNeitherThePeerNorOthersOut) {
   Stream peer = Stream::connect(first.bound);
   EXPECT_EQ(receive_reply(client).bound, peer.local());
   stop = true;
-  for (std::thread& thread : flood)
+  for (std::thread& thread : flood) {
     thread.join();
+  }
   expect_carries(client, peer);
 }
 
@@ -92,7 +94,9 @@ TEST_F(BindPeer, PortOfThePeerIsFreeByDefault) {
 }
 
 TEST_F(BindPeer, PortOfThePeerCountsWhenItIsToBeExact) {
-  if (!has_ipv6_loopback()) GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback";
+  if (!has_ipv6_loopback()) {
+    GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback";
+  }
   GatewayProcess gateway(both_families("peer_port = \"exact\""));
   for (const char* address : {"127.0.0.1", "::1"}) {
     const Endpoint expected = Destination(address).endpoint();

@@ -166,7 +166,9 @@ TEST_F(Bind, ClientsEofFreesThePort) {
     Stream client = Stream::connect(gateway.listener());
     const ReplyMessage first = ask_bind(client, endpoint("127.0.0.1", 0));
     ASSERT_EQ(first.code, 0);
-    if (says_more) client.send("not for nobody");
+    if (says_more) {
+      client.send("not for nobody");
+    }
     client.finish();
     // Who has only half-closed is told.
     EXPECT_EQ(receive_reply(client).code, 1);
@@ -289,7 +291,9 @@ TEST_F(Bind, NoDescriptorStaysBehind) {
     Stream client = Stream::connect(gateway.listener());
     const ReplyMessage first = ask_bind(client, endpoint(right, 0));
     ASSERT_EQ(first.code, 0);
-    if (how == 0) return client.reset();
+    if (how == 0) {
+      return client.reset();
+    }
     if (how == 1) {
       EXPECT_EQ(receive_reply(client).code, 6);
       return;

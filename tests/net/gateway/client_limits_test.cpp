@@ -22,7 +22,9 @@ class Clients : public ::testing::Test {
   Verdict admit(ClientTable& table, const Client& client, Clock::duration later = {}) {
     tickets_.push_back(std::make_unique<SessionLimit::Ticket>(std::move(*limit_.admit())));
     const Verdict verdict = table.admit(client, *tickets_.back(), now_ + later);
-    if (verdict != Verdict::admitted) tickets_.pop_back();
+    if (verdict != Verdict::admitted) {
+      tickets_.pop_back();
+    }
     return verdict;
   }
   Verdict admit(ClientTable& table, std::string_view address, Clock::duration later = {}) {
@@ -36,8 +38,9 @@ class Clients : public ::testing::Test {
 
 TEST_F(Clients, WithoutLimitsNothingIsRemembered) {
   ClientTable table({});
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(admit(table, "192.0.2.1"), Verdict::admitted);
+  }
   EXPECT_EQ(table.size(), 0U);
 }
 
@@ -56,8 +59,9 @@ TEST_F(Clients, SessionsAreCountedForEach) {
 TEST_F(Clients, RateHasABurstAndRecovers) {
   ClientTable table({0, 10});
   int admitted = 0;
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 100; ++i) {
     admitted += admit(table, "192.0.2.1") == Verdict::admitted ? 1 : 0;
+  }
   EXPECT_EQ(admitted, 20);
   EXPECT_EQ(admit(table, "192.0.2.1", 50ms), Verdict::too_fast);
   EXPECT_EQ(admit(table, "192.0.2.1", 110ms), Verdict::admitted);
@@ -135,8 +139,9 @@ TEST_F(Clients, RefusalsAreReportedNowAndThen) {
   const auto first = table.report_refusals(now_);
   ASSERT_TRUE(first);
   EXPECT_EQ(first->too_many, 1U);
-  for (int i = 0; i < 1000; ++i)
+  for (int i = 0; i < 1000; ++i) {
     (void)admit(table, "192.0.2.1");
+  }
   EXPECT_FALSE(table.report_refusals(now_ + 9s));
   const auto second = table.report_refusals(now_ + 11s);
   ASSERT_TRUE(second);

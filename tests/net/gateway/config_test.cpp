@@ -17,8 +17,9 @@ using namespace std::chrono_literals;
 
 std::string all(const std::vector<std::string>& problems) {
   std::string text;
-  for (const std::string& problem : problems)
+  for (const std::string& problem : problems) {
     text += problem + "\n";
+  }
   return text;
 }
 
@@ -327,8 +328,9 @@ TEST(Config, WrongValuesAreNamed) {
   for (const Case& wrong : cases) {
     const ConfigResult result = parse_config(wrong.text, "f");
     bool found = false;
-    for (const std::string& problem : result.problems)
+    for (const std::string& problem : result.problems) {
       found = found || problem == wrong.problem;
+    }
     EXPECT_TRUE(found) << "for\n"
                        << wrong.text << "\nexpected\n"
                        << wrong.problem << "\ngot\n"
@@ -386,8 +388,9 @@ TEST(Config, HostileKeysStayOnTheirLine) {
                            "threads = \x1b[31m", "\"\xe2\x80\xae\" = 1", "threads = \"\xff\""}) {
     const ConfigResult result = parse_config(text, "f");
     ASSERT_EQ(result.problems.size(), 1U) << text;
-    for (const char c : result.problems[0])
+    for (const char c : result.problems[0]) {
       EXPECT_TRUE(c >= 0x20 && c < 0x7f) << result.problems[0];
+    }
   }
 }
 
@@ -485,7 +488,9 @@ TEST(Config, InstalledFileShowsTheDefaults) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool setting = text[i] == '#' && (i == 0 || text[i - 1] == '\n') && text[i + 1] != ' ' &&
                          text[i + 1] != '\n';
-    if (!setting) active += text[i];
+    if (!setting) {
+      active += text[i];
+    }
   }
   const ConfigResult shown = parse_config(active, "f");
   EXPECT_EQ(all(shown.problems), "");

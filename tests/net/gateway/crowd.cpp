@@ -60,11 +60,14 @@ EchoServer::EchoServer() {
     std::vector<Descriptor> peers;
     while (!stop_) {
       std::vector<pollfd> ready{{destination_.fd(), POLLIN, 0}};
-      for (const Descriptor& peer : peers)
+      for (const Descriptor& peer : peers) {
         ready.push_back({peer.get(), POLLIN, 0});
+      }
       ::poll(ready.data(), ready.size(), -1);
       for (std::size_t i = peers.size(); i > 0; --i) {
-        if (ready[i].revents == 0) continue;
+        if (ready[i].revents == 0) {
+          continue;
+        }
         char octets[4096];
         const ssize_t got = ::recv(peers[i - 1].get(), octets, sizeof octets, 0);
         if (got > 0 && ::send(peers[i - 1].get(), octets, static_cast<std::size_t>(got),
@@ -148,7 +151,9 @@ milliseconds cpu_time(pid_t pid) {
 bool settles(const GatewayProcess& gateway, std::size_t before) {
   const auto until = Clock::now() + patience;
   while (gateway.open_descriptors() > before) {
-    if (Clock::now() > until) return false;
+    if (Clock::now() > until) {
+      return false;
+    }
     std::this_thread::sleep_for(milliseconds(5));
   }
   return true;

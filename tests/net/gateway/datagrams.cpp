@@ -35,15 +35,21 @@ DatagramPeer::DatagramPeer(std::string_view address, Port port) {
   const Endpoint wanted = test::endpoint(address, port);
   socket_ = Descriptor(
       ::socket(wanted.address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket_) fail("socket");
+  if (!socket_) {
+    fail("socket");
+  }
   const int room = 1 << 20;
   ::setsockopt(fd(), SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
   ::setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
   sockaddr_storage name{};
   socklen_t size = to_sockaddr(wanted, name);
-  if (::bind(fd(), reinterpret_cast<const sockaddr*>(&name), size) != 0) fail("bind");
+  if (::bind(fd(), reinterpret_cast<const sockaddr*>(&name), size) != 0) {
+    fail("bind");
+  }
   size = sizeof name;
-  if (::getsockname(fd(), reinterpret_cast<sockaddr*>(&name), &size) != 0) fail("getsockname");
+  if (::getsockname(fd(), reinterpret_cast<sockaddr*>(&name), &size) != 0) {
+    fail("getsockname");
+  }
   endpoint_ = *from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size);
 }
 
@@ -61,7 +67,9 @@ void DatagramPeer::send(const Endpoint& to, std::string_view payload) {
   const socklen_t size = to_sockaddr(to, name);
   const ssize_t sent = ::sendto(fd(), payload.data(), payload.size(), 0,
                                 reinterpret_cast<const sockaddr*>(&name), size);
-  if (sent != static_cast<ssize_t>(payload.size())) fail("sendto");
+  if (sent != static_cast<ssize_t>(payload.size())) {
+    fail("sendto");
+  }
 }
 
 bool DatagramPeer::send_run(const Endpoint& to, std::string_view payloads, std::size_t segment) {
@@ -77,14 +85,18 @@ bool DatagramPeer::send_run(const Endpoint& to, std::string_view payloads, std::
 
 std::optional<Datagram> DatagramPeer::receive(std::chrono::milliseconds limit) {
   pollfd ready{fd(), POLLIN, 0};
-  if (::poll(&ready, 1, static_cast<int>(limit.count())) != 1) return std::nullopt;
+  if (::poll(&ready, 1, static_cast<int>(limit.count())) != 1) {
+    return std::nullopt;
+  }
   Datagram datagram;
   datagram.payload.resize(65'536);
   sockaddr_storage name{};
   socklen_t size = sizeof name;
   const ssize_t got = ::recvfrom(fd(), datagram.payload.data(), datagram.payload.size(), 0,
                                  reinterpret_cast<sockaddr*>(&name), &size);
-  if (got < 0) fail("recvfrom");
+  if (got < 0) {
+    fail("recvfrom");
+  }
   datagram.payload.resize(static_cast<std::size_t>(got));
   datagram.from = *from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size);
   return datagram;
@@ -92,7 +104,9 @@ std::optional<Datagram> DatagramPeer::receive(std::chrono::milliseconds limit) {
 
 std::optional<Endpoint> DatagramPeer::echo() {
   const std::optional<Datagram> datagram = receive();
-  if (!datagram) return std::nullopt;
+  if (!datagram) {
+    return std::nullopt;
+  }
   send(datagram->from, datagram->payload);
   return datagram->from;
 }
@@ -105,7 +119,9 @@ std::string udp_header(const Target& target, std::uint8_t fragment) {
 }
 
 std::optional<Relayed> unwrap(const std::optional<Datagram>& datagram) {
-  if (!datagram) return std::nullopt;
+  if (!datagram) {
+    return std::nullopt;
+  }
   const std::string& octets = datagram->payload;
   const auto header =
       parse_udp_header({reinterpret_cast<const std::uint8_t*>(octets.data()), octets.size()});
@@ -131,8 +147,12 @@ bool Associated::round_trip(DatagramPeer& peer, const Target& target, std::strin
                             Endpoint* seen) {
   send(target, payload);
   const std::optional<Datagram> arrived = peer.receive();
-  if (!arrived || arrived->payload != payload) return false;
-  if (seen != nullptr) *seen = arrived->from;
+  if (!arrived || arrived->payload != payload) {
+    return false;
+  }
+  if (seen != nullptr) {
+    *seen = arrived->from;
+  }
   peer.send(arrived->from, payload);
   const std::optional<Relayed> back = receive();
   return back && back->payload == payload && back->from == Target(peer.endpoint());
@@ -141,7 +161,9 @@ bool Associated::round_trip(DatagramPeer& peer, const Target& target, std::strin
 std::map<std::string, unsigned> drops(const Fields& record) {
   std::map<std::string, unsigned> causes;
   const auto field = record.find("dropped");
-  if (field == record.end() || field->second == "-") return causes;
+  if (field == record.end() || field->second == "-") {
+    return causes;
+  }
   std::istringstream entries(field->second);
   for (std::string entry; std::getline(entries, entry, ',');) {
     const std::size_t colon = entry.find(':');

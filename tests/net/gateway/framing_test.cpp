@@ -102,8 +102,9 @@ TEST(Framing, ManyMethods) {
   Destination destination;
   Stream client = Stream::connect(gateway.listener());
   std::string methods("\x05\xff", 2);
-  for (int i = 0; i < 254; ++i)
+  for (int i = 0; i < 254; ++i) {
     methods += static_cast<char>(254 - i);
+  }
   client.send(methods + '\0' + request(destination.endpoint()));
   EXPECT_EQ(receive_answer(client).code, 0);
 }

@@ -39,7 +39,9 @@ class Hostile : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { problem_ = enter_empty_network(); }
   void SetUp() override {
-    if (!problem_.empty()) GTEST_SKIP() << "NOTHING WAS TESTED: " << problem_;
+    if (!problem_.empty()) {
+      GTEST_SKIP() << "NOTHING WAS TESTED: " << problem_;
+    }
   }
 
   [[nodiscard]] std::string config(const std::string& timeouts, const std::string& limits = {}) {
@@ -63,7 +65,9 @@ class Hostile : public ::testing::Test {
   [[nodiscard]] bool records_reach(std::size_t count) const {
     const auto until = Clock::now() + patience;
     while (count_records() < count) {
-      if (Clock::now() > until) return false;
+      if (Clock::now() > until) {
+        return false;
+      }
       std::this_thread::sleep_for(10ms);
     }
     return true;
@@ -77,7 +81,9 @@ class Hostile : public ::testing::Test {
 
  private:
   EmptyDns& dns() {
-    if (!dns_) dns_.emplace();
+    if (!dns_) {
+      dns_.emplace();
+    }
     return *dns_;
   }
   static inline std::string problem_;
@@ -91,19 +97,25 @@ void crowd_comes_and_goes(const GatewayProcess& gateway, const EchoServer& echo,
   std::vector<Descriptor> crowd;
   for (std::size_t i = 0; i < count; ++i) {
     Descriptor socket = begin_connect(from, gateway.listener());
-    if (!socket) break;
+    if (!socket) {
+      break;
+    }
     crowd.push_back(std::move(socket));
-    if (i % 256 == 255) std::this_thread::sleep_for(1ms);  // the kernel's queue is 4096 long
+    if (i % 256 == 255) {
+      std::this_thread::sleep_for(1ms);  // the kernel's queue is 4096 long
+    }
   }
   // Half of them say nothing at all; others an octet now and then.
   std::atomic<bool> over{false};
   std::thread slow([&] {
     const std::string words = greeting_none + request(echo.endpoint());
     for (std::size_t octet = 0; octet + 1 < words.size() && !over; ++octet) {
-      for (std::size_t i = 0; i < crowd.size() && !over; i += 2)
+      for (std::size_t i = 0; i < crowd.size() && !over; i += 2) {
         (void)::send(crowd[i].get(), &words[octet], 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-      for (int i = 0; i < 50 && !over; ++i)
+      }
+      for (int i = 0; i < 50 && !over; ++i) {
         std::this_thread::sleep_for(10ms);
+      }
     }
   });
   meanwhile();
@@ -176,8 +188,9 @@ TEST_F(Hostile, HalfOpenRelays) {
     }
     crowd.push_back(std::move(client));
   }
-  for (const Descriptor& client : crowd)
+  for (const Descriptor& client : crowd) {
     ::shutdown(client.get(), SHUT_WR);
+  }
   const Latency latency = measure(gateway.listener(), echo.endpoint(), heavy() ? 5000ms : 500ms);
   print("beside half-open relays", latency);
   expect_served(latency);
@@ -268,8 +281,9 @@ std::string mutated(std::mt19937& random, const Endpoint& destination) {
   switch (below(6)) {
     case 0:  // nothing of the kind
       octets.resize(below(600));
-      for (char& octet : octets)
+      for (char& octet : octets) {
         octet = static_cast<char>(below(256));
+      }
       return octets;
     case 1:
       octets = greeting_none + request("name.test", 80);
@@ -364,8 +378,9 @@ TEST_F(Hostile, StreamsMadeByChance) {
   const auto took = Clock::now() - begin;
   std::printf("%zu streams in %.1f s, seed %u; memory after each quarter", count,
               std::chrono::duration<double>(took).count(), seed);
-  for (const std::size_t octets : left)
+  for (const std::size_t octets : left) {
     std::printf(" %.1f", static_cast<double>(octets) / mebibyte);
+  }
   std::printf(" MiB\n");
   if (memory_tells) {
     // How many were being said goodbye at once - that takes up to two seconds each - is chance, up

@@ -137,7 +137,9 @@ std::string read_file(const std::string& path) {
 bool wait_for_text(const std::string& path, const std::string& part) {
   const Clock::time_point until = Clock::now() + patience;
   while (Clock::now() < until) {
-    if (read_file(path).find(part) != std::string::npos) return true;
+    if (read_file(path).find(part) != std::string::npos) {
+      return true;
+    }
     std::this_thread::sleep_for(5ms);
   }
   return false;
@@ -170,8 +172,9 @@ TEST(LifeCycle, StandardDescriptorsAreNeverSomethingElse) {
   const std::string config = directory.write("gatewayd.toml", "[log]\ntarget = \"" + log + "\"\n");
   const pid_t pid = ::fork();
   if (pid == 0) {
-    for (const int fd : {0, 1, 2})
+    for (const int fd : {0, 1, 2}) {
       ::close(fd);
+    }
     ::execl(GATEWAYD_BINARY, GATEWAYD_BINARY, "--config", config.c_str(), "--listen", "127.0.0.1:0",
             nullptr);
     ::_exit(127);

@@ -170,21 +170,27 @@ TEST(Limits, NoDescriptorIsLost) {
       Stream relayed = Stream::connect(gateway.listener());
       ASSERT_EQ(ask(relayed, destination.endpoint()).code, 0);
       Stream server = destination.accept();
-      if (i % 3 == 0) server.reset();
+      if (i % 3 == 0) {
+        server.reset();
+      }
       Stream refused = Stream::connect(gateway.listener());
       ASSERT_EQ(ask(refused, closed.endpoint()).code, 5);
       Stream garbage = Stream::connect(gateway.listener());
       garbage.send("garbage");
       Stream silent = Stream::connect(gateway.listener());
-      if (i % 2 == 0) silent.reset();
+      if (i % 2 == 0) {
+        silent.reset();
+      }
     }
-    for (int i = 0; i < 40; ++i)
+    for (int i = 0; i < 40; ++i) {
       (void)gateway.next_record();
+    }
   };
   some_sessions();
   const std::size_t before = gateway.open_descriptors();
-  for (int round = 0; round < 5; ++round)
+  for (int round = 0; round < 5; ++round) {
     some_sessions();
+  }
   const Clock::time_point until = Clock::now() + 10s;
   while (gateway.open_descriptors() > before && Clock::now() < until) {
     std::this_thread::sleep_for(5ms);

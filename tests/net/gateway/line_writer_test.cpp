@@ -31,8 +31,9 @@ struct Fifo {
     std::string text;
     std::array<char, 65536> piece;
     ssize_t got = 0;
-    while ((got = ::read(reader.get(), piece.data(), piece.size())) > 0)
+    while ((got = ::read(reader.get(), piece.data(), piece.size())) > 0) {
       text.append(piece.data(), static_cast<std::size_t>(got));
+    }
     return text;
   }
 
@@ -61,8 +62,9 @@ TEST(LineWriter, StopsAlthoughNobodyReads) {
   LineWriter writer(fifo.path);
   ASSERT_EQ(writer.start(), 0);
   const std::string line(100, 'x');
-  for (int i = 0; i < 10'000; ++i)
+  for (int i = 0; i < 10'000; ++i) {
     writer.write(line);  // a megabyte: no pipe takes that by default
+  }
   const Clock::time_point began = Clock::now();
   EXPECT_TRUE(writer.stop(100ms));
   EXPECT_LT(Clock::now() - began, 10s);
@@ -76,8 +78,9 @@ TEST(LineWriter, DropsAndCountsWhatASlowReaderLeaves) {
   LineWriter writer(fifo.path);
   ASSERT_EQ(writer.start(), 0);
   const std::string line(1023, 'x');
-  for (std::size_t i = 0; i < 3 * LineWriter::max_pending / 1024; ++i)
+  for (std::size_t i = 0; i < 3 * LineWriter::max_pending / 1024; ++i) {
     writer.write(line);
+  }
   std::string text;
   const Clock::time_point until = Clock::now() + 30s;
   while (text.find(" lines were dropped") == std::string::npos && Clock::now() < until) {
@@ -91,8 +94,9 @@ TEST(LineWriter, DropsAndCountsWhatASlowReaderLeaves) {
   EXPECT_TRUE(writer.stop(30s));
   text += fifo.read_on();
   std::size_t lines = 0;
-  for (const char c : text)
+  for (const char c : text) {
     lines += c == '\n' ? 1 : 0;
+  }
   EXPECT_EQ(lines - 1 + dropped, 3 * LineWriter::max_pending / 1024);
 }
 

@@ -13,12 +13,16 @@ namespace socks64::gateway::test {
 namespace {
 
 bool enter(int mtu) {
-  if (::unshare(CLONE_NEWNET) != 0) return false;
+  if (::unshare(CLONE_NEWNET) != 0) {
+    return false;
+  }
   const Descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq loopback{};
   std::strcpy(loopback.ifr_name, "lo");
   loopback.ifr_mtu = mtu;
-  if (::ioctl(control.get(), SIOCSIFMTU, &loopback) != 0) return false;
+  if (::ioctl(control.get(), SIOCSIFMTU, &loopback) != 0) {
+    return false;
+  }
   loopback.ifr_flags = IFF_UP;
   return ::ioctl(control.get(), SIOCSIFFLAGS, &loopback) == 0;
 }
@@ -29,7 +33,9 @@ bool in_own_network(int mtu, const std::function<void()>& body) {
   bool entered = false;
   std::thread([&] {
     entered = enter(mtu);
-    if (entered) body();
+    if (entered) {
+      body();
+    }
   }).join();
   return entered;
 }

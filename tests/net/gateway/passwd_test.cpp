@@ -104,7 +104,9 @@ TEST_F(Passwd, KeepsModeCommentsAndOtherLines) {
 }
 
 TEST_F(Passwd, KeepsTheOwner) {
-  if (::geteuid() != 0) GTEST_SKIP() << "NOT RUN: only root can give files away";
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "NOT RUN: only root can give files away";
+  }
   directory_.write("users", "bob:*\n");
   ASSERT_EQ(::chown(file().c_str(), 1234, 4321), 0);
   EXPECT_EQ(set("alice", "secret").status, 0);
@@ -228,9 +230,13 @@ class Terminal {
   bool read() {
     pollfd ready{master_, POLLIN, 0};
     std::array<char, 1024> piece;
-    if (::poll(&ready, 1, 30000) != 1) return false;
+    if (::poll(&ready, 1, 30000) != 1) {
+      return false;
+    }
     const ssize_t got = ::read(master_, piece.data(), piece.size());
-    if (got <= 0) return false;  // EIO: the program has closed its side
+    if (got <= 0) {
+      return false;  // EIO: the program has closed its side
+    }
     shown.append(piece.data(), static_cast<std::size_t>(got));
     return true;
   }

@@ -168,8 +168,9 @@ TEST_F(Pool, NothingIsRememberedForNoTime) {
 TEST_F(Pool, TheOldestSuccessMakesRoom) {
   cache_time_ = 1h;
   config_.cache_entries = 2;
-  for (const char* user : {"a", "b", "c", "c", "b"})
+  for (const char* user : {"a", "b", "c", "c", "b"}) {
     EXPECT_EQ(ask({.user = user}).wait(), Verdict::good);
+  }
   EXPECT_EQ(bench_->computed(3).size(), 3U);
   EXPECT_EQ(ask({.user = "a"}).wait(), Verdict::good);
   EXPECT_EQ(bench_->computed(4).size(), 4U);
@@ -182,21 +183,24 @@ TEST_F(Pool, EqualQuestionsAreOneComputation) {
   Asked& second = ask({.source = "192.0.2.2"});
   Asked& third = ask({});
   bench_->let_go();
-  for (Asked* asked : {&first, &second, &third})
+  for (Asked* asked : {&first, &second, &third}) {
     EXPECT_EQ(asked->wait(), Verdict::good);
+  }
   EXPECT_EQ(bench_->computed(1).size(), 1U);
 }
 
 TEST_F(Pool, OneSlowHashLeavesAThreadToTheOthers) {
   bench_->hold("slow");
   std::vector<Asked*> slow;
-  for (const char* password : {"a", "b", "c", "d"})
+  for (const char* password : {"a", "b", "c", "d"}) {
     slow.push_back(&ask({.password = password, .hash = "slow"}));
+  }
   EXPECT_EQ(ask({.hash = "quick"}).wait(), Verdict::good);
   EXPECT_EQ(ask({.source = "192.0.2.2", .hash = "quick"}).wait(), Verdict::good);
   bench_->let_go();
-  for (Asked* asked : slow)
+  for (Asked* asked : slow) {
     EXPECT_EQ(asked->wait(), Verdict::wrong);
+  }
 }
 
 TEST_F(Pool, AFullLineIsBusyForWhoFilledIt) {
@@ -205,8 +209,9 @@ TEST_F(Pool, AFullLineIsBusyForWhoFilledIt) {
   Asked& running = ask({.password = "0"});
   (void)bench_->computed(1);
   std::vector<Asked*> waiting;
-  for (const char* password : {"1", "2", "3", "4"})
+  for (const char* password : {"1", "2", "3", "4"}) {
     waiting.push_back(&ask({.password = password}));
+  }
   EXPECT_EQ(ask({.password = "5"}).wait(), Verdict::busy);
   // Somebody else gets a place, and it is taken from who has the most.
   Asked& other = ask({.source = "2001:db8::/64"});
@@ -215,16 +220,18 @@ TEST_F(Pool, AFullLineIsBusyForWhoFilledIt) {
   bench_->let_go();
   EXPECT_EQ(other.wait(), Verdict::good);
   EXPECT_EQ(running.wait(), Verdict::wrong);
-  for (Asked* asked : waiting)
+  for (Asked* asked : waiting) {
     EXPECT_EQ(asked->wait(), Verdict::wrong);
+  }
 }
 
 TEST_F(Pool, SourcesTakeTurns) {
   bench_->hold("h");
   (void)ask({.password = "0"});
   (void)bench_->computed(1);
-  for (const char* password : {"1", "2", "3", "4"})
+  for (const char* password : {"1", "2", "3", "4"}) {
     (void)ask({.source = "flood", .password = password});
+  }
   Asked& other = ask({.source = "other"});
   bench_->let_go();
   EXPECT_EQ(other.wait(), Verdict::good);
@@ -246,8 +253,9 @@ TEST_F(Pool, WhoWithdrawsCostsNoHashAndHearsNothing) {
   }
   bench_->let_go();
   EXPECT_EQ(ask({.password = "last"}).wait(), Verdict::wrong);
-  for (const std::string& computed : bench_->computed(2))
+  for (const std::string& computed : bench_->computed(2)) {
     EXPECT_NE(computed, "gone/h");
+  }
   EXPECT_FALSE(told);
 }
 
@@ -271,7 +279,9 @@ TEST_F(Pool, APoolEndsAlthoughAHashIsUnderWay) {
 std::string hash_of(const std::string& password, const char* prefix) {
   char setting[CRYPT_GENSALT_OUTPUT_SIZE];
   const auto data = std::make_unique<crypt_data>();
-  if (::crypt_gensalt_rn(prefix, 0, nullptr, 0, setting, sizeof setting) == nullptr) return {};
+  if (::crypt_gensalt_rn(prefix, 0, nullptr, 0, setting, sizeof setting) == nullptr) {
+    return {};
+  }
   return ::crypt_rn(password.c_str(), setting, data.get(), sizeof *data);
 }
 
@@ -279,8 +289,9 @@ TEST(VerifyPassword, EveryKindOfHash) {
   for (const char* prefix : {"$y$", "$6$", "$5$", "$2b$"}) {
     const std::string hash = hash_of("secret", prefix);
     EXPECT_EQ(verify_password(Secret("secret"), hash), Verdict::good) << prefix;
-    for (const char* wrong : {"", "Secret", "secre", "secrets"})
+    for (const char* wrong : {"", "Secret", "secre", "secrets"}) {
       EXPECT_EQ(verify_password(Secret(wrong), hash), Verdict::wrong) << prefix << wrong;
+    }
   }
 }
 

@@ -22,7 +22,9 @@ namespace {
 
 /// This thread, and what it starts, in a network of its own; false when that is not allowed.
 bool enter_own_network() {
-  if (::unshare(CLONE_NEWNET) != 0) return false;
+  if (::unshare(CLONE_NEWNET) != 0) {
+    return false;
+  }
   const Descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq loopback{};
   loopback.ifr_name[0] = 'l';
@@ -45,7 +47,9 @@ Stream connect_from(Port port, const Endpoint& to) {
 enum class Outcome { not_allowed, done };
 
 Outcome use_up_ports() {
-  if (!enter_own_network()) return Outcome::not_allowed;
+  if (!enter_own_network()) {
+    return Outcome::not_allowed;
+  }
   GatewayProcess gateway;
   Destination destination;
   if (!(std::ofstream("/proc/sys/net/ipv4/ip_local_port_range") << "60000 60001" << std::flush)) {

@@ -33,7 +33,9 @@ struct Pipe {
 
 Pipe make_pipe() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    throw std::runtime_error("pipe");
+  }
   return {Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
@@ -42,12 +44,15 @@ pid_t spawn(const std::vector<std::string>& arguments, int out, int err, unsigne
   std::string program = GATEWAYD_BINARY;
   argv.push_back(program.data());
   std::vector<std::string> copies = arguments;
-  for (std::string& argument : copies)
+  for (std::string& argument : copies) {
     argv.push_back(argument.data());
+  }
   argv.push_back(nullptr);
   const pid_t pid = ::fork();
   if (pid == 0) {
-    if (out >= 0) ::dup2(out, STDOUT_FILENO);
+    if (out >= 0) {
+      ::dup2(out, STDOUT_FILENO);
+    }
     ::dup2(err, STDERR_FILENO);
     if (descriptors != 0) {
       const rlimit limit{descriptors, descriptors};
@@ -79,8 +84,10 @@ bool is_record(const std::string& line) {
 
 std::size_t count_of(std::string_view part, std::string_view text) {
   std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != std::string_view::npos; at = text.find(part, at + 1))
+  for (std::size_t at = text.find(part); at != std::string_view::npos;
+       at = text.find(part, at + 1)) {
     ++count;
+  }
   return count;
 }
 
@@ -88,7 +95,9 @@ std::size_t count_of(std::string_view part, std::string_view text) {
 
 TemporaryDirectory::TemporaryDirectory() {
   std::string name = (std::filesystem::temp_directory_path() / "gatewayd-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+  if (::mkdtemp(name.data()) == nullptr) {
+    throw std::runtime_error("mkdtemp");
+  }
   path_ = name;
 }
 
@@ -123,19 +132,24 @@ GatewayProcess::GatewayProcess(const Options& options) {
   arguments.push_back("--config");
   arguments.push_back(directory_.write("gatewayd.toml", options.config));
   if (options.loopback) {
-    for (const char* open : {"--allow-to", "127.0.0.0/8", "--allow-to", "::1"})
+    for (const char* open : {"--allow-to", "127.0.0.0/8", "--allow-to", "::1"}) {
       arguments.emplace_back(open);
+    }
   }
   auto expected = static_cast<std::size_t>(
       std::count(arguments.begin(), arguments.end(), std::string("--listen")));
-  if (expected == 0) expected = count_of("[[listener]]", options.config);
+  if (expected == 0) {
+    expected = count_of("[[listener]]", options.config);
+  }
   Pipe err = make_pipe();
   pid_ = spawn(arguments, -1, err.write.get(), options.descriptors);
   err_ = std::move(err.read);
   while (listeners_.size() < expected) {
     constexpr std::string_view words = "listening on ";
     const std::string line = wait_for_log(words);
-    if (line.empty()) throw std::runtime_error("gatewayd does not start");
+    if (line.empty()) {
+      throw std::runtime_error("gatewayd does not start");
+    }
     // A UNIX socket has no endpoint; its test knows the path.
     listeners_.push_back(
         Endpoint::parse(line.substr(line.find(words) + words.size())).value_or(Endpoint{}));
@@ -170,10 +184,14 @@ std::string GatewayProcess::next_line(const std::function<bool(const std::string
     }
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
     pollfd ready{err_.get(), POLLIN, 0};
-    if (left.count() <= 0 || ::poll(&ready, 1, static_cast<int>(left.count())) != 1) return {};
+    if (left.count() <= 0 || ::poll(&ready, 1, static_cast<int>(left.count())) != 1) {
+      return {};
+    }
     std::array<char, 65536> piece;
     const ssize_t got = ::read(err_.get(), piece.data(), piece.size());
-    if (got <= 0) return {};
+    if (got <= 0) {
+      return {};
+    }
     partial_.append(piece.data(), static_cast<std::size_t>(got));
     said_.append(piece.data(), static_cast<std::size_t>(got));
     for (std::size_t end = 0; (end = partial_.find('\n')) != std::string::npos;) {
@@ -196,7 +214,9 @@ Fields GatewayProcess::next_record() {
   std::istringstream words(line);
   for (std::string word; words >> word;) {
     const std::size_t equals = word.find('=');
-    if (equals == std::string::npos) continue;
+    if (equals == std::string::npos) {
+      continue;
+    }
     const std::string key = word.substr(0, equals);
     std::string value = word.substr(equals + 1);
     while (value.front() == '"' && (value.size() < 2 || value.back() != '"') && words >> word) {
@@ -211,7 +231,9 @@ int GatewayProcess::wait_for_end(std::chrono::milliseconds limit) {
   // A pidfd becomes readable when the process ends; 434 is pidfd_open on every architecture.
   Descriptor process(static_cast<int>(::syscall(434, pid_, 0)));
   pollfd ready{process.get(), POLLIN, 0};
-  if (::poll(&ready, 1, static_cast<int>(limit.count())) != 1) return -1;
+  if (::poll(&ready, 1, static_cast<int>(limit.count())) != 1) {
+    return -1;
+  }
   int status = 0;
   ::waitpid(pid_, &status, 0);
   pid_ = -1;
@@ -229,8 +251,9 @@ long GatewayProcess::processor_time() const {
   std::string text((std::istreambuf_iterator<char>(file)), {});
   std::istringstream rest(text.substr(text.rfind(')') + 2));
   std::string skipped;
-  for (int i = 0; i < 11; ++i)
+  for (int i = 0; i < 11; ++i) {
     rest >> skipped;
+  }
   long user = 0;
   long system = 0;
   rest >> user >> system;

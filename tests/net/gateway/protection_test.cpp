@@ -169,7 +169,9 @@ class OpenedBy : public ::testing::Test {
       if (line != "everything") {
         DestinationSet& destinations = rule.to.emplace();
         EXPECT_EQ(add_destination(destinations, line.substr(0, line.find(' '))), "") << line;
-        if (line.find(' ') != std::string::npos) rule.ports.push_back({port, port});
+        if (line.find(' ') != std::string::npos) {
+          rule.ports.push_back({port, port});
+        }
       }
       seal(rule);
       std::vector<Rule> rules;

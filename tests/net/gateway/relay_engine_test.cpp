@@ -37,7 +37,9 @@ class RelayEngine : public ::testing::TestWithParam<const char*> {
     std::size_t count = 0;
     for (const auto& entry : std::filesystem::directory_iterator(fds)) {
       std::error_code gone;
-      if (std::filesystem::read_symlink(entry, gone).string().starts_with("pipe:")) ++count;
+      if (std::filesystem::read_symlink(entry, gone).string().starts_with("pipe:")) {
+        ++count;
+      }
     }
     return count;
   }
@@ -46,10 +48,14 @@ class RelayEngine : public ::testing::TestWithParam<const char*> {
     std::size_t sent = 0;
     while (sent < octets.size()) {
       pollfd ready{from.fd(), POLLOUT, 0};
-      if (::poll(&ready, 1, 1000) != 1) break;
+      if (::poll(&ready, 1, 1000) != 1) {
+        break;
+      }
       const ssize_t put = ::send(from.fd(), octets.data() + sent, octets.size() - sent,
                                  MSG_DONTWAIT | MSG_NOSIGNAL);
-      if (put > 0) sent += static_cast<std::size_t>(put);
+      if (put > 0) {
+        sent += static_cast<std::size_t>(put);
+      }
     }
     return sent;
   }

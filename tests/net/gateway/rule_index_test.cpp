@@ -83,12 +83,24 @@ class Chance {
     Rule rule;
     rule.name = fmt::format("rule {}", number);
     rule.action = one_in(2) ? RuleAction::allow : RuleAction::deny;
-    if (one_in(4)) rule.clients = clients();
-    if (one_in(4)) rule.users = some_users();
-    if (one_in(8)) rule.listeners.emplace().add(of(listeners));
-    if (one_in(6)) rule.commands.emplace().add(static_cast<unsigned>(below(4)));
-    if (!one_in(5)) rule.to = destinations();
-    if (one_in(6)) rule.ports.push_back({of(ports), 65535});
+    if (one_in(4)) {
+      rule.clients = clients();
+    }
+    if (one_in(4)) {
+      rule.users = some_users();
+    }
+    if (one_in(8)) {
+      rule.listeners.emplace().add(of(listeners));
+    }
+    if (one_in(6)) {
+      rule.commands.emplace().add(static_cast<unsigned>(below(4)));
+    }
+    if (!one_in(5)) {
+      rule.to = destinations();
+    }
+    if (one_in(6)) {
+      rule.ports.push_back({of(ports), 65535});
+    }
     if (one_in(6)) {
       rule.crossing.emplace().add(static_cast<unsigned>(below(6)));
       rule.crossing->add(static_cast<unsigned>(below(6)));
@@ -105,24 +117,28 @@ class Chance {
   ClientSet clients() {
     ClientSet set;
     set.unix_sockets = one_in(3);
-    for (std::size_t count = below(3); count > 0; --count)
+    for (std::size_t count = below(3); count > 0; --count) {
       set.networks.add(block(of(blocks)));
+    }
     return set;
   }
   UserSet some_users() {
     UserSet set;
     set.anyone = one_in(5);
-    for (std::size_t count = below(3); count > 0; --count)
+    for (std::size_t count = below(3); count > 0; --count) {
       set.names.add(of(users));
+    }
     return set;
   }
   DestinationSet destinations() {
     DestinationSet set;
     set.everything = one_in(12);
-    for (std::size_t count = below(3); count > 0; --count)
+    for (std::size_t count = below(3); count > 0; --count) {
       set.names.add(of(names));
-    for (std::size_t count = below(3); count > 0; --count)
+    }
+    for (std::size_t count = below(3); count > 0; --count) {
       set.networks.add(block(of(blocks)));
+    }
     return set;
   }
 
@@ -175,11 +191,13 @@ TEST(RuleIndex, SaysWhatThePlainWalkSays) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     Chance chance(seed);
     std::vector<Rule> rules;
-    for (std::size_t count = 1 + chance.below(40); count > 0; --count)
+    for (std::size_t count = 1 + chance.below(40); count > 0; --count) {
       rules.push_back(chance.rule(rules.size()));
+    }
     const Both both(rules);
-    for (int requests = 0; requests < 40; ++requests)
+    for (int requests = 0; requests < 40; ++requests) {
       compare_all(both, chance);
+    }
   }
 }
 
@@ -218,8 +236,12 @@ TEST(RuleIndex, ManyOfEachKind) {
     DestinationSet& to = rule.to.emplace();
     to.names.add(fmt::format("n{}.test", i));
     to.networks.add(block(fmt::format("10.{}.{}.0/24", i / 256, i % 256)));
-    if (i % 2 == 0) rule.users.emplace().names.add(fmt::format("user{}", i % 100));
-    if (i % 5 == 0) rule.clients.emplace().networks.add(block(fmt::format("192.0.2.{}", i % 256)));
+    if (i % 2 == 0) {
+      rule.users.emplace().names.add(fmt::format("user{}", i % 100));
+    }
+    if (i % 5 == 0) {
+      rule.clients.emplace().networks.add(block(fmt::format("192.0.2.{}", i % 256)));
+    }
     seal(rule);
     rules.push_back(std::move(rule));
   }

@@ -25,8 +25,9 @@ std::string problems_of(std::string_view text, std::vector<Rule>& rules) {
   rules = read_rules(reader, {"127.0.0.1:1080", "[::]:1080", "unix:/run/a"});
   reader.finish();
   std::string all;
-  for (const std::string& problem : problems.take())
+  for (const std::string& problem : problems.take()) {
     all += problem + "\n";
+  }
   return all;
 }
 
@@ -54,8 +55,12 @@ Decision ask(const std::vector<Rule>& rules, const Asked& asked) {
   const FoldedName name(asked.name);
   RuleQuery query{client,      asked.user,   asked.listener, asked.command,
                   name.view(), std::nullopt, std::nullopt};
-  if (!asked.address.empty()) query.address = *IpAddress::parse(asked.address);
-  if (asked.port >= 0) query.port = static_cast<Port>(asked.port);
+  if (!asked.address.empty()) {
+    query.address = *IpAddress::parse(asked.address);
+  }
+  if (asked.port >= 0) {
+    query.port = static_cast<Port>(asked.port);
+  }
   return decide(rules, query);
 }
 

@@ -176,7 +176,9 @@ TEST_F(Session, ConnectionClosesAfterAFailingReply) {
   EXPECT_LT(Clock::now() - start, 1500ms);
   pollfd broken{client.fd(), 0, 0};
   while (Clock::now() - start < 10s && client.try_send("x")) {
-    if (::poll(&broken, 1, 100) == 1) break;
+    if (::poll(&broken, 1, 100) == 1) {
+      break;
+    }
   }
   EXPECT_LT(Clock::now() - start, 10s);
   EXPECT_EQ(gateway.next_record()["reason"], "refused");
@@ -303,7 +305,9 @@ TEST_F(Session, SlowClientIsTimedOut) {
   const Clock::time_point start = Clock::now();
   pollfd over{client.fd(), POLLIN, 0};
   while (::poll(&over, 1, 50) == 0 && Clock::now() - start < 10s) {
-    if (!client.try_send("\x01")) break;
+    if (!client.try_send("\x01")) {
+      break;
+    }
   }
   EXPECT_LT(Clock::now() - start, 10s);
   EXPECT_EQ(gateway.next_record()["end"], "handshake-timeout");
@@ -353,7 +357,9 @@ int timer_of(const Endpoint& local, const Endpoint& remote) {
     std::istringstream words(line);
     std::string slot, from, to, state, queues, timer;
     words >> slot >> from >> to >> state >> queues >> timer;
-    if (from.ends_with(port(local)) && to.ends_with(port(remote))) return std::stoi(timer);
+    if (from.ends_with(port(local)) && to.ends_with(port(remote))) {
+      return std::stoi(timer);
+    }
   }
   return -1;
 }
@@ -372,8 +378,9 @@ TEST_F(Session, KeepAliveOnBothConnections) {
     return timer_of(server.remote(), server.local()) == 2 &&
            timer_of(client.remote(), client.local()) == 2;
   };
-  while (!both() && Clock::now() < until)
+  while (!both() && Clock::now() < until) {
     std::this_thread::sleep_for(5ms);
+  }
   EXPECT_EQ(timer_of(server.remote(), server.local()), 2) << "towards the destination";
   EXPECT_EQ(timer_of(client.remote(), client.local()), 2) << "towards the client";
 }

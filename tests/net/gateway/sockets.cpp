@@ -30,16 +30,22 @@ int family_of(const Endpoint& endpoint) {
 Endpoint name_of(int fd, decltype(&::getsockname) ask_for) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
-  if (ask_for(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) fail("getsockname");
+  if (ask_for(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
+    fail("getsockname");
+  }
   return *from_sockaddr(reinterpret_cast<const sockaddr*>(&name), size);
 }
 
 Descriptor bound_socket(const Endpoint& address, int type) {
   Descriptor socket(::socket(family_of(address), type | SOCK_CLOEXEC, 0));
-  if (!socket) fail("socket");
+  if (!socket) {
+    fail("socket");
+  }
   sockaddr_storage name{};
   const socklen_t size = to_sockaddr(address, name);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) fail("bind");
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) {
+    fail("bind");
+  }
   return socket;
 }
 
@@ -68,7 +74,9 @@ Stream::Stream(Descriptor socket) : socket_(std::move(socket)) {
 
 Stream Stream::connect(const Endpoint& to) {
   Descriptor socket(::socket(family_of(to), SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket) fail("socket");
+  if (!socket) {
+    fail("socket");
+  }
   sockaddr_storage name{};
   const socklen_t size = to_sockaddr(to, name);
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) {
@@ -88,7 +96,9 @@ int Stream::try_connect(const Endpoint& to) {
 
 Stream Stream::connect(const std::string& path) {
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket) fail("socket");
+  if (!socket) {
+    fail("socket");
+  }
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   path.copy(name.sun_path, sizeof name.sun_path - 1);
@@ -110,14 +120,18 @@ int Stream::try_connect(const std::string& path) {
 bool Stream::try_send(std::string_view octets) {
   while (!octets.empty()) {
     const ssize_t sent = ::send(fd(), octets.data(), octets.size(), MSG_NOSIGNAL);
-    if (sent < 0) return false;
+    if (sent < 0) {
+      return false;
+    }
     octets.remove_prefix(static_cast<std::size_t>(sent));
   }
   return true;
 }
 
 void Stream::send(std::string_view octets) {
-  if (!try_send(octets)) fail("send");
+  if (!try_send(octets)) {
+    fail("send");
+  }
 }
 
 std::string Stream::receive(std::size_t count) {
@@ -125,8 +139,12 @@ std::string Stream::receive(std::size_t count) {
   std::size_t have = 0;
   while (have < count) {
     const ssize_t got = ::recv(fd(), octets.data() + have, count - have, 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      break;
+    }
     have += static_cast<std::size_t>(got);
   }
   octets.resize(have);
@@ -138,10 +156,16 @@ std::string Stream::receive_all(bool* reset) {
   std::array<char, 65536> piece;
   for (;;) {
     const ssize_t got = ::recv(fd(), piece.data(), piece.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
     if (got <= 0) {
-      if (reset != nullptr) *reset = got < 0 && errno == ECONNRESET;
-      if (got < 0 && errno != ECONNRESET) ADD_FAILURE() << "recv: errno " << errno;
+      if (reset != nullptr) {
+        *reset = got < 0 && errno == ECONNRESET;
+      }
+      if (got < 0 && errno != ECONNRESET) {
+        ADD_FAILURE() << "recv: errno " << errno;
+      }
       return octets;
     }
     octets.append(piece.data(), static_cast<std::size_t>(got));
@@ -162,7 +186,9 @@ void Stream::flush() const {
   const auto until = std::chrono::steady_clock::now() + patience;
   int unacknowledged = 1;
   while (unacknowledged != 0 && std::chrono::steady_clock::now() < until) {
-    if (::ioctl(fd(), SIOCOUTQ, &unacknowledged) != 0) return;
+    if (::ioctl(fd(), SIOCOUTQ, &unacknowledged) != 0) {
+      return;
+    }
     std::this_thread::yield();
   }
 }
@@ -177,7 +203,9 @@ Endpoint Stream::remote() const {
 
 Destination::Destination(std::string_view address, int backlog)
     : socket_(bound_socket(test::endpoint(address, 0), SOCK_STREAM)) {
-  if (::listen(socket_.get(), backlog) != 0) fail("listen");
+  if (::listen(socket_.get(), backlog) != 0) {
+    fail("listen");
+  }
   endpoint_ = name_of(socket_.get(), ::getsockname);
 }
 
@@ -188,7 +216,9 @@ Stream Destination::accept() {
     throw std::runtime_error("no connection arrived at the destination");
   }
   Descriptor socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!socket) fail("accept");
+  if (!socket) {
+    fail("accept");
+  }
   return Stream(std::move(socket));
 }
 
@@ -213,23 +243,31 @@ EmptyDns::EmptyDns() : socket_(bound_socket(test::endpoint("127.0.0.1", 0), SOCK
   thread_ = std::thread([this] {
     while (!stop_) {
       pollfd ready{socket_.get(), POLLIN, 0};
-      if (::poll(&ready, 1, 20) != 1) continue;
+      if (::poll(&ready, 1, 20) != 1) {
+        continue;
+      }
       std::array<std::uint8_t, 1500> query;
       sockaddr_storage from{};
       socklen_t size = sizeof from;
       const ssize_t got = ::recvfrom(socket_.get(), query.data(), query.size(), 0,
                                      reinterpret_cast<sockaddr*>(&from), &size);
-      if (got < 17) continue;
+      if (got < 17) {
+        continue;
+      }
       // RFC 1035 section 4.1: the question as it came, QR RD RA set, RCODE 3, no other records.
       std::size_t end = 12;
-      while (end < static_cast<std::size_t>(got) && query[end] != 0)
+      while (end < static_cast<std::size_t>(got) && query[end] != 0) {
         end += query[end] + 1U;
+      }
       end += 5;
-      if (end > static_cast<std::size_t>(got)) continue;
+      if (end > static_cast<std::size_t>(got)) {
+        continue;
+      }
       query[2] = 0x81;
       query[3] = 0x83;
-      for (std::size_t i = 6; i < 12; ++i)
+      for (std::size_t i = 6; i < 12; ++i) {
         query[i] = 0;
+      }
       (void)::sendto(socket_.get(), query.data(), end, 0, reinterpret_cast<const sockaddr*>(&from),
                      size);
     }
@@ -254,7 +292,9 @@ std::string request(std::string_view name, Port port) {
 
 ReplyMessage receive_reply(Stream& client) {
   std::string octets = client.receive(5);
-  if (octets.size() < 5) return {};
+  if (octets.size() < 5) {
+    return {};
+  }
   const std::size_t rest = octets[3] == 0x01   ? 5
                            : octets[3] == 0x04 ? 17
                                                : static_cast<std::uint8_t>(octets[4]) + 2U;
@@ -264,7 +304,9 @@ ReplyMessage receive_reply(Stream& client) {
   EXPECT_EQ(parsed.status, ParseStatus::complete);
   ReplyMessage reply;
   reply.code = static_cast<int>(parsed.value.code);
-  if (const auto* bound = std::get_if<Endpoint>(&parsed.value.bound)) reply.bound = *bound;
+  if (const auto* bound = std::get_if<Endpoint>(&parsed.value.bound)) {
+    reply.bound = *bound;
+  }
   return reply;
 }
 
@@ -286,8 +328,9 @@ ReplyMessage ask(Stream& client, std::string_view name, Port port) {
 std::string pattern(std::size_t size, unsigned seed) {
   std::mt19937 random(seed);
   std::string octets(size, '\0');
-  for (char& octet : octets)
+  for (char& octet : octets) {
     octet = static_cast<char>(random() & 0xffU);
+  }
   return octets;
 }
 

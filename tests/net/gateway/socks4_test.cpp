@@ -55,8 +55,9 @@ std::string granted(const Endpoint& bound) {
   std::string octets("\0\x5a", 2);
   octets += static_cast<char>(bound.port >> 8U);
   octets += static_cast<char>(bound.port & 0xffU);
-  for (const std::uint8_t octet : bound.address.bytes())
+  for (const std::uint8_t octet : bound.address.bytes()) {
     octets += static_cast<char>(octet);
+  }
   return octets;
 }
 
@@ -88,7 +89,9 @@ TEST_F(Socks4, ConnectsToAddressesAndNames) {
 
 // What SOCKS4 is good for behind this gateway: a client of IPv4 alone reaches IPv6.
 TEST_F(Socks4, ReachesIpv6ByNameAndSaysZerosForItsEnd) {
-  if (!has_ipv6_loopback()) GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback";
+  if (!has_ipv6_loopback()) {
+    GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback";
+  }
   GatewayProcess gateway(options());
   Destination destination("::1");
   Stream client = Stream::connect(gateway.listener());
@@ -230,7 +233,9 @@ std::string curl(const std::string& proxy, const std::string& url, Destination& 
     std::string asked;
     while (asked.find("\r\n\r\n") == std::string::npos) {
       const std::string octet = connection.receive(1);
-      if (octet.empty()) return;
+      if (octet.empty()) {
+        return;
+      }
       asked += octet;
     }
     connection.send("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello");
@@ -241,9 +246,12 @@ std::string curl(const std::string& proxy, const std::string& url, Destination& 
       fmt::format("curl -sS --noproxy '' --max-time 30 {} {} 2>&1", proxy, url);
   std::string said;
   std::FILE* const out = ::popen(command.c_str(), "r");
-  for (int c = std::fgetc(out); c != EOF; c = std::fgetc(out))
+  for (int c = std::fgetc(out); c != EOF; c = std::fgetc(out)) {
     said += static_cast<char>(c);
-  if (::pclose(out) != 0) (void)Stream::connect(destination.endpoint());  // lets the server go
+  }
+  if (::pclose(out) != 0) {
+    (void)Stream::connect(destination.endpoint());  // lets the server go
+  }
   server.join();
   return said;
 }

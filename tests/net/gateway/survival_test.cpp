@@ -261,18 +261,22 @@ TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   std::vector<Descriptor> delivered;
   Listener listener(context.get_executor(), std::move(opened), limit, known, log,
                     [&](Descriptor socket, const Client&, SessionLimit::Ticket) {
-                      if (failures-- > 0) throw std::bad_alloc();
+                      if (failures-- > 0) {
+                        throw std::bad_alloc();
+                      }
                       delivered.push_back(std::move(socket));
                       context.stop();
                     });
   spawn_logged(context.get_executor(), "listener", listener.accept_connections());
   std::vector<Stream> clients;
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 4; ++i) {
     clients.push_back(Stream::connect(listener.local()));
+  }
   context.run_for(patience);
   EXPECT_EQ(delivered.size(), 1U);
-  for (int i = 0; i < 3; ++i)
+  for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(clients[static_cast<std::size_t>(i)].receive_all(), "") << i;
+  }
   listener.close();
 }
 
@@ -292,10 +296,13 @@ TEST(Accepting, EndsAlthoughClientsKeepComing) {
   int delivered = 0;
   Listener listener(context.get_executor(), std::move(opened), limit, known, log,
                     [&](const Descriptor&, const Client&, const SessionLimit::Ticket&) {
-                      if (++delivered < for_ever) come();
+                      if (++delivered < for_ever) {
+                        come();
+                      }
                     });
-  for (int i = 0; i < 64; ++i)
+  for (int i = 0; i < 64; ++i) {
     come();  // so that a batch is always full
+  }
   listener.close();
   EXPECT_GE(delivered, 64) << "these had connected before";
   EXPECT_LT(delivered, for_ever);

@@ -36,8 +36,9 @@ std::vector<std::string> numbered(std::size_t count, std::size_t size) {
 
 std::string joined(const std::vector<std::string>& parts, const std::string& front = {}) {
   std::string all;
-  for (const std::string& part : parts)
+  for (const std::string& part : parts) {
     all += front + part;
+  }
   return all;
 }
 
@@ -45,9 +46,13 @@ std::vector<std::string> payloads_at(DatagramPeer& peer, std::size_t count, Endp
   std::vector<std::string> payloads;
   while (payloads.size() < count) {
     std::optional<Datagram> datagram = peer.receive();
-    if (!datagram) break;
+    if (!datagram) {
+      break;
+    }
     payloads.push_back(std::move(datagram->payload));
-    if (from != nullptr) *from = datagram->from;
+    if (from != nullptr) {
+      *from = datagram->from;
+    }
   }
   return payloads;
 }
@@ -57,7 +62,9 @@ std::vector<std::string> replies(Associated& client, std::size_t count, const Ta
   std::vector<std::string> payloads;
   while (payloads.size() < count) {
     std::optional<Relayed> relayed = client.receive();
-    if (!relayed) break;
+    if (!relayed) {
+      break;
+    }
     EXPECT_EQ(relayed->from, sender);
     payloads.push_back(std::move(relayed->payload));
   }
@@ -107,7 +114,9 @@ TEST(UdpBursts, ARunStaysARun) {
   const UdpSocket client = open_udp_socket(*IpAddress::parse("127.0.0.1"));
   const UdpSocket destination = open_udp_socket(*IpAddress::parse("127.0.0.1"));
   Segmentation segmentation = Segmentation::of(client.socket.get());
-  if (!segmentation.takes(1)) GTEST_SKIP() << no_runs;
+  if (!segmentation.takes(1)) {
+    GTEST_SKIP() << no_runs;
+  }
   Stream control = Stream::connect(gateway.listener());
   control.send(greeting_none + request(client.local, Command::udp_associate));
   const ReplyMessage reply = receive_answer(control);
@@ -117,8 +126,9 @@ TEST(UdpBursts, ARunStaysARun) {
   const Bytes octets(reinterpret_cast<const std::uint8_t*>(datagram.data()), datagram.size());
   UdpCounts counts;
   SendBatch batch;
-  for (int i = 0; i < 60; ++i)
+  for (int i = 0; i < 60; ++i) {
     batch.add(reply.bound, {}, octets);
+  }
   EXPECT_EQ(batch.flush(client.socket.get(), segmentation, counts).datagrams, 60U);
   pollfd ready{destination.socket.get(), POLLIN, 0};
   ASSERT_EQ(::poll(&ready, 1, static_cast<int>(std::chrono::milliseconds(patience).count())), 1);
@@ -146,7 +156,9 @@ TEST(UdpBursts, WhatIsWrongWithinARunIsDroppedAlone) {
                           "two " + udp_header(endpoint("224.0.0.251", 5353)) + "many" +
                           std::string(good.size() + 4, '\xff') + udp_header(other.endpoint()) +
                           "else" + good + "last" + good.substr(0, 9);
-  if (!client.socket.send_run(client.relay(), run, good.size() + 4)) GTEST_SKIP() << no_runs;
+  if (!client.socket.send_run(client.relay(), run, good.size() + 4)) {
+    GTEST_SKIP() << no_runs;
+  }
   EXPECT_EQ(payloads_at(destination, 3), (std::vector<std::string>{"one ", "two ", "last"}));
   EXPECT_EQ(payloads_at(other, 1), (std::vector<std::string>{"else"}));
   EXPECT_TRUE(client.round_trip(destination, destination.endpoint(), "alive"));
@@ -166,7 +178,9 @@ TEST(UdpBursts, EachDatagramOfARunCounts) {
   const std::string header = udp_header(destination.endpoint());
   const std::string run = joined(numbered(60, 20), header);
   // Each is behind the one before it, in one queue, when something of it is seen.
-  if (!foreign.send_run(client.relay(), run, header.size() + 20)) GTEST_SKIP() << no_runs;
+  if (!foreign.send_run(client.relay(), run, header.size() + 20)) {
+    GTEST_SKIP() << no_runs;
+  }
   ASSERT_TRUE(client.socket.send_run(client.relay(), run, header.size() + 20));
   const std::optional<Datagram> first = destination.receive();
   ASSERT_TRUE(first);
@@ -219,12 +233,14 @@ TEST(UdpBursts, SmallLinksOnBothSides) {
         DatagramPeer destination(address);
         for (const std::size_t size : {1'232UL, 1'252UL, 1'400UL, 9'000UL}) {
           const std::vector<std::string> sent = numbered(10, size);
-          for (const std::string& payload : sent)
+          for (const std::string& payload : sent) {
             client.send(destination.endpoint(), payload);
+          }
           Endpoint source;
           EXPECT_EQ(payloads_at(destination, sent.size(), &source), sent) << size;
-          for (const std::string& payload : sent)
+          for (const std::string& payload : sent) {
             destination.send(source, payload);
+          }
           EXPECT_EQ(replies(client, sent.size(), destination.endpoint()), sent) << size;
         }
       }
@@ -235,7 +251,9 @@ TEST(UdpBursts, SmallLinksOnBothSides) {
       EXPECT_EQ(record.at("dropped"), "-");
     }
   });
-  if (!ran) GTEST_SKIP() << "NOT RUN: a network namespace needs CAP_SYS_ADMIN";
+  if (!ran) {
+    GTEST_SKIP() << "NOT RUN: a network namespace needs CAP_SYS_ADMIN";
+  }
 }
 
 }  // namespace

@@ -139,8 +139,9 @@ TEST(UdpRate, BurstOfASecondThenTheRate) {
   DatagramRate::Time now{};
   const auto admitted = [&](int tries) {
     int count = 0;
-    for (int i = 0; i < tries; ++i)
+    for (int i = 0; i < tries; ++i) {
       count += rate.admits(10, now) ? 1 : 0;
+    }
     return count;
   };
   EXPECT_EQ(admitted(100), 10);
@@ -154,8 +155,9 @@ TEST(UdpRate, BurstOfASecondThenTheRate) {
 TEST(UdpPeers, TheOneUsedLongestAgoGoes) {
   UdpPeers peers(3);
   const auto address = [](std::uint32_t number) { return IpAddress::v4(0xc0000200U + number); };
-  for (std::uint32_t i = 0; i < 3; ++i)
+  for (std::uint32_t i = 0; i < 3; ++i) {
     peers.remember({address(i), 1, nullptr, 1});
+  }
   EXPECT_NE(peers.find(address(0)), nullptr);
   peers.remember({address(3), 1, nullptr, 1});
   EXPECT_EQ(peers.find(address(1)), nullptr);

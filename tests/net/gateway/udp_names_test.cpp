@@ -47,8 +47,9 @@ TEST_F(UdpNames, WaitInOrderForASlowAnswer) {
   ASSERT_EQ(client.code(), 0);
   DatagramPeer peer;
   DatagramPeer quick;
-  for (int i = 0; i < 20; ++i)
+  for (int i = 0; i < 20; ++i) {
     client.send(named("slow.test", peer.port()), std::to_string(i));
+  }
   // Others do not wait for it.
   EXPECT_TRUE(client.round_trip(quick, quick.endpoint(), "quick"));
   for (int i = 0; i < 20; ++i) {
@@ -66,8 +67,9 @@ TEST_F(UdpNames, NotMoreWaitThanTheBounds) {
   Associated client(gateway.listener());
   ASSERT_EQ(client.code(), 0);
   DatagramPeer peer;
-  for (int i = 0; i < 50; ++i)
+  for (int i = 0; i < 50; ++i) {
     client.send(named("slow.test", peer.port()), std::to_string(i));
+  }
   for (int i = 0; i < 32; ++i) {
     const std::optional<Datagram> datagram = peer.receive();
     ASSERT_TRUE(datagram);
@@ -93,7 +95,9 @@ TEST_F(UdpNames, KeepTheirAddressWhileInUse) {
 }
 
 TEST_F(UdpNames, OfEitherFamilyAndAcross) {
-  if (!has_ipv6_loopback()) GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback";
+  if (!has_ipv6_loopback()) {
+    GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback";
+  }
   dns.script("six.test", Family::ipv6, address("::1"));
   dns.script("four.test", Family::ipv4, address("127.0.0.1"));
   GatewayProcess gateway(
@@ -136,8 +140,9 @@ TEST_F(UdpNames, EndWhileALookUpIsUnderWay) {
     Associated client(gateway.listener());
     ASSERT_EQ(client.code(), 0);
     DatagramPeer peer;
-    for (int i = 0; i < 100; ++i)
+    for (int i = 0; i < 100; ++i) {
       client.send(named(fmt::format("n{}.dead", i), 53), "x");
+    }
     ASSERT_TRUE(client.round_trip(peer, peer.endpoint(), "alive"));
     client.control.close();
     // 64 names at once are all that is looked up.

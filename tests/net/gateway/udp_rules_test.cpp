@@ -90,8 +90,9 @@ TEST(UdpRules, NoWayInsideWithoutARule) {
       NamedEndpoint{*DomainName::from("localhost"), peer.port()},
       NamedEndpoint{*DomainName::from("127.0.0.1"), peer.port()},
   };
-  for (const Target& target : disguises)
+  for (const Target& target : disguises) {
     client.send(target, "let me in");
+  }
   EXPECT_FALSE(peer.receive(silence));
   client.control.close();
   EXPECT_EQ(drops(gateway.next_record()), (Drops{{"denied", 8}}));

@@ -31,7 +31,9 @@ class Sender {
  public:
   explicit Sender(Runs runs = Runs::as_the_kernel_takes_them, const char* address = "127.0.0.1")
       : socket_(open_udp_socket(*IpAddress::parse(address))) {
-    if (runs == Runs::as_the_kernel_takes_them) segmentation = Segmentation::of(fd());
+    if (runs == Runs::as_the_kernel_takes_them) {
+      segmentation = Segmentation::of(fd());
+    }
   }
 
   [[nodiscard]] int fd() const { return socket_.socket.get(); }
@@ -56,10 +58,14 @@ std::vector<std::string> received(DatagramPeer& peer, std::size_t count) {
   std::vector<std::string> datagrams;
   while (datagrams.size() < count) {
     std::optional<Datagram> datagram = peer.receive();
-    if (!datagram) break;
+    if (!datagram) {
+      break;
+    }
     datagrams.push_back(std::move(datagram->payload));
   }
-  if (peer.receive(std::chrono::milliseconds(0))) ADD_FAILURE() << "more than was sent";
+  if (peer.receive(std::chrono::milliseconds(0))) {
+    ADD_FAILURE() << "more than was sent";
+  }
   return datagrams;
 }
 
@@ -106,8 +112,9 @@ TEST_P(UdpRuns, WhatStandsInFrontIsEachOnesOwn) {
   DatagramPeer peer;
   std::vector<std::string> expected;
   std::vector<std::string> payloads;
-  for (int i = 0; i < 40; ++i)
+  for (int i = 0; i < 40; ++i) {
     payloads.push_back(pattern(i % 10 == 9 ? 0 : 100, static_cast<unsigned>(i)));
+  }
   for (std::size_t i = 0; i < payloads.size(); ++i) {
     // Of one sender in a row, and then of another, with a header as long or longer.
     const std::string front(i % 8 == 7 ? 22 : 10, static_cast<char>('a' + i / 5));
@@ -151,8 +158,9 @@ TEST_P(UdpRuns, OneThatIsTooLargeIsDroppedAlone) {
   Sender sender(GetParam());
   DatagramPeer peer;
   const std::vector<std::string> datagrams = of_sizes({500, 500, 65'508, 500, 65'508, 400});
-  for (const std::string& datagram : datagrams)
+  for (const std::string& datagram : datagrams) {
     sender.batch.add(peer.endpoint(), {}, bytes(datagram));
+  }
   EXPECT_EQ(sender.flush().datagrams, 4U);
   EXPECT_EQ(sender.counts.dropped_for(UdpDrop::oversized), 2U);
   EXPECT_EQ(received(peer, 4),
@@ -178,7 +186,9 @@ TEST_P(UdpRuns, WhatCannotGoIsCountedEach) {
     EXPECT_EQ(received(peer, 5), datagrams);
     EXPECT_EQ(sender.segmentation.takes(20), takes_runs) << "that there is no route says nothing";
   });
-  if (!ran) GTEST_SKIP() << "NOT RUN: a network namespace needs CAP_SYS_ADMIN";
+  if (!ran) {
+    GTEST_SKIP() << "NOT RUN: a network namespace needs CAP_SYS_ADMIN";
+  }
 }
 
 // A datagram that the link cannot take whole is fragmented, which no run can be.
@@ -191,15 +201,18 @@ TEST_P(UdpRuns, LinksTooSmallForADatagram) {
       const std::vector<std::string> datagrams = of_sizes(
           {1'100, 1'100, 1'400, 1'400, 1'400, 10'000, 10'000, 9'000, 1'100, 1'100, 1'300, 1'300});
       for (int burst = 0; burst < 2; ++burst) {
-        for (const std::string& datagram : datagrams)
+        for (const std::string& datagram : datagrams) {
           sender.batch.add(peer.endpoint(), {}, bytes(datagram));
+        }
         EXPECT_EQ(sender.flush().datagrams, datagrams.size());
         EXPECT_EQ(received(peer, datagrams.size()), datagrams);
       }
       EXPECT_FALSE(sender.segmentation.takes(1'300)) << "to be refused each time";
       EXPECT_EQ(sender.segmentation.takes(1'100), takes_runs);
     });
-    if (!ran) GTEST_SKIP() << "NOT RUN: a network namespace needs CAP_SYS_ADMIN";
+    if (!ran) {
+      GTEST_SKIP() << "NOT RUN: a network namespace needs CAP_SYS_ADMIN";
+    }
   }
 }
 
@@ -211,7 +224,9 @@ INSTANTIATE_TEST_SUITE_P(, UdpRuns, ::testing::Values(Runs::as_the_kernel_takes_
 /// What a socket with UDP_GRO is handed in one call.
 ReceivedBatch::Got wait_for(ReceivedBatch& batch, int socket) {
   pollfd ready{socket, POLLIN, 0};
-  if (::poll(&ready, 1, 30'000) != 1) return {};
+  if (::poll(&ready, 1, 30'000) != 1) {
+    return {};
+  }
   return batch.receive(socket);
 }
 
@@ -222,8 +237,9 @@ TEST(UdpRun, IsOneMessageForWhoTakesRuns) {
   std::vector<std::size_t> sizes(SendBatch::most_segments, 200);
   sizes.back() = 7;
   const std::vector<std::string> datagrams = of_sizes(sizes);
-  for (const std::string& datagram : datagrams)
+  for (const std::string& datagram : datagrams) {
     sender.batch.add(peer.local(), {}, bytes(datagram));
+  }
   EXPECT_EQ(sender.flush().datagrams, datagrams.size());
   ReceivedBatch batch;
   const ReceivedBatch::Got got = wait_for(batch, peer.fd());
@@ -246,8 +262,9 @@ TEST(UdpRun, SendersAreToldApart) {
   const std::vector<std::string> datagrams = of_sizes({9, 9, 0, 9, 4});
   for (int round = 0; round < 2; ++round) {
     for (Sender* const sender : {&first, &second}) {
-      for (const std::string& datagram : datagrams)
+      for (const std::string& datagram : datagrams) {
         sender->batch.add(peer.local(), {}, bytes(datagram));
+      }
       EXPECT_EQ(sender->flush().datagrams, datagrams.size());
     }
   }

@@ -45,7 +45,8 @@ class Udp : public ::testing::Test {
 };
 
 #define REQUIRE_IPV6_LOOPBACK() \
-  if (!has_ipv6_loopback()) GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback"
+  if (!has_ipv6_loopback())     \
+  GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback"
 
 TEST_F(Udp, BothFamiliesAndNamesInOneAssociation) {
   REQUIRE_IPV6_LOOPBACK();
@@ -201,8 +202,9 @@ TEST_F(Udp, EndsWithItsConnection) {
     longest = std::max(longest, Clock::now() - ended);
     EXPECT_EQ(gateway.next_record()["end"], reset ? "client-reset" : "client-closed");
     const auto until = Clock::now() + patience;
-    while (gateway.open_descriptors() != before && Clock::now() < until)
+    while (gateway.open_descriptors() != before && Clock::now() < until) {
       std::this_thread::yield();
+    }
     EXPECT_EQ(gateway.open_descriptors(), before);
   }
   EXPECT_LT(longest, 1s);
@@ -267,13 +269,18 @@ TEST_F(Udp, TenThousandRandomDatagrams) {
   std::minstd_rand random(64);  // NOLINT: the same ones each time
   for (int i = 0; i < 10'000; ++i) {
     std::string octets(random() % 64, '\0');
-    for (char& octet : octets)
+    for (char& octet : octets) {
       octet = static_cast<char>(random());
+    }
     if (octets.size() > 3) {
-      if (random() % 2 == 0) octets[2] = '\0';
+      if (random() % 2 == 0) {
+        octets[2] = '\0';
+      }
       const int type = static_cast<int>(random() % 6);
       octets[3] = static_cast<char>(type);
-      if (type == 1 || type == 4) octets.replace(0, header.size(), header.substr(0, octets.size()));
+      if (type == 1 || type == 4) {
+        octets.replace(0, header.size(), header.substr(0, octets.size()));
+      }
     }
     client.socket.send(client.relay(), octets);
     if (i % 100 == 0) {
@@ -295,7 +302,9 @@ TEST_F(Udp, TenThousandDatagramsInOrder) {
   constexpr int under_way = 64;  // what the kernel's buffers hold for certain
   std::thread echoing([&] {
     for (int i = 0; i < total; ++i) {
-      if (!destination.echo()) return;
+      if (!destination.echo()) {
+        return;
+      }
     }
   });
   const std::string header = udp_header(destination.endpoint());
@@ -364,8 +373,9 @@ TEST_F(Udp, IcmpErrorsDoNotEndIt) {
   ASSERT_TRUE(question);
   const Endpoint own = client.socket.endpoint();
   client.socket = DatagramPeer();
-  for (int i = 0; i < 10; ++i)
+  for (int i = 0; i < 10; ++i) {
     destination.send(question->from, "answer to nobody");
+  }
   client.socket = DatagramPeer("127.0.0.1", own.port);
   client.send(destination.endpoint(), "back again");
   ASSERT_TRUE(destination.echo());
@@ -411,8 +421,9 @@ TEST_F(Udp, RateOfDatagramsAndItsReload) {
   Associated client(gateway.listener());
   ASSERT_EQ(client.code(), 0);
   DatagramPeer destination;
-  for (int i = 0; i < 500; ++i)
+  for (int i = 0; i < 500; ++i) {
     client.send(destination.endpoint(), "many");
+  }
   EXPECT_TRUE(destination.receive());
   // It counts from the next datagram on, in an association that began before.
   gateway.directory().write("gatewayd.toml", limited(0));

@@ -49,8 +49,9 @@ TEST(UserLimits, RateHasABurstAndRecovers) {
   UserCounts table;
   const UserLimits limits{0, 5, 0};
   const Clock::time_point now = Clock::now();
-  for (int i = 0; i < 10; ++i)
+  for (int i = 0; i < 10; ++i) {
     EXPECT_EQ(table.admit("alice", limits, now).refused, "");
+  }
   EXPECT_EQ(table.admit("alice", limits, now).refused, "user-rate-limit");
   EXPECT_EQ(table.admit("bob", limits, now).refused, "");
   EXPECT_EQ(table.admit("alice", limits, now + 250ms).refused, "");
@@ -77,8 +78,9 @@ TEST(UserLimits, WhoIsAwayIsForgotten) {
   const UserLimits limits{0, 100, 0};
   const Clock::time_point now = Clock::now();
   auto stays = table.admit("stays", limits, now);
-  for (int i = 0; i < 100'000; ++i)
+  for (int i = 0; i < 100'000; ++i) {
     (void)table.admit(std::to_string(i), limits, now + i * 1ms);
+  }
   EXPECT_LT(table.size(), 10'000U);
   EXPECT_EQ(stays.refused, "");
 }
@@ -93,7 +95,9 @@ TEST(UserLimits, AreKeptByAllWorkersTogether) {
     threads.emplace_back([&] {
       for (int turn = 0; turn < 5000; ++turn) {
         const auto admission = table.admit("alice", limits, Clock::now());
-        if (!admission.refused.empty()) continue;
+        if (!admission.refused.empty()) {
+          continue;
+        }
         const int now = ++at_once;
         for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
         }
@@ -101,8 +105,9 @@ TEST(UserLimits, AreKeptByAllWorkersTogether) {
       }
     });
   }
-  for (std::thread& thread : threads)
+  for (std::thread& thread : threads) {
     thread.join();
+  }
   EXPECT_LE(most, 3);
 }
 
@@ -176,11 +181,13 @@ TEST_F(UserLimitsOfTheDaemon, BandwidthIsSharedByHisRelays) {
     });
     clients.push_back(std::move(client));
   }
-  for (Stream& client : clients)
+  for (Stream& client : clients) {
     EXPECT_TRUE(client.receive(size) == octets);
+  }
   EXPECT_GT(Clock::now() - begin, 1800ms);
-  for (std::thread& thread : threads)
+  for (std::thread& thread : threads) {
     thread.join();
+  }
 }
 
 }  // namespace

@@ -66,7 +66,9 @@ TEST(Users, CommentsBlankLinesAndEveryEndOfLine) {
 TEST(Users, NamesOfEveryOctetButColonAndControls) {
   std::string names;
   for (int octet = 0x21; octet < 0x100; ++octet) {
-    if (octet == ':' || octet == '#' || octet == 0x7f) continue;
+    if (octet == ':' || octet == '#' || octet == 0x7f) {
+      continue;
+    }
     const std::string name(1, static_cast<char>(octet));
     EXPECT_TRUE(problems_of(name + ":" + yescrypt).empty()) << octet;
   }
@@ -135,8 +137,9 @@ TEST(Users, AllProblemsAreListedAndDuplicatesSayWhere) {
 
 TEST(Users, OfVeryManyProblemsTheFirstAreTold) {
   std::string text;
-  for (int i = 0; i < 1000; ++i)
+  for (int i = 0; i < 1000; ++i) {
     text += "bad\n";
+  }
   const std::vector<std::string> problems = problems_of(text);
   ASSERT_EQ(problems.size(), 101U);
   EXPECT_EQ(problems.back(), "f: and 900 more");
@@ -199,8 +202,9 @@ TEST(SipHash, AgreesWithItsPaper) {
   // Appendix A: the key 00..0f, the text 00..0e.
   const SipKey paper{0x0706050403020100U, 0x0f0e0d0c0b0a0908U};
   std::string text;
-  for (char octet = 0; octet < 15; ++octet)
+  for (char octet = 0; octet < 15; ++octet) {
     text.push_back(octet);
+  }
   EXPECT_EQ(siphash(paper, text), 0xa129ca6149be45e5U);
 }
 

@@ -58,8 +58,9 @@ PROBE(any_options) {
   length = sizeof(info);
   CHECK_EQ(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
   CHECK_EQ(info.tcpi_state, TCP_ESTABLISHED);
-  if (family() == AF_INET6)
+  if (family() == AF_INET6) {
     CHECK_EQ(get_option(fd, IPPROTO_IPV6, IPV6_V6ONLY), getenv("PROBE_V6ONLY") != NULL);
+  }
   check_echo(fd);
   CHECK_EQ(ioctl(fd, SIOCOUTQ, &value), 0);
   CHECK_EQ(ioctl(fd, FIONREAD, &value), 0);
@@ -170,7 +171,8 @@ PROBE(any_signal_driven) {
   signals = 0;
   CHECK_EQ(write(fd, "x", 1), 1);
   const long long end = now_us() + 20000000;
-  while (signals == 0 && now_us() < end)
+  while (signals == 0 && now_us() < end) {
     sleep_ms(1);
+  }
   CHECK(signals != 0);
 }

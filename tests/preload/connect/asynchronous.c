@@ -32,8 +32,9 @@ static void finish(int fd) {
 
 static void gather_by_epoll(const int* fds) {
   const int epfd = epoll_create1(0);
-  for (int i = 0; i < PARALLEL; ++i)
+  for (int i = 0; i < PARALLEL; ++i) {
     add_to_epoll(epfd, EPOLL_CTL_ADD, fds[i], EPOLLOUT, (uint64_t)fds[i]);
+  }
   for (int done = 0; done < PARALLEL;) {
     struct epoll_event events[PARALLEL];
     const int count = epoll_wait(epfd, events, PARALLEL, 20000);
@@ -47,8 +48,9 @@ static void gather_by_epoll(const int* fds) {
 
 static void gather_by_poll(const int* fds) {
   struct pollfd waited[PARALLEL];
-  for (int i = 0; i < PARALLEL; ++i)
+  for (int i = 0; i < PARALLEL; ++i) {
     waited[i] = (struct pollfd){fds[i], POLLOUT, 0};
+  }
   for (int done = 0; done < PARALLEL;) {
     const int count = poll(waited, PARALLEL, 20000);
     CHECK(count > 0);
@@ -73,7 +75,9 @@ static void gather_by_select(const int* fds) {
     FD_ZERO(&writes);
     int top = 0;
     for (int i = 0; i < PARALLEL; ++i) {
-      if (open[i] >= 0) FD_SET(open[i], &writes);
+      if (open[i] >= 0) {
+        FD_SET(open[i], &writes);
+      }
       top = open[i] > top ? open[i] : top;
     }
     struct timeval timeout = {20, 0};
@@ -106,8 +110,9 @@ PROBE(async_echo) {
 PROBE(async_fifty) {
   int fds[PARALLEL];
   const long long start = now_us();
-  for (int i = 0; i < PARALLEL; ++i)
+  for (int i = 0; i < PARALLEL; ++i) {
     fds[i] = dialled(SLOW, SOCK_NONBLOCK);
+  }
   const long long dialled_at = now_us() - start;
   if (strcmp(argv[1], "epoll") == 0) {
     gather_by_epoll(fds);
@@ -117,8 +122,9 @@ PROBE(async_fifty) {
     gather_by_select(fds);
   }
   const long long took = now_us() - start;
-  for (int i = 0; i < PARALLEL; ++i)
+  for (int i = 0; i < PARALLEL; ++i) {
     finish(fds[i]);
+  }
   printf("50 by %s: dialled in %lld us, all reached in %lld us\n", argv[1], dialled_at, took);
   CHECK_TIME(took, SLOW_US, SLOW_US * 5 / 2);
 }

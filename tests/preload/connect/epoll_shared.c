@@ -20,7 +20,9 @@ static int wait_outside(const char* waiter, int fd, int timeout_ms) {
   const int result = wait_by(waiter, fd, EPOLLIN, timeout_ms, &events, &data);
   if (result == 1) {
     CHECK_EQ(events, EPOLLIN);
-    if (is_epoll(waiter)) CHECK(data == cookie);
+    if (is_epoll(waiter)) {
+      CHECK(data == cookie);
+    }
   }
   return result;
 }
@@ -51,7 +53,9 @@ PROBE(nested_is_ready_in_time) {
   }
   const long long start = now_us();
   CHECK_FAILS(dial(fd, SOON_HELLO), EINPROGRESS);
-  if (!before) add_to_epoll(inner, EPOLL_CTL_ADD, fd, asked, 7);
+  if (!before) {
+    add_to_epoll(inner, EPOLL_CTL_ADD, fd, asked, 7);
+  }
   CHECK_EQ(wait_outside(waiter, outermost, 0), 0);
   CHECK_EQ(wait_outside(waiter, outermost, 100), 0);
   CHECK_EQ(wait_outside(waiter, outermost, GENEROUS), 1);
@@ -175,14 +179,18 @@ PROBE(inherited_set) {
     return;
   }
   if (child == 0) {
-    if (strcmp(argv[1], "gone") == 0) close(ends[0]);
+    if (strcmp(argv[1], "gone") == 0) {
+      close(ends[0]);
+    }
     const long long start = now_us();
     CHECK_FAILS(dial(fd, SOON_HELLO), EINPROGRESS);
     if (strcmp(argv[1], "waits") == 0) {
       /* Whoever is faster has the event; the stream is the child's. */
       while (epoll_wait(epfd, &event, 1, 100) == 0 && so_error(fd) == 0) {
         struct pollfd waited = {fd, POLLOUT, 0};
-        if (poll(&waited, 1, 0) == 1) break;
+        if (poll(&waited, 1, 0) == 1) {
+          break;
+        }
         CHECK(now_us() - start < SOON_US * 20);
       }
       read_exactly(fd, "HELLO");
@@ -223,7 +231,9 @@ PROBE(set_of_both) {
     for (;;) {
       struct epoll_event event;
       CHECK_EQ(epoll_wait(epfd, &event, 1, GENEROUS), 1);
-      if (event.data.u64 == 1000) break;
+      if (event.data.u64 == 1000) {
+        break;
+      }
       CHECK(event.data.u64 < SOCKETS);
       /* Between registration and connect an unconnected socket is hung up. */
       CHECK_EQ(event.events & ~(uint32_t)EPOLLHUP, EPOLLOUT);
@@ -233,14 +243,20 @@ PROBE(set_of_both) {
     const long long start = now_us();
     for (int i = 0; i < SOCKETS; ++i) {
       fds[i] = tcp(SOCK_NONBLOCK);
-      if (i % 2 == 0) CHECK_FAILS(dial(fds[i], SOON_HELLO), EINPROGRESS);
+      if (i % 2 == 0) {
+        CHECK_FAILS(dial(fds[i], SOON_HELLO), EINPROGRESS);
+      }
       add_to_epoll(epfd, EPOLL_CTL_ADD, fds[i],
                    EPOLLOUT | EPOLLONESHOT | (i % 2 == 0 ? (uint32_t)EPOLLET : 0), (uint64_t)i);
-      if (i % 2 == 1) CHECK(dial(fds[i], SOON_HELLO) == -1 && errno == EINPROGRESS);
+      if (i % 2 == 1) {
+        CHECK(dial(fds[i], SOON_HELLO) == -1 && errno == EINPROGRESS);
+      }
     }
     struct epoll_event event;
     for (int heard = 0; heard < 40; ++heard) {
-      if (epoll_wait(epfd, &event, 1, 30) != 1) continue;
+      if (epoll_wait(epfd, &event, 1, 30) != 1) {
+        continue;
+      }
       CHECK(event.data.u64 < SOCKETS);
       CHECK_EQ(event.events & ~(uint32_t)EPOLLHUP, EPOLLOUT);
     }
@@ -252,7 +268,9 @@ PROBE(set_of_both) {
     CHECK_TIME(now_us() - start, SOON_US, SOON_US * 20);
     CHECK_EQ(write(stop[1], "x", 1), 1);
   }
-  if (child == 0) _exit(0);
+  if (child == 0) {
+    _exit(0);
+  }
   join_child(child);
 }
 
@@ -287,7 +305,9 @@ PROBE(stranger_waits_in_a_set) {
   for (;;) {
     struct epoll_event event;
     CHECK_EQ(epoll_wait(epfd, &event, 1, GENEROUS), 1);
-    if (event.data.u64 == 1000) return;
+    if (event.data.u64 == 1000) {
+      return;
+    }
     CHECK(event.data.u64 == cookie);
     CHECK_EQ(event.events, EPOLLOUT);
   }
@@ -342,8 +362,12 @@ PROBE(passed_socket) {
   CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) == 0);
   const pid_t child = start_stranger("stranger_uses_a_socket", channel[1]);
   const int fd = dialled(SOON_HELLO, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (strcmp(argv[1], "reached") == 0) reach(fd);
-  if (strcmp(argv[2], "blocking") == 0) set_blocking(fd, 1);
+  if (strcmp(argv[1], "reached") == 0) {
+    reach(fd);
+  }
+  if (strcmp(argv[2], "blocking") == 0) {
+    set_blocking(fd, 1);
+  }
   send_descriptor(channel[0], fd);
   CHECK_EQ(close(fd), 0);
   join_child(child);
@@ -392,7 +416,9 @@ PROBE(registration_against_connect) {
     for (int empty = 0; !empty;) {
       empty = epoll_wait(epfd, &event, 1, 5) == 0;
       /* Hung up: it was not connected yet. Anything else would be the gateway's. */
-      if (!empty) CHECK((event.events & EPOLLHUP) != 0);
+      if (!empty) {
+        CHECK((event.events & EPOLLHUP) != 0);
+      }
     }
     CHECK_EQ(close(race_fd), 0);
   }

@@ -18,7 +18,9 @@ static char** cleared(void) {
   static char* list[8];
   size_t filled = 0;
   for (char** each = environ; each != NULL && *each != NULL && filled < 7; ++each) {
-    if (strstr(*each, "SAN_OPTIONS=") != NULL) list[filled++] = *each;
+    if (strstr(*each, "SAN_OPTIONS=") != NULL) {
+      list[filled++] = *each;
+    }
   }
   list[filled] = NULL;
   return list;
@@ -33,25 +35,44 @@ static char** huge(void) {
     snprintf(text[filled], HUGE_SIZE, "HUGE_%05zu=%042zu", filled, filled);
     list[filled] = text[filled];
   }
-  for (char** each = cleared(); *each != NULL; ++each)
+  for (char** each = cleared(); *each != NULL; ++each) {
     list[filled++] = *each;
+  }
   list[filled] = NULL;
   return list;
 }
 
 static void become(const char* how, char** arguments, char** list) {
-  if (strcmp(how, "execve") == 0) execve(self, arguments, list);
-  if (strcmp(how, "execvpe") == 0) execvpe(self, arguments, list);
-  if (strcmp(how, "execle") == 0) execle(self, arguments[0], arguments[1], (char*)NULL, list);
-  if (strcmp(how, "fexecve") == 0) fexecve(open(self, O_RDONLY | O_CLOEXEC), arguments, list);
+  if (strcmp(how, "execve") == 0) {
+    execve(self, arguments, list);
+  }
+  if (strcmp(how, "execvpe") == 0) {
+    execvpe(self, arguments, list);
+  }
+  if (strcmp(how, "execle") == 0) {
+    execle(self, arguments[0], arguments[1], (char*)NULL, list);
+  }
+  if (strcmp(how, "fexecve") == 0) {
+    fexecve(open(self, O_RDONLY | O_CLOEXEC), arguments, list);
+  }
 #ifdef __GLIBC__
-  if (strcmp(how, "execveat") == 0) execveat(AT_FDCWD, self, arguments, list, 0);
+  if (strcmp(how, "execveat") == 0) {
+    execveat(AT_FDCWD, self, arguments, list, 0);
+  }
 #endif
   environ = list;
-  if (strcmp(how, "execv") == 0) execv(self, arguments);
-  if (strcmp(how, "execvp") == 0) execvp(self, arguments);
-  if (strcmp(how, "execl") == 0) execl(self, arguments[0], arguments[1], (char*)NULL);
-  if (strcmp(how, "execlp") == 0) execlp(self, arguments[0], arguments[1], (char*)NULL);
+  if (strcmp(how, "execv") == 0) {
+    execv(self, arguments);
+  }
+  if (strcmp(how, "execvp") == 0) {
+    execvp(self, arguments);
+  }
+  if (strcmp(how, "execl") == 0) {
+    execl(self, arguments[0], arguments[1], (char*)NULL);
+  }
+  if (strcmp(how, "execlp") == 0) {
+    execlp(self, arguments[0], arguments[1], (char*)NULL);
+  }
   fail_at(__FILE__, __LINE__, "%s: %s", how, strerror(errno));
 }
 
@@ -70,7 +91,9 @@ static pid_t start(const char* how, char** arguments, char** list) {
     }
   } else {
     child = fork();
-    if (child == 0) become(how, arguments, list);
+    if (child == 0) {
+      become(how, arguments, list);
+    }
   }
   CHECK(child > 0);
   return child;
@@ -144,7 +167,9 @@ PROBE(start_huge_often) {
   char* arguments[] = {"true", NULL};
   long before = 0;
   for (int i = 0; i < 60; ++i) {
-    if (i == 2) before = mapped_pages();
+    if (i == 2) {
+      before = mapped_pages();
+    }
     const pid_t child = vfork();
     if (child == 0) {
       execve("/nonexistent/true", arguments, list); /* as a search in PATH does */
@@ -158,8 +183,9 @@ PROBE(start_huge_often) {
 }
 
 PROBE(show_environment) {
-  for (char** each = environ; *each != NULL; ++each)
+  for (char** each = environ; *each != NULL; ++each) {
     puts(*each);
+  }
 }
 
 /* An environment that lacks nothing arrives as it is. */
@@ -168,8 +194,9 @@ PROBE(start_with_all) {
   size_t filled = 0;
   list[filled++] = "FIRST=1";
   list[filled++] = "no equals sign";
-  for (char** each = environ; *each != NULL && filled < 190; ++each)
+  for (char** each = environ; *each != NULL && filled < 190; ++each) {
     list[filled++] = *each;
+  }
   list[filled++] = "LAST=1";
   list[filled++] = "FIRST=2";
   list[filled] = NULL;
@@ -191,7 +218,9 @@ PROBE(start_with_all) {
     const ssize_t size = getline(&line, &room, shown);
     CHECK(size > 0);
     line[size - 1] = '\0';
-    if (strcmp(line, list[i]) != 0) fail_at(__FILE__, __LINE__, "'%s', not '%s'", line, list[i]);
+    if (strcmp(line, list[i]) != 0) {
+      fail_at(__FILE__, __LINE__, "'%s', not '%s'", line, list[i]);
+    }
   }
   CHECK(getline(&line, &room, shown) == -1);
   free(line);
@@ -231,12 +260,15 @@ static void* start_often(void* argument) {
 PROBE(threads_start_others) {
   enum { THREADS = 64 };
   pthread_t threads[THREADS];
-  for (intptr_t i = 0; i < THREADS; ++i)
+  for (intptr_t i = 0; i < THREADS; ++i) {
     CHECK_EQ(pthread_create(&threads[i], NULL, start_often, (void*)i), 0);
-  for (int i = 0; i < 20; ++i)
+  }
+  for (int i = 0; i < 20; ++i) {
     check_echo(connected(ECHO));
-  for (int i = 0; i < THREADS; ++i)
+  }
+  for (int i = 0; i < THREADS; ++i) {
     pthread_join(threads[i], NULL);
+  }
   CHECK_EQ(started_count, THREADS * 6);
 }
 
@@ -300,20 +332,34 @@ PROBE(start_fails) {
 PROBE(start_text) {
   CHECK(chdir(argv[2]) == 0);
   char* arguments[] = {"one", "two", "three", NULL};
-  if (strcmp(argv[1], "execvpe") == 0) execvpe("./text", arguments, cleared());
+  if (strcmp(argv[1], "execvpe") == 0) {
+    execvpe("./text", arguments, cleared());
+  }
   environ = cleared();
-  if (strcmp(argv[1], "execvp") == 0) execvp("./text", arguments);
-  if (strcmp(argv[1], "execlp") == 0) execlp("./text", "one", "two", "three", (char*)NULL);
+  if (strcmp(argv[1], "execvp") == 0) {
+    execvp("./text", arguments);
+  }
+  if (strcmp(argv[1], "execlp") == 0) {
+    execlp("./text", "one", "two", "three", (char*)NULL);
+  }
 }
 
 /* start_null HOW: Linux takes a null list for an empty one. */
 PROBE(start_null) {
   char** volatile none = NULL;
   char* arguments[] = {"sh", "-c", "echo $#", NULL};
-  if (strcmp(argv[1], "envp") == 0) execve("/bin/sh", arguments, none);
-  if (strcmp(argv[1], "argv") == 0) execve("/bin/true", none, cleared());
-  if (strcmp(argv[1], "both") == 0) execve("/bin/true", none, none);
+  if (strcmp(argv[1], "envp") == 0) {
+    execve("/bin/sh", arguments, none);
+  }
+  if (strcmp(argv[1], "argv") == 0) {
+    execve("/bin/true", none, cleared());
+  }
+  if (strcmp(argv[1], "both") == 0) {
+    execve("/bin/true", none, none);
+  }
   environ = none;
-  if (strcmp(argv[1], "environ") == 0) execv("/bin/sh", arguments);
+  if (strcmp(argv[1], "environ") == 0) {
+    execv("/bin/sh", arguments);
+  }
   fail_at(__FILE__, __LINE__, "%s: %s", argv[1], strerror(errno));
 }

@@ -12,7 +12,9 @@ PROBE(fail_blocking) {
   const int error = errno_named(argv[2]);
   const long long start = now_us();
   CHECK_FAILS(dial(fd, atoi(argv[1])), error);
-  if (argc > 4) CHECK_TIME(now_us() - start, atoi(argv[3]), atoi(argv[4]));
+  if (argc > 4) {
+    CHECK_TIME(now_us() - start, atoi(argv[3]), atoi(argv[4]));
+  }
   CHECK_EQ(so_error(fd), 0);
   struct sockaddr_storage address;
   socklen_t length = sizeof(address);
@@ -32,10 +34,14 @@ PROBE(fail_async) {
   const int epfd = is_epoll(waiter) ? epoll_create1(0) : -1;
   const long long start = now_us();
   CHECK_FAILS(dial(fd, atoi(argv[1])), EINPROGRESS);
-  if (epfd >= 0) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT, 5);
+  if (epfd >= 0) {
+    add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT, 5);
+  }
   uint32_t events = 0;
   CHECK_EQ(wait_by(waiter, epfd >= 0 ? epfd : fd, EPOLLIN | EPOLLOUT, -1, &events, NULL), 1);
-  if (argc > 5) CHECK_TIME(now_us() - start, atoi(argv[4]), atoi(argv[5]));
+  if (argc > 5) {
+    CHECK_TIME(now_us() - start, atoi(argv[4]), atoi(argv[5]));
+  }
   if (strstr(waiter, "select") != NULL) {
     CHECK_EQ(events, EPOLLIN | EPOLLOUT);
   } else {
@@ -75,11 +81,21 @@ PROBE(fail_told_by) {
   struct pollfd waited = {fd, POLLOUT, 0};
   char octet = 'x';
   CHECK_EQ(poll(&waited, 1, GENEROUS), 1);
-  if (strcmp(argv[1], "connect") == 0) CHECK_FAILS(dial(fd, atoi(argv[2])), error);
-  if (strcmp(argv[1], "read") == 0) CHECK_FAILS(read(fd, &octet, 1), error);
-  if (strcmp(argv[1], "write") == 0) CHECK_FAILS(write(fd, &octet, 1), error);
-  if (strcmp(argv[1], "send") == 0) CHECK_FAILS(send(fd, &octet, 1, MSG_NOSIGNAL), error);
-  if (strcmp(argv[1], "recv") == 0) CHECK_FAILS(recv(fd, &octet, 1, 0), error);
+  if (strcmp(argv[1], "connect") == 0) {
+    CHECK_FAILS(dial(fd, atoi(argv[2])), error);
+  }
+  if (strcmp(argv[1], "read") == 0) {
+    CHECK_FAILS(read(fd, &octet, 1), error);
+  }
+  if (strcmp(argv[1], "write") == 0) {
+    CHECK_FAILS(write(fd, &octet, 1), error);
+  }
+  if (strcmp(argv[1], "send") == 0) {
+    CHECK_FAILS(send(fd, &octet, 1, MSG_NOSIGNAL), error);
+  }
+  if (strcmp(argv[1], "recv") == 0) {
+    CHECK_FAILS(recv(fd, &octet, 1, 0), error);
+  }
   CHECK_EQ(so_error(fd), 0);
 }
 
@@ -147,10 +163,14 @@ PROBE(fail_among_others) {
   for (int done = 0; done < 2 * EACH;) {
     CHECK(poll(waited, 2 * EACH, GENEROUS) > 0);
     for (int i = 0; i < 2 * EACH; ++i) {
-      if (waited[i].fd < 0 || waited[i].revents == 0) continue;
+      if (waited[i].fd < 0 || waited[i].revents == 0) {
+        continue;
+      }
       CHECK_EQ(waited[i].revents, i % 2 == 0 ? POLLOUT : POLLOUT | POLLERR | POLLHUP);
       CHECK_EQ(so_error(waited[i].fd) != 0, i % 2);
-      if (i % 2 == 0) check_echo(waited[i].fd);
+      if (i % 2 == 0) {
+        check_echo(waited[i].fd);
+      }
       waited[i].fd = -1;
       ++done;
     }

@@ -36,7 +36,9 @@ long fortified_read(int fd, char* out, size_t size) {
   char buffer[64];
   volatile size_t asked = size;
   const ssize_t got = read(fd, buffer, asked);
-  if (got > 0) memcpy(out, buffer, (size_t)got);
+  if (got > 0) {
+    memcpy(out, buffer, (size_t)got);
+  }
   return got;
 }
 
@@ -44,6 +46,8 @@ long fortified_recv(int fd, char* out, size_t size) {
   char buffer[64];
   volatile size_t asked = size;
   const ssize_t got = recv(fd, buffer, asked, 0);
-  if (got > 0) memcpy(out, buffer, (size_t)got);
+  if (got > 0) {
+    memcpy(out, buffer, (size_t)got);
+  }
   return got;
 }

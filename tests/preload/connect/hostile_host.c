@@ -50,8 +50,12 @@ static void hello_by_poll(void) {
 
 /* The ways to a new process that libc hears nothing of. */
 static pid_t forked_by(const char* how) {
-  if (strcmp(how, "_Fork") == 0) return _Fork();
-  if (strcmp(how, "clone") == 0) return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+  if (strcmp(how, "_Fork") == 0) {
+    return _Fork();
+  }
+  if (strcmp(how, "clone") == 0) {
+    return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+  }
   CHECK(strcmp(how, "fork") == 0);
 #ifdef SYS_fork
   return (pid_t)syscall(SYS_fork);
@@ -82,7 +86,9 @@ PROBE(unseen_fork) {
     hello_by_epoll();
     const pid_t grandchild = fork();
     hello_by_poll();
-    if (grandchild == 0) _exit(0);
+    if (grandchild == 0) {
+      _exit(0);
+    }
     join_child(grandchild);
     hello_by_poll();
     _exit(0);
@@ -130,9 +136,13 @@ PROBE(root_and_user_taken_away) {
   char folder[] = "/tmp/socks64-probe-XXXXXX";
   CHECK(mkdtemp(folder) != NULL);
   CHECK_EQ(chmod(folder, 0755), 0);
-  if (chroot(folder) == 0) CHECK_EQ(chdir("/"), 0);
+  if (chroot(folder) == 0) {
+    CHECK_EQ(chdir("/"), 0);
+  }
   (void)!setgroups(0, NULL);
-  if (setgid(65534) == 0) CHECK_EQ(setuid(65534), 0);
+  if (setgid(65534) == 0) {
+    CHECK_EQ(setuid(65534), 0);
+  }
   reach(pending);
   read_exactly(pending, "HELLO");
   check_echo(connected(HELLO) >= 0 ? connected(ECHO) : -1);
@@ -140,7 +150,9 @@ PROBE(root_and_user_taken_away) {
   hello_by_epoll();
   const pid_t child = fork();
   hello_by_epoll();
-  if (child == 0) _exit(0);
+  if (child == 0) {
+    _exit(0);
+  }
   join_child(child);
 }
 
@@ -191,20 +203,29 @@ static int runs_early(void) {
   FILE* file = fopen("/proc/self/cmdline", "r");
   char line[4096] = {0};
   const size_t size = file == NULL ? 0 : fread(line, 1, sizeof(line) - 1, file);
-  if (file != NULL) fclose(file);
-  for (size_t i = 0; i + 1 < size; ++i)
-    if (strcmp(line + i, "early_and_late") == 0) return 1;
+  if (file != NULL) {
+    fclose(file);
+  }
+  for (size_t i = 0; i + 1 < size; ++i) {
+    if (strcmp(line + i, "early_and_late") == 0) {
+      return 1;
+    }
+  }
   return 0;
 }
 static void before_everything(int argc, char** argv, char** envp) {
   (void)argc, (void)argv, (void)envp;
-  if (!runs_early()) return;
+  if (!runs_early()) {
+    return;
+  }
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   struct sockaddr_storage there;
   const socklen_t size = address_of("192.0.2.1", HELLO, &there);
   char got[8] = {0};
   early_result = connect(fd, (struct sockaddr*)&there, size);
-  if (early_result == 0) early_result = (int)recv(fd, got, 5, MSG_WAITALL);
+  if (early_result == 0) {
+    early_result = (int)recv(fd, got, 5, MSG_WAITALL);
+  }
   close(fd);
 }
 __attribute__((section(".preinit_array"), used)) static void (*preinit)(int, char**,
@@ -217,7 +238,9 @@ static void connect_late(void) {
   check_echo(connected(ECHO));
 }
 __attribute__((destructor)) static void destroyed(void) {
-  if (!late_connects) return;
+  if (!late_connects) {
+    return;
+  }
   connect_late();
   printf("destroyed\n");
 }
@@ -232,8 +255,9 @@ PROBE(early_and_late) {
  * to standard error must not be said to them. */
 PROBE(sockets_as_standard_streams) {
   const int channel = fcntl(1, F_DUPFD, 50);
-  for (int fd = 0; fd < 3; ++fd)
+  for (int fd = 0; fd < 3; ++fd) {
     close(fd);
+  }
   CHECK_EQ(tcp(SOCK_NONBLOCK), 0);
   CHECK_EQ(tcp(SOCK_NONBLOCK), 1);
   CHECK_EQ(tcp(0), 2);
@@ -282,7 +306,9 @@ PROBE(under_a_busy_malloc) {
   }
   const pid_t child = fork();
   hello_by_poll();
-  if (child == 0) _exit(0);
+  if (child == 0) {
+    _exit(0);
+  }
   join_child(child);
 }
 
@@ -316,7 +342,9 @@ PROBE(fails_somehow) {
   CHECK_EQ(so_error(fd), 0);
   struct sockaddr_storage peer;
   socklen_t length = sizeof(peer);
-  if (error != 0) CHECK_FAILS(getpeername(fd, (struct sockaddr*)&peer, &length), ENOTCONN);
+  if (error != 0) {
+    CHECK_FAILS(getpeername(fd, (struct sockaddr*)&peer, &length), ENOTCONN);
+  }
   CHECK_EQ(close(fd), 0);
   printf("%s\n", error == 0 ? "connected" : strerrorname_np(error));
 }

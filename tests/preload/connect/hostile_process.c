@@ -30,8 +30,12 @@ PROBE(fork_while_pending) {
     read_exactly(fd, "HELLO");
     check_echo(fd);
   }
-  if (child == 0) _exit(0);
-  if (in_child) close(fd);
+  if (child == 0) {
+    _exit(0);
+  }
+  if (in_child) {
+    close(fd);
+  }
   join_child(child);
 }
 
@@ -56,7 +60,9 @@ PROBE(fork_and_both_wait) {
 PROBE(fork_and_child_exits) {
   const int fd = dialled(SOON_HELLO, SOCK_NONBLOCK);
   const pid_t child = fork();
-  if (child == 0) _exit(0);
+  if (child == 0) {
+    _exit(0);
+  }
   join_child(child);
   reach(fd);
   read_exactly(fd, "HELLO");
@@ -72,7 +78,9 @@ PROBE(fork_and_both_connect) {
     reach(fd);
     read_exactly(fd, "HELLO");
     check_echo(fd);
-    if (child == 0) _exit(0);
+    if (child == 0) {
+      _exit(0);
+    }
     join_child(child);
     close(fd);
   }
@@ -140,13 +148,16 @@ PROBE(descriptors_vandalised) {
     CHECK(fd < 200);
     const int kept = fcntl(connected(ECHO), F_DUPFD, 700);
     if (round == 0) {
-      for (int i = 3; i < 256; ++i)
+      for (int i = 3; i < 256; ++i) {
         close(i);
+      }
     } else if (round == 1) {
-      for (int i = 3; i < 256; ++i)
+      for (int i = 3; i < 256; ++i) {
         CHECK_EQ(dup2(0, i), i);
-      for (int i = 3; i < 256; ++i)
+      }
+      for (int i = 3; i < 256; ++i) {
         close(i);
+      }
     } else {
       CHECK_EQ(close_range(3, 699, 0), 0);
     }

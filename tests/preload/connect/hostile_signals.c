@@ -16,9 +16,13 @@
 
 /* A pending socket for `call`: the waits want it non-blocking, the I/O blocking. */
 static int pending_for(const char* call) {
-  if (strcmp(call, "connect") == 0) return tcp(0);
+  if (strcmp(call, "connect") == 0) {
+    return tcp(0);
+  }
   const int fd = dialled(NEVER, SOCK_NONBLOCK);
-  if (strstr(call, "poll") == NULL && strstr(call, "select") == NULL) set_blocking(fd, 1);
+  if (strstr(call, "poll") == NULL && strstr(call, "select") == NULL) {
+    set_blocking(fd, 1);
+  }
   return fd;
 }
 
@@ -33,26 +37,66 @@ static void call_once(const char* call, int fd, int epfd) {
   fd_set writes;
   FD_ZERO(&writes);
   FD_SET(fd, &writes);
-  if (strcmp(call, "connect") == 0) dial(fd, NEVER);
-  if (strcmp(call, "poll") == 0) poll(&waited, 1, -1);
-  if (strcmp(call, "ppoll") == 0) ppoll(&waited, 1, NULL, NULL);
-  if (strcmp(call, "select") == 0) select(fd + 1, NULL, &writes, NULL, NULL);
-  if (strcmp(call, "pselect") == 0) pselect(fd + 1, NULL, &writes, NULL, NULL, NULL);
-  if (strcmp(call, "epoll_wait") == 0) epoll_wait(epfd, &event, 1, -1);
-  if (strcmp(call, "epoll_pwait") == 0) epoll_pwait(epfd, &event, 1, -1, NULL);
-  if (strcmp(call, "epoll_pwait2") == 0) epoll_pwait2(epfd, &event, 1, NULL, NULL);
-  if (strcmp(call, "read") == 0) (void)!read(fd, octets, 6);
-  if (strcmp(call, "readv") == 0) (void)!readv(fd, &part, 1);
-  if (strcmp(call, "recv") == 0) recv(fd, octets, 6, 0);
-  if (strcmp(call, "recvfrom") == 0) recvfrom(fd, octets, 6, 0, NULL, NULL);
-  if (strcmp(call, "recvmsg") == 0) recvmsg(fd, &message, 0);
-  if (strcmp(call, "recvmmsg") == 0) recvmmsg(fd, &messages, 1, 0, NULL);
-  if (strcmp(call, "write") == 0) (void)!write(fd, octets, 6);
-  if (strcmp(call, "writev") == 0) (void)!writev(fd, &part, 1);
-  if (strcmp(call, "send") == 0) send(fd, octets, 6, 0);
-  if (strcmp(call, "sendto") == 0) sendto(fd, octets, 6, 0, NULL, 0);
-  if (strcmp(call, "sendmsg") == 0) sendmsg(fd, &message, 0);
-  if (strcmp(call, "sendmmsg") == 0) sendmmsg(fd, &messages, 1, 0);
+  if (strcmp(call, "connect") == 0) {
+    dial(fd, NEVER);
+  }
+  if (strcmp(call, "poll") == 0) {
+    poll(&waited, 1, -1);
+  }
+  if (strcmp(call, "ppoll") == 0) {
+    ppoll(&waited, 1, NULL, NULL);
+  }
+  if (strcmp(call, "select") == 0) {
+    select(fd + 1, NULL, &writes, NULL, NULL);
+  }
+  if (strcmp(call, "pselect") == 0) {
+    pselect(fd + 1, NULL, &writes, NULL, NULL, NULL);
+  }
+  if (strcmp(call, "epoll_wait") == 0) {
+    epoll_wait(epfd, &event, 1, -1);
+  }
+  if (strcmp(call, "epoll_pwait") == 0) {
+    epoll_pwait(epfd, &event, 1, -1, NULL);
+  }
+  if (strcmp(call, "epoll_pwait2") == 0) {
+    epoll_pwait2(epfd, &event, 1, NULL, NULL);
+  }
+  if (strcmp(call, "read") == 0) {
+    (void)!read(fd, octets, 6);
+  }
+  if (strcmp(call, "readv") == 0) {
+    (void)!readv(fd, &part, 1);
+  }
+  if (strcmp(call, "recv") == 0) {
+    recv(fd, octets, 6, 0);
+  }
+  if (strcmp(call, "recvfrom") == 0) {
+    recvfrom(fd, octets, 6, 0, NULL, NULL);
+  }
+  if (strcmp(call, "recvmsg") == 0) {
+    recvmsg(fd, &message, 0);
+  }
+  if (strcmp(call, "recvmmsg") == 0) {
+    recvmmsg(fd, &messages, 1, 0, NULL);
+  }
+  if (strcmp(call, "write") == 0) {
+    (void)!write(fd, octets, 6);
+  }
+  if (strcmp(call, "writev") == 0) {
+    (void)!writev(fd, &part, 1);
+  }
+  if (strcmp(call, "send") == 0) {
+    send(fd, octets, 6, 0);
+  }
+  if (strcmp(call, "sendto") == 0) {
+    sendto(fd, octets, 6, 0, NULL, 0);
+  }
+  if (strcmp(call, "sendmsg") == 0) {
+    sendmsg(fd, &message, 0);
+  }
+  if (strcmp(call, "sendmmsg") == 0) {
+    sendmmsg(fd, &messages, 1, 0);
+  }
 }
 
 struct Victim {
@@ -80,7 +124,9 @@ static void* wait_until_cancelled(void* argument) {
 
 static struct Victim victim_of(const char* call) {
   struct Victim victim = {.call = call, .fd = pending_for(call), .epfd = epoll_create1(0)};
-  if (is_epoll(call)) add_to_epoll(victim.epfd, EPOLL_CTL_ADD, victim.fd, EPOLLOUT, 1);
+  if (is_epoll(call)) {
+    add_to_epoll(victim.epfd, EPOLL_CTL_ADD, victim.fd, EPOLLOUT, 1);
+  }
   return victim;
 }
 
@@ -129,8 +175,9 @@ PROBE(cancelled_in_a_busy_loop) {
   set_blocking(victim.fd, 0);
   pthread_t thread;
   pthread_create(&thread, NULL, call_for_ever, &victim);
-  while (turns < 10)
+  while (turns < 10) {
     sleep_ms(1);
+  }
   CHECK_EQ(pthread_cancel(thread), 0);
   void* result;
   CHECK_EQ(pthread_join(thread, &result), 0);
@@ -143,8 +190,9 @@ static void* close_when_cancelled(void* argument) {
   struct Victim* victim = argument;
   int old;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-  while (turns == 0)
+  while (turns == 0) {
     sleep_ms(1);
+  }
   pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
   close(victim->fd);
   fail_at(__FILE__, __LINE__, "close came back");
@@ -190,7 +238,9 @@ PROBE(jumps_out_of) {
   for (volatile int i = 0; i < 300; ++i) {
     fd = pending_for(argv[1]);
     epfd = epoll_create1(0);
-    if (is_epoll(argv[1])) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT, 1);
+    if (is_epoll(argv[1])) {
+      add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT, 1);
+    }
     if (sigsetjmp(jump, 1) == 0) {
       set_timer_us(20 + i * 7);
       call_once(argv[1], fd, epfd);
@@ -239,7 +289,9 @@ PROBE(jumps_out_of_short_calls) {
   pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
   const long long start = now_us();
   for (volatile int i = 0; now_us() - start < 2000000; ++i) {
-    if (sigsetjmp(jump, 1) != 0) continue;
+    if (sigsetjmp(jump, 1) != 0) {
+      continue;
+    }
     set_timer_us(10 + i % 90);
     for (;;) {
       struct epoll_event event = {.events = EPOLLOUT};
@@ -254,8 +306,9 @@ PROBE(jumps_out_of_short_calls) {
   pthread_sigmask(SIG_BLOCK, &alarms, NULL);
   const int before = rounds_of_other;
   const long long end = now_us() + 10000000;
-  while (rounds_of_other < before + 3 && now_us() < end)
+  while (rounds_of_other < before + 3 && now_us() < end) {
     sleep_ms(5);
+  }
   CHECK(rounds_of_other >= before + 3);
   other_stops = 1;
   pthread_join(thread, NULL);
@@ -271,7 +324,9 @@ static void use_in_handler(int signal) {
   char octet;
   ++handled;
   if (strcmp(handler_does, "same") == 0) {
-    if (handled >= 5) return; /* it may be connected by now */
+    if (handled >= 5) {
+      return;
+    } /* it may be connected by now */
     /* All of it on the socket that is being waited for. */
     CHECK_FAILS(recv(handler_fd, &octet, 1, MSG_DONTWAIT), EAGAIN);
     CHECK_FAILS(send(handler_fd, "x", 1, MSG_DONTWAIT), EAGAIN);
@@ -300,9 +355,13 @@ PROBE(handler_uses_sockets) {
   handler_does = argv[1];
   const int blocking = strcmp(argv[2], "connect") == 0, epfd = epoll_create1(0);
   const int fd = tcp(blocking ? 0 : SOCK_NONBLOCK);
-  if (is_epoll(argv[2])) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLET, 1);
+  if (is_epoll(argv[2])) {
+    add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLET, 1);
+  }
   struct epoll_event event;
-  if (is_epoll(argv[2])) CHECK_EQ(epoll_wait(epfd, &event, 1, 0), 1);
+  if (is_epoll(argv[2])) {
+    CHECK_EQ(epoll_wait(epfd, &event, 1, 0), 1);
+  }
   handler_fd = fd;
   const long long start = now_us();
   if (blocking) {
@@ -313,8 +372,9 @@ PROBE(handler_uses_sockets) {
     set_timer_ms(100, 100);
     int ready;
     while ((ready = wait_by(argv[2], is_epoll(argv[2]) ? epfd : fd, EPOLLOUT, 20000, NULL, NULL)) <
-           0)
+           0) {
       CHECK_EQ(errno, EINTR);
+    }
     CHECK_EQ(ready, 1);
   }
   set_timer_ms(0, 0);
@@ -346,8 +406,9 @@ PROBE(signal_driven) {
   struct pollfd waited = {fd, POLLOUT, 0};
   alarm(20);
   do {
-    while (!told)
+    while (!told) {
       sigsuspend(&none);
+    }
     told = 0;
   } while (poll(&waited, 1, 0) == 0);
   CHECK_EQ(waited.revents, POLLOUT);

@@ -43,7 +43,9 @@ PROBE(closed_while_waited_for) {
   read_exactly(fresh, "HELLO");
   pthread_join(thread, NULL);
   CHECK(now_us() - start < 5000000);
-  if (wait.epfd >= 0) CHECK_EQ(wait.result, 0);
+  if (wait.epfd >= 0) {
+    CHECK_EQ(wait.result, 0);
+  }
   check_echo(fresh);
 }
 
@@ -88,7 +90,9 @@ static void* epoll_forever(void* argument) {
 PROBE(thread_cancelled) {
   for (int i = 0; i < 20; ++i) {
     int fd = tcp(strcmp(argv[1], "connect") == 0 ? 0 : SOCK_NONBLOCK);
-    if (strcmp(argv[1], "connect") != 0) CHECK_FAILS(dial(fd, NEVER), EINPROGRESS);
+    if (strcmp(argv[1], "connect") != 0) {
+      CHECK_FAILS(dial(fd, NEVER), EINPROGRESS);
+    }
     pthread_t thread;
     pthread_create(&thread, NULL,
                    strcmp(argv[1], "connect") == 0 ? connect_forever
@@ -123,7 +127,9 @@ PROBE(long_jump_out_of_connect) {
       dial(fd, NEVER);
       fail_at(__FILE__, __LINE__, "connect returned");
     }
-    if (i % 2 == 0) CHECK_EQ(close(fd), 0);
+    if (i % 2 == 0) {
+      CHECK_EQ(close(fd), 0);
+    }
   }
   check_echo(connected(ECHO));
   const int fd = dialled(SOON_HELLO, SOCK_NONBLOCK);
@@ -138,8 +144,12 @@ static void* connect_often(void* argument) {
   const int odd = (int)(intptr_t)argument % 2;
   for (int i = 0; i < CONNECTS; ++i) {
     const int fd = dialled(i % 2 == 0 ? HELLO : ECHO, SOCK_CLOEXEC | (odd ? SOCK_NONBLOCK : 0));
-    if (odd) reach(fd);
-    if (i % 2 == 0) read_exactly(fd, "HELLO");
+    if (odd) {
+      reach(fd);
+    }
+    if (i % 2 == 0) {
+      read_exactly(fd, "HELLO");
+    }
     char line[32];
     const int size = snprintf(line, sizeof(line), "%d.%d\n", (int)(intptr_t)argument, i);
     CHECK_EQ(write(fd, line, (size_t)size), size);
@@ -153,13 +163,16 @@ static void* connect_often(void* argument) {
 /* Sixty-four threads connect while the main thread forks and execs. */
 PROBE(threads_against_fork) {
   pthread_t threads[THREADS];
-  for (intptr_t i = 0; i < THREADS; ++i)
+  for (intptr_t i = 0; i < THREADS; ++i) {
     pthread_create(&threads[i], NULL, connect_often, (void*)i);
+  }
   int children = 0;
   while (finished < THREADS) {
     const pid_t child = fork();
     if (child == 0) {
-      if (children % 4 == 0) check_echo(connected(ECHO));
+      if (children % 4 == 0) {
+        check_echo(connected(ECHO));
+      }
       execl("/bin/true", "true", (char*)NULL);
       _exit(127);
     }
@@ -168,8 +181,9 @@ PROBE(threads_against_fork) {
     CHECK_EQ(status, 0);
     ++children;
   }
-  for (int i = 0; i < THREADS; ++i)
+  for (int i = 0; i < THREADS; ++i) {
     pthread_join(threads[i], NULL);
+  }
   printf("%d connects beside %d forks\n", THREADS * CONNECTS, children);
 }
 
@@ -190,15 +204,17 @@ PROBE(threads_share_a_set) {
   enum { SOCKETS = 200 };
   pthread_t threads[4];
   shared_epfd = epoll_create1(0);
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 4; ++i) {
     pthread_create(&threads[i], NULL, serve_shared, NULL);
+  }
   for (int i = 0; i < SOCKETS; ++i) {
     const int fd = tcp(SOCK_NONBLOCK);
     CHECK_FAILS(dial(fd, SOON), EINPROGRESS);
     add_to_epoll(shared_epfd, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLET, (uint64_t)fd);
   }
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 4; ++i) {
     pthread_join(threads[i], NULL);
+  }
   CHECK_EQ(reached_count, SOCKETS);
 }
 
@@ -212,8 +228,9 @@ struct Registered {
 static void* change_registration(void* argument) {
   const struct Registered* registered = argument;
   struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 7};
-  while (changing)
+  while (changing) {
     CHECK_EQ(epoll_ctl(registered->epfd, EPOLL_CTL_MOD, registered->fd, &event), 0);
+  }
   return NULL;
 }
 
@@ -241,8 +258,9 @@ PROBE(registration_changed_while_dialling) {
 static void* poll_until_overwritten(void* argument) {
   const int fd = *(const int*)argument;
   struct pollfd waited = {fd, POLLIN, 0};
-  while (changing)
+  while (changing) {
     poll(&waited, 1, 0);
+  }
   return NULL;
 }
 

@@ -90,7 +90,9 @@ PROBE(unspecified) {
             epfd = epoll_create1(0);
   add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, 6);
   struct pollfd waited = {fd, POLLOUT, 0};
-  if (strcmp(argv[1], "pending") != 0) CHECK_EQ(poll(&waited, 1, GENEROUS), 1);
+  if (strcmp(argv[1], "pending") != 0) {
+    CHECK_EQ(poll(&waited, 1, GENEROUS), 1);
+  }
   CHECK_EQ(connect_unspecified(fd), 0);
   struct sockaddr_storage peer;
   socklen_t length = sizeof(peer);
@@ -98,8 +100,9 @@ PROBE(unspecified) {
   CHECK_EQ(poll(&waited, 1, 0), 1);
   CHECK((waited.revents & POLLHUP) != 0);
   struct epoll_event event;
-  while (epoll_wait(epfd, &event, 1, 0) == 1)
+  while (epoll_wait(epfd, &event, 1, 0) == 1) {
     CHECK_EQ(event.data.u64, 6);
+  }
   (void)so_error(fd);
   const long long start = now_us();
   CHECK_FAILS(dial(fd, SOON_HELLO), EINPROGRESS);

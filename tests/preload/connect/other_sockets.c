@@ -147,7 +147,9 @@ PROBE(io_is_restarted) {
   } else {
     const long long start = now_us();
     set_timer_ms(200, restart ? 200 : 0);
-    if (!restart) CHECK_FAILS(write(fd, "ping", 4), EINTR);
+    if (!restart) {
+      CHECK_FAILS(write(fd, "ping", 4), EINTR);
+    }
     CHECK_EQ(write(fd, "ping", 4), 4);
     CHECK_TIME(now_us() - start, SLOW_US - 100000, SLOW_US * 8);
     CHECK(restart ? alarms >= 3 : alarms == 1);
@@ -162,8 +164,9 @@ static void* write_all(void* argument) {
   (void)argument;
   char block[1000];
   memset(block, 'd', sizeof(block));
-  for (int i = 0; i < 200; ++i)
+  for (int i = 0; i < 200; ++i) {
     CHECK_EQ(send(duplex_fd, block, sizeof(block), 0), sizeof(block));
+  }
   return NULL;
 }
 PROBE(reader_and_writer) {
@@ -176,8 +179,9 @@ PROBE(reader_and_writer) {
     while (got < 200 * 1000) {
       const ssize_t more = recv(duplex_fd, block, sizeof(block), 0);
       CHECK(more > 0);
-      for (ssize_t i = 0; i < more; ++i)
+      for (ssize_t i = 0; i < more; ++i) {
         CHECK_EQ(block[i], 'd');
+      }
       got += (size_t)more;
     }
     pthread_join(thread, NULL);
@@ -208,12 +212,15 @@ static void* ask(void* argument) {
 PROBE(asked_by_many) {
   pthread_t threads[8];
   int fd = dialled(SOON_HELLO, SOCK_NONBLOCK);
-  for (int i = 0; i < 8; ++i)
+  for (int i = 0; i < 8; ++i) {
     pthread_create(&threads[i], NULL, ask, &fd);
+  }
   read_exactly(fd, "HELLO");
-  for (int i = 0; i < 50; ++i)
+  for (int i = 0; i < 50; ++i) {
     check_echo(fd);
+  }
   asking = 0;
-  for (int i = 0; i < 8; ++i)
+  for (int i = 0; i < 8; ++i) {
     pthread_join(threads[i], NULL);
+  }
 }

@@ -28,14 +28,27 @@ static ssize_t output_by(const char* call, int fd) {
   struct mmsghdr messages = {.msg_hdr = message};
   int ends[2];
   pipe_with(ends, "first");
-  if (strcmp(call, "write") == 0) return write(fd, "first", 5);
-  if (strcmp(call, "writev") == 0) return writev(fd, parts, 2);
-  if (strcmp(call, "send") == 0) return send(fd, "first", 5, 0);
-  if (strcmp(call, "sendto") == 0) return sendto(fd, "first", 5, 0, NULL, 0);
-  if (strcmp(call, "sendmsg") == 0) return sendmsg(fd, &message, 0);
-  if (strcmp(call, "sendmmsg") == 0)
+  if (strcmp(call, "write") == 0) {
+    return write(fd, "first", 5);
+  }
+  if (strcmp(call, "writev") == 0) {
+    return writev(fd, parts, 2);
+  }
+  if (strcmp(call, "send") == 0) {
+    return send(fd, "first", 5, 0);
+  }
+  if (strcmp(call, "sendto") == 0) {
+    return sendto(fd, "first", 5, 0, NULL, 0);
+  }
+  if (strcmp(call, "sendmsg") == 0) {
+    return sendmsg(fd, &message, 0);
+  }
+  if (strcmp(call, "sendmmsg") == 0) {
     return sendmmsg(fd, &messages, 1, 0) == 1 ? (ssize_t)messages.msg_len : -1;
-  if (strcmp(call, "sendfile") == 0) return sendfile(fd, file_with("first"), &(off_t){0}, 5);
+  }
+  if (strcmp(call, "sendfile") == 0) {
+    return sendfile(fd, file_with("first"), &(off_t){0}, 5);
+  }
   CHECK(strcmp(call, "splice") == 0);
   return splice(ends[0], NULL, fd, NULL, 5, 0);
 }
@@ -44,15 +57,30 @@ static ssize_t input_by(const char* call, int fd, char* out) {
   struct iovec parts[] = {{out, 3}, {out + 3, 2}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
   struct mmsghdr messages = {.msg_hdr = message};
-  if (strcmp(call, "read") == 0) return read(fd, out, 5);
-  if (strcmp(call, "__read_chk") == 0) return fortified_read(fd, out, 5);
-  if (strcmp(call, "__recv_chk") == 0) return fortified_recv(fd, out, 5);
-  if (strcmp(call, "readv") == 0) return readv(fd, parts, 2);
-  if (strcmp(call, "recv") == 0) return recv(fd, out, 5, MSG_WAITALL);
-  if (strcmp(call, "recvfrom") == 0) return recvfrom(fd, out, 5, 0, NULL, NULL);
-  if (strcmp(call, "recvmsg") == 0) return recvmsg(fd, &message, 0);
-  if (strcmp(call, "recvmmsg") == 0)
+  if (strcmp(call, "read") == 0) {
+    return read(fd, out, 5);
+  }
+  if (strcmp(call, "__read_chk") == 0) {
+    return fortified_read(fd, out, 5);
+  }
+  if (strcmp(call, "__recv_chk") == 0) {
+    return fortified_recv(fd, out, 5);
+  }
+  if (strcmp(call, "readv") == 0) {
+    return readv(fd, parts, 2);
+  }
+  if (strcmp(call, "recv") == 0) {
+    return recv(fd, out, 5, MSG_WAITALL);
+  }
+  if (strcmp(call, "recvfrom") == 0) {
+    return recvfrom(fd, out, 5, 0, NULL, NULL);
+  }
+  if (strcmp(call, "recvmsg") == 0) {
+    return recvmsg(fd, &message, 0);
+  }
+  if (strcmp(call, "recvmmsg") == 0) {
     return recvmmsg(fd, &messages, 1, 0, NULL) == 1 ? (ssize_t)messages.msg_len : -1;
+  }
   CHECK(strcmp(call, "splice") == 0);
   int ends[2];
   CHECK(pipe(ends) == 0);
@@ -134,8 +162,9 @@ PROBE(handler_writes) {
   set_timer_ms(5, 5);
   struct pollfd waited = {fd, POLLOUT, 0};
   int ready;
-  while ((ready = poll(&waited, 1, 20000)) < 0)
+  while ((ready = poll(&waited, 1, 20000)) < 0) {
     CHECK_EQ(errno, EINTR);
+  }
   set_timer_ms(0, 0);
   CHECK_EQ(ready, 1);
   CHECK_EQ(written, 7);

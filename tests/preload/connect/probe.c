@@ -49,7 +49,9 @@ void set_timer_ms(int first, int interval) {
 int errno_named(const char* name) {
   for (int error = 1; error < 200; ++error) {
     const char* candidate = strerrorname_np(error);
-    if (candidate != NULL && strcmp(candidate, name) == 0) return error;
+    if (candidate != NULL && strcmp(candidate, name) == 0) {
+      return error;
+    }
   }
   fail_at(__FILE__, __LINE__, "no errno is called %s", name);
 }
@@ -86,7 +88,9 @@ int tcp(int flags) {
   const char* protocol = getenv("PROBE_PROTOCOL");
   const int fd = socket(family(), SOCK_STREAM | flags, protocol == NULL ? 0 : atoi(protocol));
   CHECK(fd >= 0);
-  if (getenv("PROBE_V6ONLY") != NULL) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (getenv("PROBE_V6ONLY") != NULL) {
+    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  }
   if (getenv("PROBE_BOUND") != NULL) {
     struct sockaddr_storage any;
     const socklen_t length = address_of(family() == AF_INET ? "0.0.0.0" : "::", 0, &any);
@@ -205,8 +209,12 @@ static int wait_by_select(const char* waiter, int fd, uint32_t interest, int tim
   FD_ZERO(&reads);
   FD_ZERO(&writes);
   FD_ZERO(&excepts);
-  if (interest & EPOLLIN) FD_SET(fd, &reads);
-  if (interest & EPOLLOUT) FD_SET(fd, &writes);
+  if (interest & EPOLLIN) {
+    FD_SET(fd, &reads);
+  }
+  if (interest & EPOLLOUT) {
+    FD_SET(fd, &writes);
+  }
   FD_SET(fd, &excepts);
   struct timeval timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
   const struct timespec precise = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
@@ -214,7 +222,9 @@ static int wait_by_select(const char* waiter, int fd, uint32_t interest, int tim
       strcmp(waiter, "select") == 0
           ? select(fd + 1, &reads, &writes, &excepts, timeout_ms < 0 ? NULL : &timeout)
           : pselect(fd + 1, &reads, &writes, &excepts, timeout_ms < 0 ? NULL : &precise, NULL);
-  if (result < 0) return result;
+  if (result < 0) {
+    return result;
+  }
   *events = (FD_ISSET(fd, &reads) ? (uint32_t)EPOLLIN : 0) |
             (FD_ISSET(fd, &writes) ? (uint32_t)EPOLLOUT : 0);
   CHECK(!FD_ISSET(fd, &excepts));
@@ -238,7 +248,9 @@ static int wait_by_poll(const char* waiter, int fd, uint32_t interest, int timeo
   } else {
     fail_at(__FILE__, __LINE__, "no waiter is called %s", waiter);
   }
-  if (result >= 0) *events = (uint32_t)(unsigned short)waited.revents;
+  if (result >= 0) {
+    *events = (uint32_t)(unsigned short)waited.revents;
+  }
   return result;
 }
 
@@ -254,18 +266,27 @@ static int wait_by_epoll(const char* waiter, int fd, int timeout_ms, uint32_t* e
   } else {
     result = epoll_pwait2(fd, &event, 1, timeout_ms < 0 ? NULL : &timeout, NULL);
   }
-  if (result >= 0) *events = event.events;
-  if (data != NULL) *data = event.data.u64;
+  if (result >= 0) {
+    *events = event.events;
+  }
+  if (data != NULL) {
+    *data = event.data.u64;
+  }
   return result;
 }
 
 int wait_by(const char* waiter, int fd, uint32_t interest, int timeout_ms, uint32_t* events,
             uint64_t* data) {
   uint32_t ignored;
-  if (events == NULL) events = &ignored;
-  if (is_epoll(waiter)) return wait_by_epoll(waiter, fd, timeout_ms, events, data);
-  if (strstr(waiter, "select") != NULL)
+  if (events == NULL) {
+    events = &ignored;
+  }
+  if (is_epoll(waiter)) {
+    return wait_by_epoll(waiter, fd, timeout_ms, events, data);
+  }
+  if (strstr(waiter, "select") != NULL) {
     return wait_by_select(waiter, fd, interest, timeout_ms, events);
+  }
   return wait_by_poll(waiter, fd, interest, timeout_ms, events);
 }
 

@@ -11,10 +11,18 @@ enum { GENEROUS = 20000 };
 static const uint64_t cookie = 0xfedcba9876543210U;
 
 static uint32_t mode_named(const char* name) {
-  if (strcmp(name, "edge") == 0) return EPOLLET;
-  if (strcmp(name, "oneshot") == 0) return EPOLLONESHOT;
-  if (strcmp(name, "edge-oneshot") == 0) return EPOLLET | EPOLLONESHOT;
-  if (strcmp(name, "exclusive") == 0) return EPOLLEXCLUSIVE;
+  if (strcmp(name, "edge") == 0) {
+    return EPOLLET;
+  }
+  if (strcmp(name, "oneshot") == 0) {
+    return EPOLLONESHOT;
+  }
+  if (strcmp(name, "edge-oneshot") == 0) {
+    return EPOLLET | EPOLLONESHOT;
+  }
+  if (strcmp(name, "exclusive") == 0) {
+    return EPOLLEXCLUSIVE;
+  }
   CHECK(strcmp(name, "level") == 0);
   return 0;
 }
@@ -26,10 +34,14 @@ PROBE(epoll_ready) {
   const uint32_t mode = mode_named(argv[3]);
   const uint32_t asked = EPOLLIN | EPOLLOUT | mode;
   const int epfd = epoll_create1(0), fd = tcp(SOCK_NONBLOCK);
-  if (before) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, asked, cookie);
+  if (before) {
+    add_to_epoll(epfd, EPOLL_CTL_ADD, fd, asked, cookie);
+  }
   const long long start = now_us();
   CHECK_FAILS(dial(fd, SOON_HELLO), EINPROGRESS);
-  if (!before) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, asked, cookie);
+  if (!before) {
+    add_to_epoll(epfd, EPOLL_CTL_ADD, fd, asked, cookie);
+  }
 
   uint32_t events = 0;
   uint64_t data = 0;
@@ -113,17 +125,22 @@ PROBE(epoll_data_intact) {
   const int epfd = epoll_create1(0);
   for (int i = 0; i < COUNT; ++i) {
     const int fd = tcp(SOCK_NONBLOCK);
-    if (i % 2 == 0) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLONESHOT, values[i]);
+    if (i % 2 == 0) {
+      add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLONESHOT, values[i]);
+    }
     CHECK_FAILS(dial(fd, SOON), EINPROGRESS);
-    if (i % 2 == 1) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLONESHOT, values[i]);
+    if (i % 2 == 1) {
+      add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLONESHOT, values[i]);
+    }
   }
   int seen[COUNT] = {0};
   for (int done = 0; done < COUNT; ++done) {
     struct epoll_event event;
     CHECK_EQ(epoll_wait(epfd, &event, 1, GENEROUS), 1);
     int which = 0;
-    while (which < COUNT && values[which] != event.data.u64)
+    while (which < COUNT && values[which] != event.data.u64) {
       ++which;
+    }
     CHECK(which < COUNT);
     CHECK_EQ(seen[which]++, 0);
   }
@@ -178,7 +195,9 @@ PROBE(epoll_waiting_thread) {
   sleep_ms(100); /* most likely it waits now; the outcome is the same if not */
   const long long start = now_us();
   CHECK_FAILS(dial(fd, SOON_HELLO), EINPROGRESS);
-  if (!registered) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, cookie);
+  if (!registered) {
+    add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, cookie);
+  }
   pthread_join(thread, NULL);
   CHECK_EQ(waiter.result, 1);
   CHECK_TIME(waiter.at - start, SOON_US, SOON_US * 5 / 2);
@@ -197,10 +216,12 @@ PROBE(epoll_two_waiters) {
   struct Waiter waiters[2] = {{.epfd = epfd, .timeout_ms = 1000},
                               {.epfd = epfd, .timeout_ms = 1000}};
   pthread_t threads[2];
-  for (int i = 0; i < 2; ++i)
+  for (int i = 0; i < 2; ++i) {
     pthread_create(&threads[i], NULL, wait_there, &waiters[i]);
-  for (int i = 0; i < 2; ++i)
+  }
+  for (int i = 0; i < 2; ++i) {
     pthread_join(threads[i], NULL);
+  }
   CHECK_EQ(waiters[0].result + waiters[1].result, 1);
   const struct Waiter* winner = waiters[0].result == 1 ? &waiters[0] : &waiters[1];
   CHECK_EQ(winner->event.events, EPOLLOUT);
@@ -228,7 +249,9 @@ PROBE(epoll_nested) {
       CHECK_EQ(poll(&waited, 1, GENEROUS), 1);
       CHECK_EQ(waited.revents, POLLIN);
     }
-    if (epoll_wait(inner, &event, 1, 0) == 1) break;
+    if (epoll_wait(inner, &event, 1, 0) == 1) {
+      break;
+    }
     ++empty;
   }
   CHECK_TIME(now_us() - start, SOON_US, SOON_US * 5 / 2);
@@ -270,10 +293,14 @@ PROBE(epoll_descriptor_moved) {
   const int original = epoll_create1(0), fd = tcp(SOCK_NONBLOCK);
   add_to_epoll(original, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLET, cookie);
   const int epfd = dup(original);
-  if (early) close(original);
+  if (early) {
+    close(original);
+  }
   const long long start = now_us();
   CHECK_FAILS(dial(fd, SOON), EINPROGRESS);
-  if (!early) close(original);
+  if (!early) {
+    close(original);
+  }
   struct epoll_event event;
   CHECK_EQ(epoll_wait(epfd, &event, 1, GENEROUS), 1);
   CHECK_TIME(now_us() - start, SOON_US, SOON_US * 5 / 2);

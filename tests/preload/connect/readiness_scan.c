@@ -148,8 +148,9 @@ PROBE(scan_many) {
   static struct pollfd waited[MANY];
   int ends[2];
   CHECK(pipe(ends) == 0);
-  for (int i = 0; i < MANY; ++i)
+  for (int i = 0; i < MANY; ++i) {
     waited[i] = (struct pollfd){ends[0], POLLIN, 0};
+  }
   waited[MANY - 1] = (struct pollfd){dialled(SOON, SOCK_NONBLOCK), POLLOUT, 0};
   CHECK_EQ(poll(waited, MANY, GENEROUS), 1);
   CHECK_EQ(waited[MANY - 1].revents, POLLOUT);
@@ -165,8 +166,9 @@ PROBE(scan_duplicate) {
   const int after = dup(fd);
   close(fd);
   struct pollfd waited[] = {{before, POLLIN, 0}, {after, POLLOUT, 0}};
-  while (poll(waited, 2, GENEROUS) != 2)
+  while (poll(waited, 2, GENEROUS) != 2) {
     CHECK(now_us() - start < 10000000);
+  }
   CHECK_TIME(now_us() - start, SOON_US - 50000, SOON_US * 3);
   CHECK_EQ(waited[0].revents, POLLIN);
   CHECK_EQ(waited[1].revents, POLLOUT);
@@ -188,9 +190,15 @@ static int wait_with_mask(const char* waiter, int fd, int epfd, const sigset_t* 
   fd_set writes;
   FD_ZERO(&writes);
   FD_SET(fd, &writes);
-  if (strcmp(waiter, "ppoll") == 0) return ppoll(&waited, 1, &timeout, mask);
-  if (strcmp(waiter, "pselect") == 0) return pselect(fd + 1, NULL, &writes, NULL, &timeout, mask);
-  if (strcmp(waiter, "epoll_pwait") == 0) return epoll_pwait(epfd, &event, 1, GENEROUS, mask);
+  if (strcmp(waiter, "ppoll") == 0) {
+    return ppoll(&waited, 1, &timeout, mask);
+  }
+  if (strcmp(waiter, "pselect") == 0) {
+    return pselect(fd + 1, NULL, &writes, NULL, &timeout, mask);
+  }
+  if (strcmp(waiter, "epoll_pwait") == 0) {
+    return epoll_pwait(epfd, &event, 1, GENEROUS, mask);
+  }
   return epoll_pwait2(epfd, &event, 1, &timeout, mask);
 }
 
@@ -245,7 +253,9 @@ PROBE(wait_interrupted) {
   sigaction(SIGALRM, &action, NULL);
   const int fd = dialled(SLOW, SOCK_NONBLOCK);
   const int epfd = is_epoll(argv[1]) ? epoll_create1(0) : -1;
-  if (epfd >= 0) add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT, 5);
+  if (epfd >= 0) {
+    add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT, 5);
+  }
   const int waited = epfd >= 0 ? epfd : fd;
   set_timer_ms(100, 0);
   const long long start = now_us();
@@ -351,7 +361,9 @@ PROBE(asked_after_raw_waits) {
     } else {
       reached = write(fd, "ping", 4) == 4;
       CHECK(reached || errno == EAGAIN);
-      if (reached) read_exactly(fd, "ping");
+      if (reached) {
+        read_exactly(fd, "ping");
+      }
     }
   }
   CHECK_TIME(now_us() - start, SOON_US, SOON_US * 10);

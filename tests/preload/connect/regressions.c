@@ -48,7 +48,9 @@ PROBE(duplicates_after_direct_connect) {
     CHECK_EQ(dial_local(order % 2 == 0 ? fd : copy, port), 0);
     const int other = tcp(0);
     CHECK_EQ(dup2(other, fd), fd);
-    if (order >= 2) CHECK_EQ(dup3(other, third, O_CLOEXEC), third);
+    if (order >= 2) {
+      CHECK_EQ(dup3(other, third, O_CLOEXEC), third);
+    }
     CHECK_EQ(close(copy), 0);
     CHECK_EQ(dial(other, HELLO), 0);
     read_exactly(fd, "HELLO");
@@ -120,14 +122,18 @@ PROBE(forks_with_connects_given_up) {
   allow_descriptors(PENDING + 20);
   for (int round = 0; round < ROUNDS; ++round) {
     int fds[PENDING];
-    for (int i = 0; i < PENDING; ++i)
+    for (int i = 0; i < PENDING; ++i) {
       fds[i] = dialled(NEVER, SOCK_NONBLOCK);
+    }
     const pid_t child = fork();
-    if (child == 0) _exit(0);
+    if (child == 0) {
+      _exit(0);
+    }
     int status;
     CHECK(waitpid(child, &status, 0) == child);
-    for (int i = 0; i < PENDING; ++i)
+    for (int i = 0; i < PENDING; ++i) {
       CHECK_EQ(close(fds[i]), 0);
+    }
   }
 }
 
@@ -136,8 +142,9 @@ static int race_epfd, race_fd;
 static void* wait_in_epoll(void* argument) {
   (void)argument;
   struct epoll_event events[8];
-  while (!stop_threads)
+  while (!stop_threads) {
     epoll_wait(race_epfd, events, 8, 10);
+  }
   return NULL;
 }
 static void* poll_the_number(void* argument) {
@@ -173,8 +180,9 @@ PROBE(threads_watch_a_reused_number) {
     CHECK_EQ(close(fd), 0);
   }
   stop_threads = 1;
-  for (int i = 0; i < 3; ++i)
+  for (int i = 0; i < 3; ++i) {
     pthread_join(threads[i], NULL);
+  }
   CHECK(rounds >= 20);
   check_echo(connected(ECHO));
 }
@@ -241,10 +249,12 @@ PROBE(threads_wait_for_one_connect) {
       pthread_create(&connecting, NULL, connect_soon, &first);
       sleep_ms(50);
     }
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < 4; ++i) {
       pthread_create(&threads[i], NULL, hear_of_the_connect, NULL);
-    for (int i = 0; i < 4; ++i)
+    }
+    for (int i = 0; i < 4; ++i) {
       pthread_join(threads[i], NULL);
+    }
     CHECK_EQ(heard, 4);
     if (argc > 2) {
       pthread_join(connecting, NULL);
@@ -263,8 +273,9 @@ PROBE(second_add_is_harmless) {
   const int epfd = epoll_create1(0), fd = dialled(SOON_HELLO, SOCK_NONBLOCK);
   add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT | edge, 7);
   struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u64 = 8};
-  for (int i = 0; i < 3; ++i)
+  for (int i = 0; i < 3; ++i) {
     CHECK_FAILS(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event), EEXIST);
+  }
   CHECK_EQ(epoll_wait(epfd, &event, 1, 20000), 1);
   CHECK_EQ(event.events, EPOLLOUT);
   CHECK_EQ(event.data.u64, 7);
@@ -278,7 +289,9 @@ PROBE(deadline_in_a_loop) {
   const int busy = strcmp(argv[2], "busy") == 0, waits_in_epoll = is_epoll(argv[1]);
   const int epfd = epoll_create1(0), fd = dialled(NEVER, SOCK_NONBLOCK);
   add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLOUT, 1);
-  if (busy) add_to_epoll(epfd, EPOLL_CTL_ADD, eventfd(1, 0), EPOLLIN, 2);
+  if (busy) {
+    add_to_epoll(epfd, EPOLL_CTL_ADD, eventfd(1, 0), EPOLLIN, 2);
+  }
   const long long start = now_us();
   for (;;) {
     CHECK(now_us() - start < 4000000);
@@ -290,7 +303,9 @@ PROBE(deadline_in_a_loop) {
       CHECK((events & (EPOLLERR | EPOLLOUT)) != 0);
       break;
     }
-    if (busy) sleep_ms(10);
+    if (busy) {
+      sleep_ms(10);
+    }
   }
   CHECK_TIME(now_us() - start, 1000000 - 50000, 3500000);
   CHECK_EQ(so_error(fd), ETIMEDOUT);
@@ -312,8 +327,9 @@ PROBE(select_beyond_its_sets) {
     struct timeval timeout = {never ? 0 : 20, 100000};
     CHECK_EQ(select(count, NULL, &memory.set, NULL, &timeout), !never);
     CHECK_EQ(FD_ISSET(fd, &memory.set) != 0, !never);
-    for (size_t i = 0; i < sizeof(memory.behind); ++i)
+    for (size_t i = 0; i < sizeof(memory.behind); ++i) {
       CHECK_EQ(memory.behind[i], 0xa5);
+    }
   }
 }
 
@@ -416,7 +432,9 @@ PROBE(a_child_has_its_parents_signal_mask) {
   for (int number = 1; number < 32; ++number) {
     CHECK_EQ(sigismember(&after, number), sigismember(&before, number));
   }
-  if (child == 0) _exit(0);
+  if (child == 0) {
+    _exit(0);
+  }
   int status;
   CHECK_EQ(waitpid(child, &status, 0), child);
   CHECK_EQ(status, 0);

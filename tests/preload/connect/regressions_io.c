@@ -57,8 +57,9 @@ PROBE(unspecified_family_to_this_host) {
   CHECK(getsockname(receiver, (struct sockaddr*)&address, &length) == 0);
   address.ss_family = AF_UNSPEC;
   datagram_calls(SOCK_DGRAM, 0, &address, 0, 0);
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 4; ++i) {
     read_exactly(receiver, "leak");
+  }
 }
 
 /* MSG_FASTOPEN means nothing on a datagram socket. fast_open_datagram ADDRESS ERRNO|sent */
@@ -114,7 +115,9 @@ PROBE(octets_of_the_handshake_are_not_counted) {
   const int fd = dialled(NEVER, SOCK_NONBLOCK);
   for (int i = 0; i < 20; ++i) {
     CHECK_EQ(readable_octets(fd), 0);
-    if (i % 2 == 0) sleep_ms(20); /* the gateway's answer arrives */
+    if (i % 2 == 0) {
+      sleep_ms(20);
+    } /* the gateway's answer arrives */
     CHECK_EQ(readable_octets(fd), 0);
     struct pollfd waited = {fd, POLLIN | POLLOUT, 0};
     CHECK_EQ(poll(&waited, 1, 0), 0);
@@ -130,7 +133,9 @@ PROBE(octets_of_the_handshake_are_not_counted) {
 
 static void* found(const char* name) {
   void* symbol = dlsym(RTLD_DEFAULT, name);
-  if (symbol == NULL) fail_at(__FILE__, __LINE__, "libc exports no %s", name);
+  if (symbol == NULL) {
+    fail_at(__FILE__, __LINE__, "libc exports no %s", name);
+  }
   return symbol;
 }
 
@@ -229,6 +234,7 @@ PROBE(connects_in_little_memory) {
   CHECK_EQ(epoll_wait(epfd, &event, 1, 20000), 1);
   CHECK_EQ(event.events, EPOLLOUT);
   read_exactly(fd, "HELLO");
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 100; ++i) {
     dialled(NEVER, SOCK_NONBLOCK);
+  }
 }

@@ -38,22 +38,26 @@ static void take_picture(int fd, struct Picture* picture) {
   picture->descriptor_flags = fcntl(fd, F_GETFD);
   socklen_t length = sizeof(picture->linger);
   CHECK(getsockopt(fd, SOL_SOCKET, SO_LINGER, &picture->linger, &length) == 0);
-  for (int i = 0; i < OPTION_COUNT; ++i)
+  for (int i = 0; i < OPTION_COUNT; ++i) {
     picture->values[i] = get_option(fd, options[i].level, options[i].name);
+  }
   picture->domain = get_option(fd, SOL_SOCKET, SO_DOMAIN);
   picture->type = get_option(fd, SOL_SOCKET, SO_TYPE);
   picture->protocol = get_option(fd, SOL_SOCKET, SO_PROTOCOL);
 }
 
 static void check_same_picture(const struct Picture* before, const struct Picture* after) {
-  if (getenv("PROBE_SWAPPED") == NULL) CHECK_EQ(after->status.st_ino, before->status.st_ino);
+  if (getenv("PROBE_SWAPPED") == NULL) {
+    CHECK_EQ(after->status.st_ino, before->status.st_ino);
+  }
   CHECK_EQ(after->status.st_mode, before->status.st_mode);
   CHECK_EQ(after->flags, before->flags);
   CHECK_EQ(after->descriptor_flags, before->descriptor_flags);
   CHECK_EQ(after->linger.l_onoff, before->linger.l_onoff);
   CHECK_EQ(after->linger.l_linger, before->linger.l_linger);
-  for (int i = 0; i < OPTION_COUNT; ++i)
+  for (int i = 0; i < OPTION_COUNT; ++i) {
     CHECK_EQ(after->values[i], before->values[i]);
+  }
   CHECK_EQ(after->domain, before->domain);
   CHECK_EQ(after->type, before->type);
   CHECK_EQ(after->protocol, before->protocol);
@@ -63,8 +67,9 @@ static void check_same_picture(const struct Picture* before, const struct Pictur
 PROBE(same_picture) {
   const int async = strcmp(argv[1], "async") == 0;
   const int fd = tcp(SOCK_CLOEXEC | (async ? SOCK_NONBLOCK : 0));
-  for (int i = 0; i < OPTION_COUNT; ++i)
+  for (int i = 0; i < OPTION_COUNT; ++i) {
     set_option(fd, options[i].level, options[i].name, options[i].value);
+  }
   const struct linger linger = {1, 5};
   CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
   struct Picture before, after;
@@ -159,11 +164,17 @@ PROBE(list_descriptors) {
   char open[64] = {0};
   for (const struct dirent* entry; (entry = readdir(directory)) != NULL;) {
     const int fd = atoi(entry->d_name);
-    if (entry->d_name[0] != '.' && fd != dirfd(directory) && fd < (int)sizeof(open)) open[fd] = 1;
-    if (fd >= (int)sizeof(open)) printf("high descriptor %d\n", fd);
+    if (entry->d_name[0] != '.' && fd != dirfd(directory) && fd < (int)sizeof(open)) {
+      open[fd] = 1;
+    }
+    if (fd >= (int)sizeof(open)) {
+      printf("high descriptor %d\n", fd);
+    }
   }
   for (int fd = 0; fd < (int)sizeof(open); ++fd) {
-    if (open[fd]) printf("%d ", fd);
+    if (open[fd]) {
+      printf("%d ", fd);
+    }
   }
   printf("\n");
 }

@@ -18,7 +18,9 @@ static void connect_once(void) {
 /* several_connects COUNT [milliseconds between] */
 PROBE(several_connects) {
   for (int i = 0; i < atoi(argv[1]); ++i) {
-    if (i != 0 && argc > 2) sleep_ms(atoi(argv[2]));
+    if (i != 0 && argc > 2) {
+      sleep_ms(atoi(argv[2]));
+    }
     connect_once();
   }
 }
@@ -45,8 +47,9 @@ PROBE(several_failures) {
     CHECK_EQ(close(fd), 0);
   }
   const int fd = tcp(0);
-  for (int i = 0; i < atoi(argv[1]); ++i)
+  for (int i = 0; i < atoi(argv[1]); ++i) {
     CHECK_FAILS(dial(fd, ECHO), errno_named(argv[2]));
+  }
 }
 
 /* The child goes on with a handshake that has to fail over. several_and_fork child|parent */
@@ -59,7 +62,9 @@ PROBE(several_and_fork) {
     reach(fd);
     check_echo(fd);
   }
-  if (child == 0) _exit(0);
+  if (child == 0) {
+    _exit(0);
+  }
   int status;
   CHECK(waitpid(child, &status, 0) == child);
   CHECK_EQ(status, 0);

@@ -170,7 +170,9 @@ PROBE(direct_then_gateway) {
   int port;
   const int server = listener(&port), epfd = epoll_create1(0), fd = tcp(SOCK_NONBLOCK);
   const int reached = strcmp(argv[1], "reached") == 0;
-  if (!reached) CHECK_EQ(close(server), 0);
+  if (!reached) {
+    CHECK_EQ(close(server), 0);
+  }
   add_to_epoll(epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLET, 5);
   struct sockaddr_storage here;
   const socklen_t size = address_of("127.0.0.1", port, &here);
@@ -199,8 +201,9 @@ PROBE(direct_then_gateway) {
 PROBE(fast_open_bulk) {
   enum { SIZE = 1 << 20 };
   unsigned char* data = malloc(SIZE);
-  for (size_t i = 0; i < SIZE; ++i)
+  for (size_t i = 0; i < SIZE; ++i) {
     data[i] = (unsigned char)(i * 7 % 251);
+  }
   struct sockaddr_storage there;
   const socklen_t size = target(SOON, &there);
   const int fd = tcp(0);
@@ -223,7 +226,9 @@ PROBE(fast_open_bulk) {
     }
     const ssize_t more = recv(fd, back, sizeof(back), sent < SIZE ? MSG_DONTWAIT : 0);
     CHECK(more > 0 || errno == EAGAIN);
-    if (more <= 0) continue;
+    if (more <= 0) {
+      continue;
+    }
     check_pattern(back, got, (size_t)more);
     got += (size_t)more;
   }

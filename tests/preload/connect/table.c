@@ -72,7 +72,9 @@ PROBE(wait_for_input) {
   puts("ready");
   while (read(0, &octet, 1) > 0) {
   }
-  if (argc > 1) check_echo(connected(ECHO));
+  if (argc > 1) {
+    check_echo(connected(ECHO));
+  }
 }
 
 /* look_up_forever FIRST: names without end, until it is killed; says how far it is. */
@@ -94,6 +96,8 @@ PROBE(look_up_all) {
     struct sockaddr_storage address;
     const socklen_t length = address_of(look_up(name, AF_INET), 0, &address);
     CHECK_EQ(getnameinfo((struct sockaddr*)&address, length, back, sizeof(back), NULL, 0, 0), 0);
-    if (strcmp(back, name) != 0) fail_at(__FILE__, __LINE__, "%s is %s", name, back);
+    if (strcmp(back, name) != 0) {
+      fail_at(__FILE__, __LINE__, "%s is %s", name, back);
+    }
   }
 }

@@ -27,12 +27,21 @@ static long send_by(const char* call, int fd, const unsigned char* data, size_t 
     message.msg_hdr.msg_name = (void*)(uintptr_t)to;
     message.msg_hdr.msg_namelen = length;
   }
-  if (strcmp(call, "send") == 0) return send(fd, data, size, 0);
-  if (strcmp(call, "write") == 0) return write(fd, data, size);
-  if (strcmp(call, "writev") == 0) return writev(fd, parts, 3);
-  if (strcmp(call, "sendto") == 0)
+  if (strcmp(call, "send") == 0) {
+    return send(fd, data, size, 0);
+  }
+  if (strcmp(call, "write") == 0) {
+    return write(fd, data, size);
+  }
+  if (strcmp(call, "writev") == 0) {
+    return writev(fd, parts, 3);
+  }
+  if (strcmp(call, "sendto") == 0) {
     return sendto(fd, data, size, 0, (const struct sockaddr*)to, length);
-  if (strcmp(call, "sendmsg") == 0) return sendmsg(fd, &message.msg_hdr, 0);
+  }
+  if (strcmp(call, "sendmsg") == 0) {
+    return sendmsg(fd, &message.msg_hdr, 0);
+  }
   CHECK(strcmp(call, "sendmmsg") == 0);
   const int sent = sendmmsg(fd, &message, 1, 0);
   return sent == 1 ? (long)message.msg_len : sent;
@@ -45,8 +54,9 @@ static long receive_by(const char* call, int fd, unsigned char* out, struct sock
   struct mmsghdr message = {
       .msg_hdr = {.msg_iov = parts, .msg_iovlen = 2, .msg_name = from, .msg_namelen = *length}};
   long size;
-  if (strcmp(call, "recvfrom") == 0)
+  if (strcmp(call, "recvfrom") == 0) {
     return recvfrom(fd, out, MESSAGE, 0, (struct sockaddr*)from, length);
+  }
   if (strcmp(call, "recvmsg") == 0) {
     size = recvmsg(fd, &message.msg_hdr, 0);
   } else if (strcmp(call, "recvmmsg") == 0) {
@@ -70,7 +80,9 @@ static void ask_and_check(const char* sender, const char* receiver, int fd,
   socklen_t length = sizeof(from);
   const long got = receive_by(receiver, fd, data, &from, &length);
   check_answer(data, got, NAME, type, id);
-  if (length != 0) check_resolver(&from, length, NULL);
+  if (length != 0) {
+    check_resolver(&from, length, NULL);
+  }
 }
 
 /* datagram_connected SENDER RECEIVER */
@@ -158,7 +170,9 @@ PROBE(datagram_several_resolvers) {
         const long got = recvfrom(fd, data, sizeof(data), peek, (struct sockaddr*)&from, &length);
         check_answer(data, got, NAME, ns_t_a, same ? 77 : 100 + i);
         check_resolver(&from, length, servers[i % 3]);
-        if (peek == 0) break;
+        if (peek == 0) {
+          break;
+        }
       }
     }
   }
@@ -257,8 +271,9 @@ PROBE(datagram_duplicates) {
   for (size_t i = 0; i < 3; ++i) {
     ask_and_check("send", "recvfrom", copies[i], NULL, 0, ns_t_a, (unsigned)i);
   }
-  for (size_t i = 0; i < 3; ++i)
+  for (size_t i = 0; i < 3; ++i) {
     CHECK(close(copies[i]) == 0);
+  }
 
   /* The number is closed where nobody sees it, and becomes a pipe's and a plain socket's. */
   int pair[2];
@@ -318,8 +333,9 @@ PROBE(datagram_threads) {
   for (uintptr_t i = 0; i < THREADS; ++i) {
     CHECK(pthread_create(&threads[i], NULL, ask_again_and_again, (void*)(i << 8)) == 0);
   }
-  for (int i = 0; i < THREADS; ++i)
+  for (int i = 0; i < THREADS; ++i) {
     CHECK(pthread_join(threads[i], NULL) == 0);
+  }
 }
 
 /* One socket for one resolver after the other, and then for something else on this host. */
@@ -434,7 +450,9 @@ PROBE(datagram_local) {
   const socklen_t length = address_of(argv[1], DNS, &where);
   const int reached = strcmp(argv[2], "reached") == 0;
   const int server = socket(where.ss_family, SOCK_DGRAM, 0);
-  if (reached) CHECK(bind(server, (struct sockaddr*)&where, length) == 0);
+  if (reached) {
+    CHECK(bind(server, (struct sockaddr*)&where, length) == 0);
+  }
   const int fd = socket(where.ss_family, SOCK_DGRAM, 0);
   unsigned char data[MESSAGE];
   const size_t size = query(data, NAME, ns_t_a, 3);

@@ -61,7 +61,9 @@ PROBE(stream_nonblocking) {
     waited = epoll_create1(0);
     add_to_epoll(waited, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT, 7);
   }
-  if (dial(fd, DNS) != 0) CHECK_EQ(errno, EINPROGRESS);
+  if (dial(fd, DNS) != 0) {
+    CHECK_EQ(errno, EINPROGRESS);
+  }
   uint32_t events = 0;
   CHECK_EQ(wait_by(argv[1], waited, EPOLLIN | EPOLLOUT, 20000, &events, NULL), 1);
   CHECK_EQ(events, EPOLLOUT);
@@ -137,9 +139,15 @@ PROBE(stream_not_dns) {
   const int fd = connected(DNS);
   unsigned char data[MESSAGE];
   size_t size = query_in_stream(data, NAME, ns_t_a, 1);
-  if (strcmp(argv[1], "long") == 0) memcpy(data, "GET / HTTP/1.1\r\n", size = 16);
-  if (strcmp(argv[1], "short") == 0) memcpy(data, "\0\1x", size = 3);
-  if (strcmp(argv[1], "response") == 0) data[4] |= 0x80;
+  if (strcmp(argv[1], "long") == 0) {
+    memcpy(data, "GET / HTTP/1.1\r\n", size = 16);
+  }
+  if (strcmp(argv[1], "short") == 0) {
+    memcpy(data, "\0\1x", size = 3);
+  }
+  if (strcmp(argv[1], "response") == 0) {
+    data[4] |= 0x80;
+  }
   CHECK_FAILS(send(fd, data, size, MSG_NOSIGNAL), ECONNRESET);
   CHECK_EQ(wait_and_read(fd, data, sizeof(data)), 0);
 }

@@ -97,12 +97,16 @@ static void handshake(int accepting, const struct sockaddr_in* gateway, uint32_t
   int peer = accept(accepting, NULL, NULL);
   for (int step = 0; step < 2; ++step) { /* two answers of the gateway, each an edge of its own */
     char octet;
-    if (write(peer, "r", 1) != 1) _exit(2);
+    if (write(peer, "r", 1) != 1) {
+      _exit(2);
+    }
     event = next(epfd, 1000);
     snprintf(text, sizeof(text), "%s: answer %d of the gateway is an edge under the mark", name,
              step + 1);
     fact(event.data.u64 == mark && (event.events & EPOLLIN), text, event.events);
-    if (read(fd, &octet, 1) != 1) _exit(2);
+    if (read(fd, &octet, 1) != 1) {
+      _exit(2);
+    }
   }
   event = next(epfd, 0);
   snprintf(text, sizeof(text), "%s: between answers there is nothing", name);

@@ -350,7 +350,9 @@ TEST(UnknownVariable, KnowsEverySettingAndItsNeighbours) {
     for (const std::string& wrong : {name + "S", name.substr(0, name.size() - 1) + "X"}) {
       const std::string entry = wrong + "=value";
       const UnknownVariable unknown = unknown_variable(entry);
-      if (unknown.name.empty()) continue;  // another setting
+      if (unknown.name.empty()) {
+        continue;  // another setting
+      }
       EXPECT_EQ(wrong, unknown.name);
       EXPECT_NE("", unknown.meant) << wrong;
     }

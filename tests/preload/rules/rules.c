@@ -45,8 +45,9 @@ static void tell_entry(const char* call, const struct hostent* entry, const int*
     return;
   }
   printf(" %s", entry->h_name);
-  for (char** alias = entry->h_aliases; *alias != NULL; ++alias)
+  for (char** alias = entry->h_aliases; *alias != NULL; ++alias) {
     printf(" (%s)", *alias);
+  }
   for (char** each = entry->h_addr_list; *each != NULL; ++each) {
     char text[64];
     printf(" %s", inet_ntop(entry->h_addrtype, *each, text, sizeof(text)));
@@ -62,8 +63,9 @@ PROBE(resolve_by_all) {
                               AI_PASSIVE};
   static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6};
   for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); ++i) {
-    for (size_t j = 0; j < 3; ++j)
+    for (size_t j = 0; j < 3; ++j) {
       tell_lookup(name, "80", families[j], SOCK_STREAM, flags[i]);
+    }
   }
   struct addrinfo* list = NULL;
   const int error = getaddrinfo(name, "http", NULL, &list);
@@ -72,7 +74,9 @@ PROBE(resolve_by_all) {
   tell_lookup(name, "http", AF_UNSPEC, SOCK_RAW, 0);
   tell_lookup(name, NULL, 77, 0, 0);
   tell_lookup(name, NULL, AF_UNSPEC, 0, 1 << 20);
-  if (name == NULL) return;
+  if (name == NULL) {
+    return;
+  }
   h_errno = 0;
   tell_entry("gethostbyname", gethostbyname(name), NULL);
   for (size_t j = 1; j < 3; ++j) {
@@ -102,8 +106,9 @@ static void tell_records(const char* call, const unsigned char* message, int siz
     return;
   }
   /* The first two octets are the query's random number. */
-  for (int i = 2; i < size; ++i)
+  for (int i = 2; i < size; ++i) {
     printf("%02x", message[i]);
+  }
   printf("\n");
 }
 
@@ -244,7 +249,9 @@ PROBE(greeted_at_record) {
     CHECK(connect(fd, (struct sockaddr*)&there, there_size) == 0);
     CHECK_EQ(send(fd, query + (stream ? 0 : 2), (size_t)size + (stream ? 2 : 0), 0),
              size + (stream ? 2 : 0));
-    if (stream) CHECK_EQ(recv(fd, answer, 2, MSG_WAITALL), 2);
+    if (stream) {
+      CHECK_EQ(recv(fd, answer, 2, MSG_WAITALL), 2);
+    }
     length = (int)recv(fd, answer, sizeof(answer), 0);
     close(fd);
   }

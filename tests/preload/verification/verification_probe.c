@@ -31,7 +31,9 @@ static const char* told(int error) {
 }
 
 static const char* host_told(const struct hostent* entry, int error) {
-  if (entry != NULL) return "found";
+  if (entry != NULL) {
+    return "found";
+  }
   return error == HOST_NOT_FOUND ? "HOST_NOT_FOUND" : error == TRY_AGAIN ? "TRY_AGAIN" : "other";
 }
 
@@ -39,15 +41,18 @@ static int look_up(const char* name) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
   struct addrinfo* result = NULL;
   const int error = getaddrinfo(name, "80", &hints, &result);
-  if (error == 0) freeaddrinfo(result);
+  if (error == 0) {
+    freeaddrinfo(result);
+  }
   return error;
 }
 
 static int descriptors(void) {
   int count = 0;
   DIR* directory = opendir("/proc/self/fd");
-  while (readdir(directory) != NULL)
+  while (readdir(directory) != NULL) {
     ++count;
+  }
   closedir(directory);
   return count;
 }
@@ -68,8 +73,12 @@ static int ask(const char* name) {
   int host_error = 0;
   gethostbyname_r(name, &entry, buffer, sizeof buffer, &found, &host_error);
   printf("gethostbyname_r %s\n", host_told(found, host_error));
-  if (kept != 4711) printf("errno became %d\n", kept);
-  if (descriptors() != before) printf("%d descriptors became %d\n", before, descriptors());
+  if (kept != 4711) {
+    printf("errno became %d\n", kept);
+  }
+  if (descriptors() != before) {
+    printf("%d descriptors became %d\n", before, descriptors());
+  }
   return 0;
 }
 
@@ -85,18 +94,22 @@ static int exhausted(const char* name) {
 static volatile int asking = 1;
 static void* write_blindly(void* unused) {
   while (asking) {
-    if (write(1, "rubbish", 7) >= 0 || write(2, "rubbish", 7) >= 0 || write(0, "rubbish", 7) >= 0)
+    if (write(1, "rubbish", 7) >= 0 || write(2, "rubbish", 7) >= 0 || write(0, "rubbish", 7) >= 0) {
       return "written";
+    }
   }
   (void)unused;
   return NULL;
 }
 static int low(const char* name, const char* report) {
   signal(SIGPIPE, SIG_IGN);
-  if (freopen(report, "w", stdin) == NULL) return 1;
+  if (freopen(report, "w", stdin) == NULL) {
+    return 1;
+  }
   const int out = dup(0);
-  for (int fd = 0; fd < 3; ++fd)
+  for (int fd = 0; fd < 3; ++fd) {
     close(fd);
+  }
   pthread_t writer;
   pthread_create(&writer, NULL, write_blindly, NULL);
   const char* said = told(look_up(name));
@@ -115,8 +128,9 @@ static void* asks(void* unused) {
 static int threads(const char* name) {
   shared_name = name;
   pthread_t all[16];
-  for (int i = 0; i < 16; ++i)
+  for (int i = 0; i < 16; ++i) {
     pthread_create(&all[i], NULL, asks, NULL);
+  }
   for (int i = 0; i < 16; ++i) {
     void* said = NULL;
     pthread_join(all[i], &said);
@@ -126,15 +140,17 @@ static int threads(const char* name) {
 }
 
 static void* asks_on(void* unused) {
-  while (asking)
+  while (asking) {
     look_up(shared_name);
+  }
   return unused;
 }
 static int forks(const char* name) {
   shared_name = name;
   pthread_t all[4];
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 4; ++i) {
     pthread_create(&all[i], NULL, asks_on, NULL);
+  }
   int bad = 0;
   for (int i = 0; i < 50; ++i) {
     const pid_t child = fork();
@@ -147,8 +163,9 @@ static int forks(const char* name) {
     bad += status != 0;
   }
   asking = 0;
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 4; ++i) {
     pthread_join(all[i], NULL);
+  }
   printf("%d of 50 children were told something else\n", bad);
   return 0;
 }
@@ -189,10 +206,13 @@ static int background(const char* name) {
   for (int wait = 0; wait < 2; ++wait) {
     struct gaicb one = {.ar_name = name};
     struct gaicb* list[] = {&one};
-    if (getaddrinfo_a(wait ? GAI_WAIT : GAI_NOWAIT, list, 1, NULL) != 0) return 1;
+    if (getaddrinfo_a(wait ? GAI_WAIT : GAI_NOWAIT, list, 1, NULL) != 0) {
+      return 1;
+    }
     const struct gaicb* const all[] = {&one};
-    while (gai_error(&one) == EAI_INPROGRESS)
+    while (gai_error(&one) == EAI_INPROGRESS) {
       gai_suspend(all, 1, NULL);
+    }
     printf("%s\n", told(gai_error(&one)));
   }
   return 0;
@@ -201,7 +221,9 @@ static int background(const char* name) {
 static int reach(const char* name, const char* port) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_INET};
   struct addrinfo* result = NULL;
-  if (getaddrinfo(name, port, &hints, &result) != 0) return 1;
+  if (getaddrinfo(name, port, &hints, &result) != 0) {
+    return 1;
+  }
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   char octets[4] = "";
   if (connect(fd, result->ai_addr, result->ai_addrlen) != 0 || send(fd, "ping", 4, 0) != 4 ||
@@ -214,24 +236,48 @@ static int reach(const char* name, const char* port) {
 
 static int reach_each(const char* port, char** names) {
   for (; *names != NULL; ++names) {
-    if (reach(*names, port) != 0) return 1;
+    if (reach(*names, port) != 0) {
+      return 1;
+    }
   }
   return 0;
 }
 
 int main(int count, char** arguments) {
-  if (count < 3) return 2;
+  if (count < 3) {
+    return 2;
+  }
   const char* what = arguments[1];
   const char* name = arguments[2];
-  if (strcmp(what, "ask") == 0) return ask(name);
-  if (strcmp(what, "exhausted") == 0) return exhausted(name);
-  if (strcmp(what, "low") == 0) return low(name, arguments[3]);
-  if (strcmp(what, "threads") == 0) return threads(name);
-  if (strcmp(what, "forks") == 0) return forks(name);
-  if (strcmp(what, "interrupted") == 0) return interrupted(name);
-  if (strcmp(what, "each") == 0) return each(arguments + 2);
-  if (strcmp(what, "background") == 0) return background(name);
-  if (strcmp(what, "reach") == 0) return reach(name, arguments[3]);
-  if (strcmp(what, "reach_each") == 0) return reach_each(name, arguments + 3);
+  if (strcmp(what, "ask") == 0) {
+    return ask(name);
+  }
+  if (strcmp(what, "exhausted") == 0) {
+    return exhausted(name);
+  }
+  if (strcmp(what, "low") == 0) {
+    return low(name, arguments[3]);
+  }
+  if (strcmp(what, "threads") == 0) {
+    return threads(name);
+  }
+  if (strcmp(what, "forks") == 0) {
+    return forks(name);
+  }
+  if (strcmp(what, "interrupted") == 0) {
+    return interrupted(name);
+  }
+  if (strcmp(what, "each") == 0) {
+    return each(arguments + 2);
+  }
+  if (strcmp(what, "background") == 0) {
+    return background(name);
+  }
+  if (strcmp(what, "reach") == 0) {
+    return reach(name, arguments[3]);
+  }
+  if (strcmp(what, "reach_each") == 0) {
+    return reach_each(name, arguments + 3);
+  }
   return 2;
 }
