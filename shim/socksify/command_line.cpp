@@ -1,4 +1,4 @@
-#include "command_line.hpp"
+#include "socksify/command_line.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -8,7 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "spelling.hpp"
+#include "settings/spelling.hpp"
 
 namespace socks64::socksify {
 namespace {

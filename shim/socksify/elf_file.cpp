@@ -1,4 +1,4 @@
-#include "elf_file.hpp"
+#include "socksify/elf_file.hpp"
 
 #include <algorithm>
 #include <bit>

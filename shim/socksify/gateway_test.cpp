@@ -1,4 +1,4 @@
-#include "gateway_test.hpp"
+#include "socksify/gateway_test.hpp"
 
 #include <algorithm>
 #include <array>

@@ -8,7 +8,7 @@
 
 #include "socks64/address.hpp"
 
-#include "config.hpp"
+#include "settings/config.hpp"
 
 namespace socks64::socksify {
 

@@ -1,4 +1,4 @@
-#include "library_path.hpp"
+#include "socksify/library_path.hpp"
 
 #include <cstdlib>
 #include <filesystem>

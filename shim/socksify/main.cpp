@@ -10,14 +10,14 @@
 #include <unistd.h>
 #include <vector>
 
-#include "command_line.hpp"
-#include "config.hpp"
-#include "gateway_test.hpp"
-#include "library_path.hpp"
-#include "program_check.hpp"
-#include "settings.hpp"
-#include "shared_table.hpp"
-#include "unknown_variable.hpp"
+#include "settings/config.hpp"
+#include "settings/unknown_variable.hpp"
+#include "socksify/command_line.hpp"
+#include "socksify/gateway_test.hpp"
+#include "socksify/library_path.hpp"
+#include "socksify/program_check.hpp"
+#include "socksify/settings.hpp"
+#include "socksify/shared_table.hpp"
 
 namespace {
 

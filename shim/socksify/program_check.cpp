@@ -1,6 +1,6 @@
 // What a preloaded library cannot follow, and how it is seen without running anything: the file is
 // read, and the rules by which the kernel starts it and the loader obeys LD_PRELOAD are applied.
-#include "program_check.hpp"
+#include "socksify/program_check.hpp"
 
 #include <algorithm>
 #include <array>
@@ -18,9 +18,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "config.hpp"
-#include "elf_file.hpp"
-#include "file_text.hpp"
+#include "host/file_text.hpp"
+#include "settings/config.hpp"
+#include "socksify/elf_file.hpp"
 
 namespace socks64::socksify {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "library_path.hpp"
+#include "socksify/library_path.hpp"
 
 namespace socks64::socksify {
 

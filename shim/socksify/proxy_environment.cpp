@@ -1,4 +1,4 @@
-#include "proxy_environment.hpp"
+#include "socksify/proxy_environment.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -6,8 +6,8 @@
 
 #include "socks64/prefix.hpp"
 
-#include "config_site.hpp"
-#include "rules.hpp"
+#include "settings/config_site.hpp"
+#include "settings/rules.hpp"
 
 namespace socks64::socksify {
 namespace {

@@ -1,4 +1,4 @@
-#include "settings.hpp"
+#include "socksify/settings.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <system_error>
 
-#include "config_options.hpp"
-#include "file_text.hpp"
-#include "proxy_environment.hpp"
+#include "host/file_text.hpp"
+#include "settings/config_options.hpp"
+#include "socksify/proxy_environment.hpp"
 
 namespace socks64::socksify {
 namespace {

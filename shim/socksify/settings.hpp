@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "command_line.hpp"
-#include "config.hpp"
+#include "settings/config.hpp"
+#include "socksify/command_line.hpp"
 
 namespace socks64::socksify {
 

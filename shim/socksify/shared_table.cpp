@@ -12,7 +12,7 @@
 // - not by the terminal: a session of its own; Ctrl-C and hang-up are the program's. SIGTERM (the
 //   machine goes down) removes the file early; programs started after that have their own tables;
 // - not by ps: the command line, which may hold the gateway's password, is wiped in it.
-#include "shared_table.hpp"
+#include "socksify/shared_table.hpp"
 
 #include <algorithm>
 #include <array>
@@ -32,9 +32,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "config.hpp"
-#include "fake_ip_table.hpp"
-#include "table_file.hpp"
+#include "settings/config.hpp"
+#include "tables/fake_ip_table.hpp"
+#include "tables/table_file.hpp"
 
 namespace socks64::socksify {
 namespace {

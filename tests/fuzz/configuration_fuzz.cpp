@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "config.hpp"
 #include "fuzz.hpp"
+#include "settings/config.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace socks64;

@@ -4,7 +4,7 @@
 #include <arpa/nameser.h>
 #include <array>
 
-#include "dns_answer.hpp"
+#include "dns/dns_answer.hpp"
 #include "fuzz.hpp"
 
 namespace socks64::shim {

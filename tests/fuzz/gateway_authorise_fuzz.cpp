@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "authorise.hpp"
-#include "config.hpp"
+#include "authorise/authorise.hpp"
+#include "config/config.hpp"
 #include "fuzz.hpp"
-#include "protection.hpp"
+#include "rules/protection.hpp"
 
 namespace {
 

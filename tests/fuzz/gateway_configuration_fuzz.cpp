@@ -5,7 +5,7 @@
 #include <chrono>
 #include <string_view>
 
-#include "config.hpp"
+#include "config/config.hpp"
 #include "fuzz.hpp"
 
 namespace {

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string_view>
 
-#include "config.hpp"
+#include "config/config.hpp"
 #include "fuzz.hpp"
-#include "rule_table.hpp"
+#include "rules/rule_table.hpp"
 
 namespace {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "auth/users.hpp"
 #include "fuzz.hpp"
-#include "users.hpp"
 
 namespace {
 

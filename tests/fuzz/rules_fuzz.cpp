@@ -4,7 +4,7 @@
 #include <string>
 
 #include "fuzz.hpp"
-#include "rules.hpp"
+#include "settings/rules.hpp"
 
 namespace {
 

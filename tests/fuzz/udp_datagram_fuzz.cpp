@@ -10,7 +10,7 @@
 #include "socks64/message.hpp"
 
 #include "fuzz.hpp"
-#include "udp_datagram.hpp"
+#include "udp/udp_datagram.hpp"
 
 using namespace socks64;
 using namespace socks64::gateway;

@@ -6,5 +6,5 @@ add_executable(dial_tests
   dial/look_up_test.cpp dial/names_test.cpp dial/query_window_test.cpp dial/order_test.cpp
   dial/race_test.cpp dial/resolve_test.cpp dial/system_names_test.cpp)
 target_link_libraries(dial_tests PRIVATE gateway_dial GTest::gtest_main socks64_warnings)
-socks64_build_fast_when_sanitized(dial_tests "<gtest/gtest.h>;${PROJECT_SOURCE_DIR}/gatewayd/dial.hpp")
+socks64_build_fast_when_sanitized(dial_tests "<gtest/gtest.h>;${PROJECT_SOURCE_DIR}/gatewayd/dial/dial.hpp")
 gtest_discover_tests(dial_tests PROPERTIES TIMEOUT 120 LABELS net)

@@ -49,7 +49,7 @@ add_executable(gateway_tests
   gateway/unix_test.cpp
   gateway/user_limits_test.cpp
   gateway/users_test.cpp)
-socks64_build_fast_when_sanitized(gateway_tests "<gtest/gtest.h>;<fmt/format.h>;${PROJECT_SOURCE_DIR}/gatewayd/session.hpp")
+socks64_build_fast_when_sanitized(gateway_tests "<gtest/gtest.h>;<fmt/format.h>;${PROJECT_SOURCE_DIR}/gatewayd/session/session.hpp")
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
 # As for the sources of the daemon that have coroutines.
 set_source_files_properties(gateway/survival_test.cpp PROPERTIES
@@ -59,7 +59,7 @@ target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
   GATEWAYD_FAIL2BAN_FILTER="${PROJECT_SOURCE_DIR}/conf/fail2ban/filter.d/gatewayd.conf"
   GATEWAYD_VERSION="${PROJECT_VERSION}" GATEWAYD_DEFAULT_CONFIG="${CMAKE_INSTALL_FULL_SYSCONFDIR}/socks64/gatewayd.toml")
-target_link_libraries(gateway_tests PRIVATE gateway_core tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
+target_link_libraries(gateway_tests PRIVATE gateway_daemon tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
 add_dependencies(gateway_tests gatewayd)
 # Many clients at once. SOCKS64_TEST_HEAVY=1 in the environment: the whole numbers, a few minutes.
 add_executable(hostile_tests
@@ -70,7 +70,7 @@ add_executable(hostile_tests
   gateway/sockets.cpp)
 target_include_directories(hostile_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(hostile_tests PRIVATE GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>")
-target_link_libraries(hostile_tests PRIVATE gateway_core GTest::gtest_main socks64_warnings)
+target_link_libraries(hostile_tests PRIVATE gateway_daemon GTest::gtest_main socks64_warnings)
 socks64_build_fast_when_sanitized(hostile_tests "<gtest/gtest.h>")
 add_dependencies(hostile_tests gatewayd)
 gtest_discover_tests(hostile_tests PROPERTIES TIMEOUT 300 DISCOVERY_TIMEOUT 60 RUN_SERIAL TRUE)

@@ -19,7 +19,7 @@
 #include <asio/post.hpp>
 #include <gtest/gtest.h>
 
-#include "relay_clock.hpp"
+#include "relay/relay_clock.hpp"
 #include "relay_rig.hpp"
 
 namespace socks64::gateway {

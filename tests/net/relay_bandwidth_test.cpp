@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "bandwidth.hpp"
+#include "base/bandwidth.hpp"
 #include "relay_peer.hpp"
 #include "relay_rig.hpp"
 

@@ -1,5 +1,5 @@
 // One direction's decisions, without a socket.
-#include "relay_flow.hpp"
+#include "relay/relay_flow.hpp"
 
 #include <array>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "pipe_pool.hpp"
-#include "relay_pool.hpp"
+#include "relay/pipe_pool.hpp"
+#include "relay/relay_pool.hpp"
 
 namespace socks64::gateway {
 namespace {

@@ -28,9 +28,9 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/post.hpp>
 
-#include "relay.hpp"
-#include "relay_pool.hpp"
-#include "sockmap.hpp"
+#include "relay/relay.hpp"
+#include "relay/relay_pool.hpp"
+#include "relay/sockmap.hpp"
 
 namespace socks64::gateway::rig {
 

@@ -14,13 +14,8 @@ add_executable(shim_unit_tests
   ${CMAKE_CURRENT_LIST_DIR}/rules/policy_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/rules/proxy_environment_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/rules/rules_test.cpp)
-target_sources(shim_unit_tests PRIVATE
-  ${PROJECT_SOURCE_DIR}/shim/dns_answer.cpp ${PROJECT_SOURCE_DIR}/shim/fake_ip_table.cpp ${PROJECT_SOURCE_DIR}/shim/local_file.cpp
-  ${PROJECT_SOURCE_DIR}/shim/direct_addresses.cpp ${PROJECT_SOURCE_DIR}/shim/policy.cpp ${PROJECT_SOURCE_DIR}/shim/table_file.cpp
-  ${PROJECT_SOURCE_DIR}/shim/socksify/proxy_environment.cpp)
-target_include_directories(shim_unit_tests PRIVATE ${PROJECT_SOURCE_DIR}/shim ${PROJECT_SOURCE_DIR}/shim/socksify)
 target_compile_definitions(shim_unit_tests PRIVATE _GNU_SOURCE)
-target_link_libraries(shim_unit_tests PRIVATE socks64_shim_config socks64 socks64_warnings GTest::gtest_main Threads::Threads)
+target_link_libraries(shim_unit_tests PRIVATE shim_dns shim_socksify socks64_warnings GTest::gtest_main Threads::Threads)
 gtest_discover_tests(shim_unit_tests TEST_PREFIX unit.shim. DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
 
 # A plain C program that knows nothing of the shim.

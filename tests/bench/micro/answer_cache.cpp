@@ -1,5 +1,5 @@
 // The cache of the gateway's resolver.
-#include "answer_cache.hpp"
+#include "resolve/answer_cache.hpp"
 
 #include <benchmark/benchmark.h>
 #include <string>

@@ -1,5 +1,5 @@
 // The shim's mapping table.
-#include "fake_ip_table.hpp"
+#include "tables/fake_ip_table.hpp"
 
 #include <benchmark/benchmark.h>
 #include <memory>

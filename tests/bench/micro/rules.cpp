@@ -1,6 +1,6 @@
 // What a request costs under few rules and many: judged by name, before anything is looked up, and
 // by address, right before that is dialled or sent to.
-#include "rules.hpp"
+#include "rules/rules.hpp"
 
 #include <benchmark/benchmark.h>
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 #include <fmt/format.h>
 
-#include "authorise.hpp"
-#include "config_rules.hpp"
-#include "policy.hpp"
-#include "rule_table.hpp"
+#include "authorise/authorise.hpp"
+#include "authorise/policy.hpp"
+#include "config/config_rules.hpp"
+#include "rules/rule_table.hpp"
 
 namespace socks64::gateway {
 namespace {

@@ -1,6 +1,6 @@
 // The shim's record of epoll registrations. The kernel's part is in the figures: kernel_alone is
 // the same call without the record.
-#include "wait_set.hpp"
+#include "descriptors/wait_set.hpp"
 
 #include <array>
 #include <benchmark/benchmark.h>

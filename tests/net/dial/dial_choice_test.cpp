@@ -5,8 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/route.hpp"
 #include "dial_fixture.hpp"
-#include "route.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

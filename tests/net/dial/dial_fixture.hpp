@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-#include "dial.hpp"
+#include "dial/dial.hpp"
 #include "dns_server.hpp"
 #include "peers.hpp"
 

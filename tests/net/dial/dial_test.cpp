@@ -1,5 +1,5 @@
 // The dialler against destinations that answer, refuse, and keep silent (G1, G2, G3, G4).
-#include "dial.hpp"
+#include "dial/dial.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -15,8 +15,8 @@
 #include <asio/this_coro.hpp>
 #include <gtest/gtest.h>
 
+#include "dial/race.hpp"
 #include "dial_fixture.hpp"
-#include "race.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "dns_server.hpp"
 #include "peers.hpp"
-#include "resolve.hpp"
+#include "resolve/resolve.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

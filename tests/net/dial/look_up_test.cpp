@@ -1,6 +1,6 @@
 // RESOLVE and RESOLVE_PTR behind the protocol: which address, which name, and whether a failure
 // says "there is none" or "cannot be told".
-#include "look_up.hpp"
+#include "dial/look_up.hpp"
 
 #include <chrono>
 #include <string>
@@ -8,10 +8,10 @@
 
 #include <gtest/gtest.h>
 
-#include "dns_message.hpp"
-#include "dns_name.hpp"
+#include "base/dns_name.hpp"
 #include "dns_server.hpp"
 #include "peers.hpp"
+#include "resolve/dns_message.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

@@ -5,11 +5,11 @@
 
 #include <gtest/gtest.h>
 
-#include "answer_cache.hpp"
-#include "dns_message.hpp"
-#include "dns_name.hpp"
-#include "hosts_file.hpp"
+#include "base/dns_name.hpp"
 #include "peers.hpp"
+#include "resolve/answer_cache.hpp"
+#include "resolve/dns_message.hpp"
+#include "resolve/hosts_file.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

@@ -1,7 +1,7 @@
 // RFC 6724 sections 10.2 and 10.3, example by example, and RFC 8305 section 4. The examples of
 // rules 3 and 4 (deprecated and home addresses) do not apply: the kernel has looked at that already
 // when it chose the source (order.cpp).
-#include "order.hpp"
+#include "dial/order.hpp"
 
 #include <algorithm>
 #include <string>

@@ -23,7 +23,7 @@
 #include "socks64/address.hpp"
 #include "socks64/sockaddr.hpp"
 
-#include "net.hpp"
+#include "loop/net.hpp"
 
 namespace socks64::gateway::testing {
 

@@ -1,5 +1,5 @@
 // Questions in a burst: how many may go at once, and in which order the others do.
-#include "query_window.hpp"
+#include "resolve/query_window.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "turn_queue.hpp"
+#include "resolve/turn_queue.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

@@ -1,5 +1,5 @@
 // RFC 8305 against a clock of our own.
-#include "race.hpp"
+#include "dial/race.hpp"
 
 #include <chrono>
 #include <optional>

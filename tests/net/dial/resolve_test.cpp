@@ -1,5 +1,5 @@
 // The resolver against a DNS server that does what it is told (G4).
-#include "resolve.hpp"
+#include "resolve/resolve.hpp"
 
 #include <chrono>
 #include <future>

@@ -1,5 +1,5 @@
 // Names by way of the system: what getaddrinfo says, and what happens when it says nothing (G4).
-#include "system_names.hpp"
+#include "resolve/system_names.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -15,9 +15,9 @@
 #include <asio/co_spawn.hpp>
 #include <gtest/gtest.h>
 
+#include "dial/look_up.hpp"
 #include "dial_fixture.hpp"
-#include "look_up.hpp"
-#include "resolve.hpp"
+#include "resolve/resolve.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

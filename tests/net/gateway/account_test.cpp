@@ -1,11 +1,11 @@
 // One line a session, whatever a peer sent, and every field in it.
-#include "account.hpp"
+#include "account/account.hpp"
 
 #include <string>
 
 #include <gtest/gtest.h>
 
-#include "log.hpp"
+#include "base/log.hpp"
 
 namespace socks64::gateway {
 namespace {

@@ -7,9 +7,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "auth_policy.hpp"
-#include "config.hpp"
-#include "policy.hpp"
+#include "auth/auth_policy.hpp"
+#include "authorise/policy.hpp"
+#include "config/config.hpp"
 
 namespace socks64::gateway {
 namespace {

@@ -1,6 +1,6 @@
 // Rules and the built-in protection through the whole daemon: what is refused, when, with which
 // reply and reason, and what a reload changes.
-#include "authorise.hpp"
+#include "authorise/authorise.hpp"
 
 #include <chrono>
 #include <csignal>
@@ -14,10 +14,10 @@
 #include <gtest/gtest.h>
 
 #include "../dial/dns_server.hpp"
-#include "line_writer.hpp"
-#include "log.hpp"
+#include "authorise/refusal_hints.hpp"
+#include "base/line_writer.hpp"
+#include "base/log.hpp"
 #include "process.hpp"
-#include "refusal_hints.hpp"
 #include "sockets.hpp"
 
 namespace socks64::gateway::test {

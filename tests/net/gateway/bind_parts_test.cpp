@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "bind.hpp"
+#include "bind/bind.hpp"
 #include "sockets.hpp"
 
 namespace socks64::gateway {

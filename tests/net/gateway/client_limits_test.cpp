@@ -1,5 +1,5 @@
 // How many sessions a client has, and how fast it opens them: the table, and the daemon.
-#include "client_limits.hpp"
+#include "accept/client_limits.hpp"
 
 #include <memory>
 #include <vector>

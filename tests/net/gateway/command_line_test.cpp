@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "config.hpp"
+#include "config/config.hpp"
 #include "process.hpp"
 #include "sockets.hpp"
 

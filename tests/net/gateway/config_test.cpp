@@ -1,5 +1,5 @@
 // Every wrong value is named with file, line, column and key, and so is what would have been right.
-#include "config.hpp"
+#include "config/config.hpp"
 
 #include <fstream>
 #include <iterator>
@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "config_reader.hpp"
+#include "config/config_reader.hpp"
 
 namespace socks64::gateway {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "socks64/message.hpp"
 
-#include "descriptor.hpp"
+#include "base/descriptor.hpp"
 #include "process.hpp"
 #include "sockets.hpp"
 

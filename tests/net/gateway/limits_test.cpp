@@ -1,5 +1,5 @@
 // What happens when descriptors or sessions are used up, and that none are lost.
-#include "limits.hpp"
+#include "accept/limits.hpp"
 
 #include <chrono>
 #include <poll.h>

@@ -1,5 +1,5 @@
 // Whoever reads a log may stop reading: the gateway goes on, and ends.
-#include "line_writer.hpp"
+#include "base/line_writer.hpp"
 
 #include <array>
 #include <chrono>

@@ -1,5 +1,5 @@
 // Which listeners would serve everybody who reaches them, and what is said about it.
-#include "open_relay.hpp"
+#include "rules/open_relay.hpp"
 
 #include <chrono>
 #include <string>
@@ -9,9 +9,9 @@
 #include <gtest/gtest.h>
 #include <toml++/toml.h>
 
-#include "config_rules.hpp"
+#include "config/config_rules.hpp"
+#include "config/rule_options.hpp"
 #include "process.hpp"
-#include "rule_options.hpp"
 #include "sockets.hpp"
 
 namespace socks64::gateway {

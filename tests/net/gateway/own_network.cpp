@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <thread>
 
-#include "descriptor.hpp"
+#include "base/descriptor.hpp"
 
 namespace socks64::gateway::test {
 namespace {

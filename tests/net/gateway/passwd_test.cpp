@@ -19,10 +19,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "password_pool.hpp"
+#include "auth/password_pool.hpp"
+#include "auth/users.hpp"
 #include "process.hpp"
 #include "sockets.hpp"
-#include "users.hpp"
 
 namespace socks64::gateway::test {
 namespace {

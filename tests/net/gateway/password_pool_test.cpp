@@ -1,5 +1,5 @@
 // The pool by itself, with verifications that take as long as a test wants.
-#include "password_pool.hpp"
+#include "auth/password_pool.hpp"
 
 #include <chrono>
 #include <condition_variable>

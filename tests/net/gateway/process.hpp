@@ -15,7 +15,7 @@
 
 #include "socks64/address.hpp"
 
-#include "descriptor.hpp"
+#include "base/descriptor.hpp"
 
 namespace socks64::gateway::test {
 

@@ -1,5 +1,5 @@
 // The built-in protection and everything that hides what it is for.
-#include "protection.hpp"
+#include "rules/protection.hpp"
 
 #include <string>
 #include <sys/resource.h>
@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "authorise.hpp"
-#include "config_rules.hpp"
+#include "authorise/authorise.hpp"
+#include "config/config_rules.hpp"
 
 namespace socks64::gateway {
 namespace {

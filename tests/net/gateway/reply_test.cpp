@@ -1,5 +1,5 @@
 // The only table from a failure to a reply code: RFC 1928 section 6.
-#include "reply.hpp"
+#include "handshake/reply.hpp"
 
 #include <utility>
 

@@ -1,5 +1,5 @@
 // The index of many rules says what the plain walk over all of them says, whatever they are.
-#include "rule_index.hpp"
+#include "rules/rule_index.hpp"
 
 #include <array>
 #include <cstdint>
@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "rule_table.hpp"
+#include "rules/rule_table.hpp"
 
 namespace socks64::gateway {
 namespace {

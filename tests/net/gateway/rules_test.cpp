@@ -1,5 +1,5 @@
 // The rules without a daemon: every criterion, what is certain when, and who decides.
-#include "rules.hpp"
+#include "rules/rules.hpp"
 
 #include <chrono>
 #include <string>
@@ -9,11 +9,11 @@
 #include <gtest/gtest.h>
 #include <toml++/toml.h>
 
-#include "authorise.hpp"
-#include "config.hpp"
-#include "config_rules.hpp"
+#include "authorise/authorise.hpp"
+#include "config/config.hpp"
+#include "config/config_rules.hpp"
 #include "process.hpp"
-#include "rule_table.hpp"
+#include "rules/rule_table.hpp"
 
 namespace socks64::gateway {
 namespace {

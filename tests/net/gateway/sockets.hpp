@@ -13,7 +13,7 @@
 
 #include "socks64/message.hpp"
 
-#include "descriptor.hpp"
+#include "base/descriptor.hpp"
 
 namespace socks64::gateway::test {
 

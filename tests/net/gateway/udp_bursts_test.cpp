@@ -12,8 +12,8 @@
 #include "own_network.hpp"
 #include "process.hpp"
 #include "sockets.hpp"
-#include "udp_batch.hpp"
-#include "udp_socket.hpp"
+#include "udp/udp_batch.hpp"
+#include "udp/udp_socket.hpp"
 
 namespace socks64::gateway::test {
 namespace {

@@ -1,5 +1,5 @@
 // The pure parts of UDP ASSOCIATE: whose a datagram is, what it asks for, who may answer.
-#include "udp_datagram.hpp"
+#include "udp/udp_datagram.hpp"
 
 #include <array>
 #include <string>
@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "datagrams.hpp"
-#include "udp_config.hpp"
-#include "udp_peers.hpp"
+#include "settings/udp_config.hpp"
+#include "udp/udp_peers.hpp"
 
 namespace socks64::gateway::test {
 namespace {

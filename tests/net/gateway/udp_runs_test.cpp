@@ -1,6 +1,6 @@
 // What comes out at the other end of SendBatch, and of ReceivedBatch: the same datagrams, with runs
 // and without.
-#include "udp_runs.hpp"
+#include "udp/udp_runs.hpp"
 
 #include <cerrno>
 #include <map>
@@ -14,8 +14,8 @@
 #include "datagrams.hpp"
 #include "own_network.hpp"
 #include "sockets.hpp"
-#include "udp_batch.hpp"
-#include "udp_socket.hpp"
+#include "udp/udp_batch.hpp"
+#include "udp/udp_socket.hpp"
 
 namespace socks64::gateway::test {
 namespace {

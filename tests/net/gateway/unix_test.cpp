@@ -11,9 +11,9 @@
 
 #include <gtest/gtest.h>
 
+#include "base/unix_socket.hpp"
 #include "process.hpp"
 #include "sockets.hpp"
-#include "unix_socket.hpp"
 
 namespace socks64::gateway::test {
 namespace {

@@ -1,5 +1,5 @@
 // What a user has of the gateway: the table, and the daemon.
-#include "user_limits.hpp"
+#include "accept/user_limits.hpp"
 
 #include <atomic>
 #include <crypt.h>

@@ -1,5 +1,5 @@
 // The users file: what is read, what is refused and how that is told, and how it is changed.
-#include "users.hpp"
+#include "auth/users.hpp"
 
 #include <crypt.h>
 #include <string>
@@ -7,8 +7,8 @@
 
 #include <gtest/gtest.h>
 
-#include "auth_result.hpp"
-#include "password_pool.hpp"
+#include "auth/auth_result.hpp"
+#include "auth/password_pool.hpp"
 
 namespace socks64::gateway {
 namespace {

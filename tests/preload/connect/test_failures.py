@@ -6,7 +6,7 @@ import unittest
 from probe_case import IPV6, ProbeCase, main
 import scripted_gateway as script
 
-# shim/policy.hpp
+# shim/tables/policy.hpp
 REPLY_ERRNO = {1: "ECONNABORTED", 2: "EACCES", 3: "ENETUNREACH", 4: "EHOSTUNREACH", 5: "ECONNREFUSED", 6: "ETIMEDOUT",
                7: "EOPNOTSUPP", 8: "EAFNOSUPPORT", 9: "ECONNABORTED", 91: "ECONNABORTED", 255: "ECONNABORTED"}
 BROKEN_REPLY = {script.REPLY_GARBAGE: "EPROTO", script.REPLY_BAD_VERSION: "EPROTO", script.REPLY_CUT: "ECONNRESET",

@@ -1,4 +1,4 @@
-#include "config.hpp"
+#include "settings/config.hpp"
 
 #include <cstdlib>
 #include <fstream>
@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "config_options.hpp"
-#include "unknown_variable.hpp"
+#include "settings/config_options.hpp"
+#include "settings/unknown_variable.hpp"
 
 namespace socks64::shim {
 namespace {

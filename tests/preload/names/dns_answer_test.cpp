@@ -1,4 +1,4 @@
-#include "dns_answer.hpp"
+#include "dns/dns_answer.hpp"
 
 #include <array>
 #include <string>

@@ -1,4 +1,4 @@
-#include "fake_ip_table.hpp"
+#include "tables/fake_ip_table.hpp"
 
 #include <algorithm>
 #include <atomic>

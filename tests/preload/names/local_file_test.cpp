@@ -1,4 +1,4 @@
-#include "local_file.hpp"
+#include "host/local_file.hpp"
 
 #include <atomic>
 #include <fstream>

@@ -1,5 +1,5 @@
 // A table in memory that others write to: whatever stands there, no look-up leaves it or hangs.
-#include "table_file.hpp"
+#include "tables/table_file.hpp"
 
 #include <array>
 #include <atomic>
@@ -18,7 +18,7 @@
 
 #include <gtest/gtest.h>
 
-#include "fake_ip_table.hpp"
+#include "tables/fake_ip_table.hpp"
 
 namespace socks64::shim {
 namespace {

@@ -1,5 +1,5 @@
 // Decisions: every kind of destination under every kind of rule.
-#include "policy.hpp"
+#include "tables/policy.hpp"
 
 #include <cstring>
 #include <memory>

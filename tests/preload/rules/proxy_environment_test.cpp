@@ -1,4 +1,4 @@
-#include "proxy_environment.hpp"
+#include "socksify/proxy_environment.hpp"
 
 #include <map>
 #include <utility>

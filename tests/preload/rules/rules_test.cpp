@@ -1,4 +1,4 @@
-#include "rules.hpp"
+#include "settings/rules.hpp"
 
 #include <memory>
 #include <string>

@@ -1,0 +1,116 @@
+// Stage 2, for each client by itself: how many sessions it has, and how fast it opens them.
+//
+// A client is a block of addresses, because whoever has an IPv6 /64 has all of its addresses; on a
+// UNIX socket it is a user id. The table belongs to the first worker, which accepts, so looking up
+// takes no lock; what other workers touch is the count of sessions that a ticket holds, which is
+// atomic.
+//
+// Memory is bounded by a number of clients that are remembered. One is forgotten only when that
+// makes no difference - it has no session, and its rate has recovered - so nobody gets rid of his
+// record by pushing others, or himself, out of the table. When nobody can be forgotten, clients
+// that are not in it share one of a few common records: whoever fills the table by many addresses
+// makes newcomers be limited together, and nobody is let off.
+#ifndef SOCKS64_GATEWAYD_CLIENT_LIMITS_HPP
+#define SOCKS64_GATEWAYD_CLIENT_LIMITS_HPP
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "accept/limits.hpp"
+#include "base/client.hpp"
+#include "base/event_rate.hpp"
+
+namespace socks64::gateway {
+
+struct ClientLimits {
+  std::uint32_t sessions = 0;  ///< at once; 0: unlimited
+  std::uint32_t rate = 0;      ///< new ones a second; 0: unlimited
+  unsigned prefix_v4 = 32;     ///< leading bits of an address that make a client
+  unsigned prefix_v6 = 64;
+
+  [[nodiscard]] bool any() const noexcept { return sessions != 0 || rate != 0; }
+};
+
+class ClientTable {
+ public:
+  using Clock = EventRate::Clock;
+
+  enum class Verdict : std::uint8_t { admitted, too_many, too_fast };
+
+  /// What was refused since the last report.
+  struct Refusals {
+    std::uint64_t too_many = 0;
+    std::uint64_t too_fast = 0;
+    Client last;
+
+    /// One line for the log.
+    [[nodiscard]] std::string text() const;
+  };
+
+  explicit ClientTable(const ClientLimits& limits, std::size_t capacity = 65'536);
+  ClientTable(const ClientTable&) = delete;
+  ClientTable& operator=(const ClientTable&) = delete;
+
+  /// From now on these. Sessions that were admitted without limits were not counted; with another
+  /// prefix length clients begin anew.
+  void set_limits(const ClientLimits& limits) noexcept { limits_ = limits; }
+
+  /// Of a connection that was accepted: whether it may become a session, which `ticket` counts for
+  /// as long as it exists. The table outlives every ticket.
+  [[nodiscard]] Verdict admit(const Client& client, SessionLimit::Ticket& ticket,
+                              Clock::time_point now) noexcept;
+
+  /// What has been refused since the last time, at most every ten seconds: a flood must not become
+  /// one of log lines.
+  [[nodiscard]] std::optional<Refusals> report_refusals(Clock::time_point now) noexcept;
+
+  /// Clients remembered.
+  [[nodiscard]] std::size_t size() const noexcept { return clients_.size(); }
+
+ private:
+  struct Key {
+    std::uint64_t high = 0;
+    std::uint64_t low = 0;
+    std::uint64_t kind = 0;
+    friend bool operator==(const Key&, const Key&) noexcept = default;
+  };
+  /// Keyed: who chooses addresses must not be able to choose collisions.
+  struct Hash {
+    std::array<std::uint64_t, 3> secret;
+    std::size_t operator()(const Key& key) const noexcept;
+  };
+  struct Record {
+    std::atomic<std::uint32_t> sessions{0};
+    EventRate rate;
+    const Key* key = nullptr;
+    Record* older = nullptr;
+    Record* newer = nullptr;
+
+    [[nodiscard]] bool worthless(Clock::time_point now) const noexcept {
+      return sessions.load(std::memory_order_acquire) == 0 && rate.full(now);
+    }
+  };
+
+  [[nodiscard]] Key key_of(const Client& client) const noexcept;
+  [[nodiscard]] Record& record_of(const Key& key, Clock::time_point now) noexcept;
+  void forget(Clock::time_point now) noexcept;
+  void unlink(Record& record) noexcept;
+  void link_newest(Record& record) noexcept;
+
+  ClientLimits limits_;
+  const std::size_t capacity_;
+  std::unordered_map<Key, Record, Hash> clients_;
+  Record* oldest_ = nullptr;  ///< the one whose last connection is the longest ago
+  Record* newest_ = nullptr;
+  std::array<Record, 64> common_;
+  Refusals refusals_;
+  Clock::time_point next_report_{};
+};
+
+}  // namespace socks64::gateway
+
+#endif

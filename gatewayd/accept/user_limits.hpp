@@ -1,0 +1,100 @@
+// What one user has of the gateway, whatever clients and workers his sessions come in by: sessions
+// at once, new ones a second, octets a second each way.
+//
+// Users are those who have authenticated, so the users file bounds the table; those who are away
+// are forgotten now and then. A lock, taken when a session is admitted and when it ends, never for
+// octets.
+#ifndef SOCKS64_GATEWAYD_USER_LIMITS_HPP
+#define SOCKS64_GATEWAYD_USER_LIMITS_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "base/bandwidth.hpp"
+#include "base/event_rate.hpp"
+
+namespace socks64::gateway {
+
+struct UserLimits {
+  std::uint32_t sessions = 0;   ///< at once; 0: unlimited
+  std::uint32_t rate = 0;       ///< new ones a second; 0: unlimited
+  std::uint64_t bandwidth = 0;  ///< octets a second, each way; 0: unlimited
+
+  [[nodiscard]] bool any() const noexcept { return sessions != 0 || rate != 0 || bandwidth != 0; }
+};
+
+/// Any thread.
+class UserCounts {
+  struct User {
+    std::uint32_t sessions = 0;
+    EventRate rate;
+    Bandwidth up;
+    Bandwidth down;
+  };
+
+ public:
+  using Clock = EventRate::Clock;
+
+  /// One of a user's sessions, for as long as it exists; or nobody's.
+  class Ticket {
+   public:
+    Ticket() = default;
+    Ticket(Ticket&& other) noexcept
+        : table_(other.table_), user_(std::exchange(other.user_, nullptr)) {}
+    Ticket& operator=(Ticket&& other) noexcept {
+      std::swap(table_, other.table_);
+      std::swap(user_, other.user_);
+      return *this;
+    }
+    Ticket(const Ticket&) = delete;
+    Ticket& operator=(const Ticket&) = delete;
+    ~Ticket() {
+      if (user_ != nullptr) {
+        table_->give_back(*user_);
+      }
+    }
+
+    /// The user's, shared by all his sessions; nothing when it is not limited.
+    [[nodiscard]] BandwidthPair bandwidth() const noexcept;
+
+   private:
+    friend class UserCounts;
+    Ticket(UserCounts* table, User* user) noexcept : table_(table), user_(user) {}
+
+    UserCounts* table_ = nullptr;
+    User* user_ = nullptr;
+  };
+
+  struct Admission {
+    std::string_view refused;  ///< a literal for the access record; empty: admitted
+    Ticket ticket;
+  };
+
+  UserCounts() = default;
+  UserCounts(const UserCounts&) = delete;
+  UserCounts& operator=(const UserCounts&) = delete;
+
+  /// `user` empty: not authenticated, and not limited here. The table outlives every ticket. Throws
+  /// std::bad_alloc.
+  [[nodiscard]] Admission admit(std::string_view user, const UserLimits& limits,
+                                Clock::time_point now);
+
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  void give_back(User& user) noexcept;
+  void forget(Clock::time_point now);
+
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, User> users_;
+  std::size_t next_look_ = 1024;  ///< so many users, and those who are away are looked for
+};
+
+}  // namespace socks64::gateway
+
+#endif

@@ -1,0 +1,363 @@
+// c-ares 1.18 has no event thread: it hands out its sockets through a callback, wants to be called
+// when they become ready, and wants to be called when a time has passed. Three rules keep the
+// marriage with Asio's reactor healthy:
+//
+//  - The descriptors are c-ares'. It closes them itself, right after on_socket_state(.., 0, 0): at
+//    that moment ours must let go with release(), which takes the descriptor out of epoll and
+//    cancels the wait without closing it. A number that came back as another socket an instant
+//    later is another Watch.
+//  - A cancelled or late completion must not touch the channel. So a Watch knows its channel only
+//    as long as that wants to be called.
+//  - ares_process_fd() may do anything: open and close sockets, run callbacks that ask anew. So
+//    nothing is iterated over while it runs, and what may be gone afterwards is looked at again.
+//
+// What we do not use: EDNS, which 1.18 switches off for the whole channel at the first SERVFAIL of
+// any name; plain 512 octets and the retry over TCP (RFC 7766) are slower for huge answers only.
+// Search domains: ares_query() never applies them. STAYOPEN: a new socket after an idle moment is
+// a new random port (RFC 5452 section 9.2); dns_channels.hpp sees to it when there is none.
+#include "resolve/cares_channel.hpp"
+
+#include <algorithm>
+#include <arpa/nameser.h>
+#include <array>
+#include <cstring>
+#include <fstream>
+#include <new>
+#include <span>
+#include <sys/time.h>
+#include <utility>
+
+#include "resolve/dns_message.hpp"
+
+namespace socks64::gateway {
+namespace {
+
+Failure failure_of(int status) noexcept {
+  switch (status) {
+    case ARES_SUCCESS:
+      return Failure::none;
+    case ARES_ENODATA:
+    case ARES_ENOTFOUND:
+      return Failure::name_not_found;
+    case ARES_ETIMEOUT:
+      return Failure::name_timeout;
+    case ARES_EBADNAME:
+      return Failure::name_invalid;
+    case ARES_EDESTRUCTION:
+    case ARES_ECANCELLED:
+      return Failure::shutting_down;
+    case ARES_ENOMEM:
+      return Failure::no_resources;
+    default:
+      return Failure::name_failed;
+  }
+}
+
+/// c-ares unescapes what it is asked for; DNS names may hold a backslash (RFC 2181 section 11).
+std::string escaped(const std::string& name) {
+  std::string text;
+  text.reserve(name.size());
+  for (const char c : name) {
+    if (c == '\\') {
+      text.push_back('\\');
+    }
+    text.push_back(c);
+  }
+  return text;
+}
+
+DnsReply addresses_v4(const unsigned char* message, int size) {
+  std::array<ares_addrttl, max_reply_addresses> records{};
+  int count = max_reply_addresses;
+  DnsReply reply;
+  reply.failure = failure_of(ares_parse_a_reply(message, size, nullptr, records.data(), &count));
+  if (reply.failure != Failure::none) {
+    return reply;
+  }
+  for (const ares_addrttl& record : std::span(records).first(static_cast<std::size_t>(count))) {
+    IpAddress::V4Bytes bytes{};
+    std::memcpy(bytes.data(), &record.ipaddr, bytes.size());
+    reply.addresses.push_back(IpAddress::v4(bytes));
+    const std::chrono::seconds ttl(std::max(record.ttl, 0));
+    reply.ttl = reply.ttl ? std::min(*reply.ttl, ttl) : ttl;
+  }
+  return reply;
+}
+
+DnsReply addresses_v6(const unsigned char* message, int size) {
+  std::array<ares_addr6ttl, max_reply_addresses> records{};
+  int count = max_reply_addresses;
+  DnsReply reply;
+  reply.failure = failure_of(ares_parse_aaaa_reply(message, size, nullptr, records.data(), &count));
+  if (reply.failure != Failure::none) {
+    return reply;
+  }
+  for (const ares_addr6ttl& record : std::span(records).first(static_cast<std::size_t>(count))) {
+    IpAddress::V6Bytes bytes{};
+    std::memcpy(bytes.data(), &record.ip6addr, bytes.size());
+    reply.addresses.push_back(IpAddress::v6(bytes));
+    const std::chrono::seconds ttl(std::max(record.ttl, 0));
+    reply.ttl = reply.ttl ? std::min(*reply.ttl, ttl) : ttl;
+  }
+  return reply;
+}
+
+/// The first name that a PTR record gives; CNAMEs on the way to it are followed (RFC 2317).
+DnsReply name_in(const unsigned char* message, int size) {
+  // c-ares wants an address to put into the hostent, and does not look at it.
+  constexpr std::array<unsigned char, 4> any{};
+  hostent* entry = nullptr;
+  DnsReply reply;
+  reply.failure =
+      failure_of(ares_parse_ptr_reply(message, size, any.data(), any.size(), AF_INET, &entry));
+  if (reply.failure != Failure::none) {
+    return reply;
+  }
+  const std::unique_ptr<hostent, decltype(&ares_free_hostent)> owner(entry, &ares_free_hostent);
+  // Of several names h_name is the last one; h_aliases has them all, in the order of the answer.
+  const bool several = entry->h_aliases != nullptr && entry->h_aliases[0] != nullptr;
+  const char* const name = several ? entry->h_aliases[0] : entry->h_name;
+  if (name == nullptr || *name == '\0') {
+    reply.failure = Failure::name_not_found;  // the root: no name of a host
+    return reply;
+  }
+  reply.name = name;
+  reply.ttl = answer_ttl_of({message, static_cast<std::size_t>(size)});
+  return reply;
+}
+
+DnsReply parse(RecordType type, const unsigned char* message, int size) {
+  switch (type) {
+    case RecordType::a:
+      return addresses_v4(message, size);
+    case RecordType::aaaa:
+      return addresses_v6(message, size);
+    case RecordType::ptr:
+      break;
+  }
+  return name_in(message, size);
+}
+
+int wire_type(RecordType type) noexcept {
+  switch (type) {
+    case RecordType::a:
+      return ns_t_a;
+    case RecordType::aaaa:
+      return ns_t_aaaa;
+    case RecordType::ptr:
+      break;
+  }
+  return ns_t_ptr;
+}
+
+DnsReply reply_of(RecordType type, int status, Bytes message) {
+  DnsReply reply;
+  reply.failure = failure_of(status);
+  if (status == ARES_SUCCESS) {
+    reply = parse(type, message.data(), static_cast<int>(message.size()));
+    // A chain of CNAMEs that ends without an address.
+    if (reply.failure == Failure::none && reply.addresses.empty() && reply.name.empty()) {
+      reply.failure = Failure::name_not_found;
+    }
+  }
+  if (reply.failure == Failure::name_not_found && !message.empty()) {
+    reply.ttl = negative_ttl_of(message);
+  }
+  return reply;
+}
+
+/// Without a server c-ares would ask 127.0.0.1; we want to say at once that there is nobody to ask.
+bool names_a_server(const std::string& resolv_conf) {
+  std::ifstream file(resolv_conf);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("nameserver ") || line.starts_with("nameserver\t")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool initialise_library() noexcept {
+  static const bool good = ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS;
+  return good;
+}
+
+std::vector<ares_addr_port_node> server_list(const std::vector<Endpoint>& servers,
+                                             Port default_port) {
+  std::vector<ares_addr_port_node> nodes(servers.size());
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    const IpAddress address = servers[i].address.unmapped();
+    ares_addr_port_node& node = nodes[i];
+    node = {};
+    node.next = i + 1 < nodes.size() ? &nodes[i + 1] : nullptr;
+    node.family = address.is_v4() ? AF_INET : AF_INET6;
+    std::memcpy(&node.addr, address.bytes().data(), address.bytes().size());
+    node.udp_port = node.tcp_port = servers[i].port == 0 ? default_port : servers[i].port;
+  }
+  return nodes;
+}
+
+}  // namespace
+
+struct CaresChannel::Query {
+  CaresChannel& channel;
+  RecordType type;
+  OnReply on_reply;
+};
+
+struct CaresChannel::Watch {
+  explicit Watch(asio::io_context& context) : descriptor(context.get_executor()) {}
+
+  asio::posix::basic_stream_descriptor<Executor> descriptor;
+  CaresChannel* channel = nullptr;  ///< null once c-ares has closed the socket
+  bool want_read = false;
+  bool want_write = false;
+  bool reading = false;
+  bool writing = false;
+};
+
+CaresChannel::CaresChannel(asio::io_context& context, const ResolverConfig& config)
+    : context_(context), timer_(context.get_executor()) {
+  ares_options options{};
+  // With servers of our own the file has nothing to say, and must not be able to fail us.
+  std::string resolv_conf = config.servers.empty() ? config.resolv_conf : "/dev/null";
+  options.timeout = static_cast<int>(config.query_timeout.count());
+  options.udp_port = options.tcp_port = config.default_port;
+  options.tries = static_cast<int>(config.tries);
+  options.sock_state_cb = &CaresChannel::on_socket_state;
+  options.sock_state_cb_data = this;
+  options.resolvconf_path = resolv_conf.data();
+  const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT |
+                   ARES_OPT_SOCK_STATE_CB | ARES_OPT_NOROTATE |
+                   (resolv_conf.empty() ? 0 : ARES_OPT_RESOLVCONF);
+  if (!initialise_library() || ares_init_options(&channel_, &options, mask) != ARES_SUCCESS) {
+    channel_ = nullptr;
+    return;
+  }
+  if (config.servers.empty()) {
+    has_servers_ = names_a_server(config.resolv_conf);
+    return;
+  }
+  std::vector<ares_addr_port_node> nodes = server_list(config.servers, config.default_port);
+  has_servers_ = ares_set_servers_ports(channel_, nodes.data()) == ARES_SUCCESS;
+}
+
+CaresChannel::~CaresChannel() {
+  if (channel_ != nullptr) {
+    ares_destroy(channel_);
+  }
+}
+
+void CaresChannel::query(const Question& question, OnReply on_reply) {
+  if (!usable()) {
+    on_reply(DnsReply{});
+    return;
+  }
+  auto query = std::make_unique<Query>(Query{*this, question.type, std::move(on_reply)});
+  ++waiting_;
+  // on_result() is called exactly once for each query, whatever happens, and takes it back.
+  ares_query(channel_, escaped(question.name).c_str(), ns_c_in, wire_type(question.type),
+             &CaresChannel::on_result, query.release());
+  arm_timer();
+}
+
+void CaresChannel::on_result(void* argument, int status, int /*timeouts*/, unsigned char* message,
+                             int size) {
+  const std::unique_ptr<Query> query(static_cast<Query*>(argument));
+  --query->channel.waiting_;
+  DnsReply reply;
+  try {
+    reply = reply_of(query->type, status,
+                     message == nullptr ? Bytes() : Bytes(message, static_cast<std::size_t>(size)));
+  } catch (const std::bad_alloc&) {
+    reply.failure = Failure::no_resources;  // nothing may be thrown through c-ares
+  }
+  query->on_reply(std::move(reply));
+}
+
+void CaresChannel::on_socket_state(void* argument, ares_socket_t socket, int readable,
+                                   int writable) {
+  auto& self = *static_cast<CaresChannel*>(argument);
+  const auto found = self.watches_.find(socket);
+  if (readable == 0 && writable == 0) {
+    if (found == self.watches_.end()) {
+      return;
+    }
+    const std::shared_ptr<Watch> watch = found->second;
+    self.watches_.erase(found);
+    watch->channel = nullptr;
+    watch->descriptor.release();
+    return;
+  }
+  // No exception may pass through c-ares. A socket that cannot be watched stays silent, and its
+  // queries time out.
+  try {
+    std::shared_ptr<Watch> watch = found == self.watches_.end() ? nullptr : found->second;
+    if (watch == nullptr) {
+      watch = std::make_shared<Watch>(self.context_);
+      self.watches_.emplace(socket, watch);
+      watch->channel = &self;
+      std::error_code error;
+      watch->descriptor.assign(socket, error);
+    }
+    watch->want_read = readable != 0;
+    watch->want_write = writable != 0;
+    wait(watch);
+  } catch (...) {
+    report_escape("resolver", std::current_exception());
+  }
+}
+
+void CaresChannel::wait(const std::shared_ptr<Watch>& watch) {
+  using Waits = asio::posix::descriptor_base;
+  if (watch->want_read && !watch->reading) {
+    watch->reading = true;
+    watch->descriptor.async_wait(Waits::wait_read, [watch](std::error_code error) {
+      watch->reading = false;
+      if (error || watch->channel == nullptr) {
+        return;
+      }
+      watch->channel->process(watch->descriptor.native_handle(), ARES_SOCKET_BAD);
+      if (watch->channel != nullptr) {
+        wait(watch);
+      }
+    });
+  }
+  if (watch->want_write && !watch->writing) {
+    watch->writing = true;
+    watch->descriptor.async_wait(Waits::wait_write, [watch](std::error_code error) {
+      watch->writing = false;
+      if (error || watch->channel == nullptr || !watch->want_write) {
+        return;
+      }
+      watch->channel->process(ARES_SOCKET_BAD, watch->descriptor.native_handle());
+      if (watch->channel != nullptr) {
+        wait(watch);
+      }
+    });
+  }
+}
+
+void CaresChannel::process(ares_socket_t readable, ares_socket_t writable) {
+  ares_process_fd(channel_, readable, writable);
+  arm_timer();
+}
+
+void CaresChannel::arm_timer() {
+  timeval left{};
+  if (ares_timeout(channel_, nullptr, &left) == nullptr) {
+    timer_.cancel();
+    return;
+  }
+  // Rounded up: woken a moment early, c-ares would have nothing to do and ask to be woken at once.
+  const auto delay = std::chrono::seconds(left.tv_sec) + std::chrono::microseconds(left.tv_usec);
+  timer_.expires_after(std::chrono::ceil<std::chrono::milliseconds>(delay) +
+                       std::chrono::milliseconds(1));
+  timer_.async_wait([this, alive = std::weak_ptr<bool>(alive_)](std::error_code error) {
+    if (!error && !alive.expired()) {
+      process(ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    }
+  });
+}
+
+}  // namespace socks64::gateway

@@ -1,0 +1,18 @@
+// How relays move octets: [relay] of the configuration.
+#ifndef SOCKS64_GATEWAYD_RELAY_CONFIG_HPP
+#define SOCKS64_GATEWAYD_RELAY_CONFIG_HPP
+
+#include "relay/relay_flow.hpp"
+
+namespace socks64::gateway {
+
+struct RelayConfig {
+  /// `splice` copies, too, while no pipe is to be had and around urgent data.
+  RelayPath engine = RelayPath::adaptive;
+  /// "sockmap": the kernel relays small messages (sockmap.hpp), and `engine` is for the rest.
+  bool kernel = false;
+};
+
+}  // namespace socks64::gateway
+
+#endif

@@ -1,0 +1,421 @@
+// Waits. While a handshake is pending, poll and select ask the kernel for what the *handshake*
+// needs instead of what the program asked, advance it, and wait again for the rest of the time;
+// epoll has marks for that (wait_set.cpp). A wait returns when the program's own events are there,
+// and never for ours.
+//
+// The signal mask of ppoll, pselect and epoll_pwait is in force in every one of these waits, since
+// each is the kernel's own atomic call: a signal that arrives while we advance stays blocked, if
+// the program blocked it, and ends the next wait with EINTR.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "descriptors/fd_table.hpp"
+#include "descriptors/wait_set.hpp"
+#include "gateway/gateway_link.hpp"
+#include "host/hook_table.hpp"
+#include "process/lifecycle.hpp"
+
+using namespace socks64;
+using namespace socks64::shim;
+
+namespace {
+
+constexpr Nanoseconds second = 1'000'000'000;
+constexpr Nanoseconds millisecond = 1'000'000;
+
+/// The end of a wait; never for a missing or endless timeout. An invalid timespec is the kernel's
+/// to refuse.
+Nanoseconds end_of(const timespec* timeout) noexcept {
+  if (timeout == nullptr || timeout->tv_sec > never / second / 4) {
+    return never;
+  }
+  return now() + timeout->tv_sec * second + timeout->tv_nsec;
+}
+
+Nanoseconds end_of_milliseconds(int timeout) noexcept {
+  return timeout < 0 ? never : now() + timeout * millisecond;
+}
+
+bool is_valid(const timespec* timeout) noexcept {
+  return timeout == nullptr ||
+         (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < second);
+}
+
+Nanoseconds left_until(Nanoseconds end) noexcept {
+  return end == never ? never : std::max<Nanoseconds>(end - now(), 0);
+}
+
+/// An array for the length of a call: on the stack, or in a mapping when it is long. Null data when
+/// there is no memory.
+template <class T, std::size_t Small>
+class Scratch {
+ public:
+  explicit Scratch(std::size_t count) noexcept : bytes_(count * sizeof(T)) {
+    if (count <= Small) {
+      data_ = small_.data();
+      return;
+    }
+    void* memory =
+        mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    data_ = memory == MAP_FAILED ? nullptr : static_cast<T*>(memory);
+  }
+  ~Scratch() {
+    if (data_ != nullptr && data_ != small_.data()) {
+      const ErrnoGuard guard;
+      munmap(data_, bytes_);
+    }
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  [[nodiscard]] T* data() const noexcept { return data_; }
+
+ private:
+  std::array<T, Small> small_;
+  std::size_t bytes_;
+  T* data_ = nullptr;
+};
+
+/// A descriptor that is not to be shown to the program as the kernel shows it.
+bool is_pending(int fd) noexcept {
+  const Connection* connection = fd_table().connection(fd);
+  return (connection != nullptr &&
+          connection->state.load(std::memory_order_relaxed) == ConnectionState::pending) ||
+         wait_set().holds_marks(fd);
+}
+
+bool any_pending(pollfd* fds, nfds_t count) noexcept {
+  // A wild array is the kernel's to refuse.
+  constexpr nfds_t most = 1U << 20U;
+  if (!fd_table().any_unsettled() || count == 0 || count > most ||
+      !is_readable(fds, count * sizeof(pollfd))) {
+    return false;
+  }
+  return std::any_of(fds, fds + count, [](const pollfd& each) { return is_pending(each.fd); });
+}
+
+bool has_failed(int fd) noexcept {
+  const Connection* connection = fd_table().verified_connection(fd);
+  return connection != nullptr &&
+         connection->state.load(std::memory_order_acquire) == ConnectionState::failed;
+}
+
+/// poll(2) over descriptors some of which are pending, until `end`.
+int poll_through(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mask) noexcept {
+  const Scratch<pollfd, 128> scratch(count);
+  pollfd* asked = scratch.data();
+  if (asked == nullptr) {
+    errno = ENOMEM;
+    return -1;
+  }
+  const int saved = errno;
+  for (bool polled = false;; polled = true) {
+    Nanoseconds wake = end;
+    bool pending = false;
+    for (nfds_t i = 0; i < count; ++i) {
+      const bool no_error = polled && asked[i].fd >= 0 && (asked[i].revents & POLLERR) == 0;
+      asked[i] = {fds[i].fd, fds[i].events, 0};
+      const Progress progress = drive(fds[i].fd, {no_error, true});
+      if (progress.state == Progress::State::pending) {
+        asked[i].events = progress.events;
+        asked[i].fd = progress.events == 0 ? -1 : fds[i].fd;
+        wake = std::min(wake, progress.deadline);
+        pending = true;
+      } else if (wait_set().holds_marks(fds[i].fd)) {
+        wait_set().advance(fds[i].fd);
+        pending = true;
+      }
+    }
+    if (pending) {
+      wake = std::min(wake, now() + glance);
+    }
+    const timespec left = to_timespec(left_until(wake));
+    const int ready_count = libc::ppoll(asked, count, wake == never ? nullptr : &left, mask);
+    if (ready_count < 0) {
+      return ready_count;
+    }
+    int reported = 0;
+    for (nfds_t i = 0; i < count; ++i) {
+      // What woke us for a handshake is not for the program's eyes; the next round drives it.
+      const Connection* connection = pending ? fd_table().connection(fds[i].fd) : nullptr;
+      const bool hidden =
+          connection != nullptr && asked[i].revents != 0 &&
+          connection->state.load(std::memory_order_acquire) == ConnectionState::pending;
+      const bool other_question = asked[i].events != fds[i].events;
+      constexpr short input = POLLIN | POLLRDNORM;
+      if ((asked[i].revents & input) != 0 && wait_set().holds_marks(fds[i].fd) &&
+          !wait_set().is_readable_set(fds[i].fd)) {
+        asked[i].revents = static_cast<short>(asked[i].revents & ~input);
+      }
+      fds[i].revents = hidden || other_question ? short{0} : asked[i].revents;
+      if (fds[i].revents != 0 && has_failed(fds[i].fd)) {
+        fds[i].revents |= POLLERR;  // also where the kernel's own note of the error is gone
+      }
+      reported += fds[i].revents != 0 ? 1 : 0;
+    }
+    if (reported != 0 || (ready_count == 0 && now() >= end)) {
+      errno = saved;
+      return reported;
+    }
+  }
+}
+
+int poll_with(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) noexcept {
+  return poll_through(fds, count, end_of(timeout), mask);
+}
+
+/// The three sets of select(2) as one list for poll(2), and back.
+class SelectSets {
+ public:
+  SelectSets(int count, fd_set* reads, fd_set* writes, fd_set* excepts) noexcept
+      : count_(bounded(count)), sets_{reads, writes, excepts} {}
+
+  /// Descriptors to look at: programs pass numbers larger than their sets (getdtablesize()), which
+  /// the kernel cuts to the descriptors that there are.
+  [[nodiscard]] int count() const noexcept { return count_; }
+
+  [[nodiscard]] bool any_pending() const noexcept {
+    for (int fd = 0; fd < count_; ++fd) {
+      if (listed(fd) && is_pending(fd)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  [[nodiscard]] nfds_t fill(pollfd* out) const noexcept {
+    nfds_t used = 0;
+    for (int fd = 0; fd < count_; ++fd) {
+      if (listed(fd)) {
+        out[used++] = {fd, events_of(fd), 0};
+      }
+    }
+    return used;
+  }
+
+  /// Writes the answer into the sets. As select(2): how many bits are set, or -1 and EBADF.
+  [[nodiscard]] int give(const pollfd* polled, nfds_t used) noexcept {
+    for (nfds_t i = 0; i < used; ++i) {
+      if ((polled[i].revents & POLLNVAL) != 0) {
+        errno = EBADF;
+        return -1;
+      }
+    }
+    int bits = 0;
+    for (nfds_t i = 0; i < used; ++i) {
+      // What the kernel's select counts: POLLIN_SET, POLLOUT_SET, POLLEX_SET.
+      constexpr std::array<short, 3> meaning{POLLIN | POLLRDHUP | POLLHUP | POLLERR,
+                                             POLLOUT | POLLERR, POLLPRI};
+      for (std::size_t which = 0; which < sets_.size(); ++which) {
+        if (!has(which, polled[i].fd)) {
+          continue;
+        }
+        if ((polled[i].revents & meaning[which]) != 0) {
+          ++bits;
+        } else {
+          word(which, polled[i].fd) &= ~bit(polled[i].fd);
+        }
+      }
+    }
+    return bits;
+  }
+
+ private:
+  [[nodiscard]] static int bounded(int count) noexcept {
+    constexpr int classic = FD_SETSIZE;
+    return std::min(count, std::max(classic, fd_table().highest() + 1));
+  }
+
+  // Not FD_ISSET: programs with many descriptors pass sets larger than fd_set, which the fortified
+  // macros would abort.
+  using Word = unsigned long;
+  static constexpr int word_bits = 8 * sizeof(Word);
+  [[nodiscard]] Word& word(std::size_t which, int fd) const noexcept {
+    return reinterpret_cast<Word*>(sets_[which])[fd / word_bits];
+  }
+  [[nodiscard]] static Word bit(int fd) noexcept {
+    return Word{1} << (static_cast<unsigned>(fd) % word_bits);
+  }
+  [[nodiscard]] bool has(std::size_t which, int fd) const noexcept {
+    return sets_[which] != nullptr && (word(which, fd) & bit(fd)) != 0;
+  }
+  [[nodiscard]] bool listed(int fd) const noexcept {
+    return has(0, fd) || has(1, fd) || has(2, fd);
+  }
+  [[nodiscard]] short events_of(int fd) const noexcept {
+    return static_cast<short>((has(0, fd) ? POLLIN : 0) | (has(1, fd) ? POLLOUT : 0) |
+                              (has(2, fd) ? POLLPRI : 0));
+  }
+
+  int count_;
+  std::array<fd_set*, 3> sets_;
+};
+
+int select_through(SelectSets sets, Nanoseconds end, const sigset_t* mask) noexcept {
+  const Scratch<pollfd, 128> scratch(static_cast<std::size_t>(std::max(sets.count(), 0)));
+  if (scratch.data() == nullptr) {
+    errno = ENOMEM;
+    return -1;
+  }
+  const nfds_t used = sets.fill(scratch.data());
+  const int result = poll_through(scratch.data(), used, end, mask);
+  return result < 0 ? result : sets.give(scratch.data(), used);
+}
+
+/// An epoll wait in `epfd` until `end`; `wait(left)` is the kernel's own, where `left` is `never`
+/// or nanoseconds. While a handshake is pending anywhere, its deadline is served here, since the
+/// kernel has no event for it; and it is looked after, since another process that waits in the same
+/// set may have taken the event that was for us.
+template <class Wait>
+int epoll_through(int epfd, epoll_event* events, Nanoseconds end, Wait wait) noexcept {
+  for (;;) {
+    Nanoseconds left = left_until(end);
+    bool whole = true;
+    if (fd_table().any_unsettled()) {
+      serve_deadlines();
+      look_after_handshakes();
+      const Nanoseconds deadline = left_until(fd_table().next_deadline());
+      const Nanoseconds longest = deadline == never ? never : std::min(deadline, patience);
+      whole = left <= longest;
+      left = std::min(left, longest);
+    }
+    const int count = wait(left);
+    if (count < 0 || (count == 0 && whole)) {
+      return count;
+    }
+    const int kept = wait_set().filter(epfd, events, count);
+    if (kept > 0) {
+      return kept;
+    }
+  }
+}
+
+int to_milliseconds(Nanoseconds time) noexcept {
+  return time == never ? -1
+                       : static_cast<int>(std::min<Nanoseconds>(
+                             (time + millisecond - 1) / millisecond, 0x7fffffff));
+}
+
+}  // namespace
+
+S64_EXPORT int poll(pollfd* fds, nfds_t count, int timeout) {
+  return any_pending(fds, count) ? poll_through(fds, count, end_of_milliseconds(timeout), nullptr)
+                                 : libc::poll(fds, count, timeout);
+}
+
+S64_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
+  return is_valid(timeout) && any_pending(fds, count) ? poll_with(fds, count, timeout, mask)
+                                                      : libc::ppoll(fds, count, timeout, mask);
+}
+
+S64_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* excepts, timeval* timeout) {
+  const SelectSets sets(count, reads, writes, excepts);
+  if (!fd_table().any_unsettled() ||
+      (timeout != nullptr && (timeout->tv_sec < 0 || timeout->tv_usec < 0)) ||
+      !sets.any_pending()) {
+    return libc::select(count, reads, writes, excepts, timeout);
+  }
+  const timespec precise{timeout == nullptr ? 0 : timeout->tv_sec,
+                         timeout == nullptr ? 0 : timeout->tv_usec % 1'000'000 * 1000};
+  const Nanoseconds end = timeout == nullptr ? never : end_of(&precise);
+  const int result = select_through(sets, end, nullptr);
+  if (timeout != nullptr && end != never) {
+    // Linux tells the time that was left.
+    const Nanoseconds left = left_until(end);
+    timeout->tv_sec = static_cast<time_t>(left / second);
+    timeout->tv_usec = static_cast<suseconds_t>(left % second / 1000);
+  }
+  return result;
+}
+
+S64_EXPORT int pselect(int count, fd_set* reads, fd_set* writes, fd_set* excepts,
+                       const timespec* timeout, const sigset_t* mask) {
+  const SelectSets sets(count, reads, writes, excepts);
+  if (!fd_table().any_unsettled() || !is_valid(timeout) || !sets.any_pending()) {
+    return libc::pselect(count, reads, writes, excepts, timeout, mask);
+  }
+  return select_through(sets, end_of(timeout), mask);
+}
+
+S64_EXPORT int epoll_ctl(int epfd, int operation, int fd, epoll_event* event) noexcept {
+  const FdEntry* entry = fd_table().find(fd);
+  if (entry == nullptr || !entry->is_followed()) {
+    return libc::epoll_ctl(epfd, operation, fd, event);
+  }
+  return wait_set().control(epfd, operation, fd, event);
+}
+
+S64_EXPORT int epoll_wait(int epfd, epoll_event* events, int count, int timeout) {
+  return epoll_through(epfd, events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
+    return libc::epoll_wait(epfd, events, count, to_milliseconds(left));
+  });
+}
+
+S64_EXPORT int epoll_pwait(int epfd, epoll_event* events, int count, int timeout,
+                           const sigset_t* mask) {
+  return epoll_through(epfd, events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
+    return libc::epoll_pwait(epfd, events, count, to_milliseconds(left), mask);
+  });
+}
+
+namespace {
+
+/// Where libc has no such function (musl, glibc before 2.35) the kernel's call may come by
+/// syscall(2) all the same. Not by its name: that is our own hook, which would lead back here.
+int wait_precisely(int epfd, epoll_event* events, int count, const timespec* timeout,
+                   const sigset_t* mask) noexcept {
+#ifdef SYS_epoll_pwait2
+  if (is_missing(Hook::epoll_pwait2)) {
+    constexpr long mask_size = 8;
+    const std::int64_t precise[2] = {timeout == nullptr ? 0 : timeout->tv_sec,
+                                     timeout == nullptr ? 0 : timeout->tv_nsec};
+    return static_cast<int>(libc::syscall(SYS_epoll_pwait2, epfd, reinterpret_cast<long>(events),
+                                          count,
+                                          timeout == nullptr ? 0 : reinterpret_cast<long>(&precise),
+                                          reinterpret_cast<long>(mask), mask_size));
+  }
+#endif
+  return libc::epoll_pwait2(epfd, events, count, timeout, mask);
+}
+
+}  // namespace
+
+S64_EXPORT int epoll_pwait2(int epfd, epoll_event* events, int count, const timespec* timeout,
+                            const sigset_t* mask) {
+  if (!is_valid(timeout)) {
+    return wait_precisely(epfd, events, count, timeout, mask);
+  }
+  return epoll_through(epfd, events, end_of(timeout), [&](Nanoseconds left) {
+    const timespec slice = left == never ? timespec{} : to_timespec(left);
+    return wait_precisely(epfd, events, count, left == never ? nullptr : &slice, mask);
+  });
+}
+
+#ifdef __GLIBC__
+// _FORTIFY_SOURCE's forms know the size of the array. Too small a one ends the program in the real
+// function, as it must.
+S64_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeout, std::size_t room) {
+  return room / sizeof(pollfd) >= count && any_pending(fds, count)
+             ? poll_through(fds, count, end_of_milliseconds(timeout), nullptr)
+             : libc::__poll_chk(fds, count, timeout, room);
+}
+
+S64_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask,
+                           std::size_t room) {
+  return room / sizeof(pollfd) >= count && is_valid(timeout) && any_pending(fds, count)
+             ? poll_with(fds, count, timeout, mask)
+             : libc::__ppoll_chk(fds, count, timeout, mask, room);
+}
+
+// libc's other names for the same calls.
+S64_EXPORT int __poll(pollfd* fds, nfds_t count, int timeout) {
+  return poll(fds, count, timeout);
+}
+
+S64_EXPORT int __select(int count, fd_set* reads, fd_set* writes, fd_set* excepts,
+                        timeval* timeout) {
+  return select(count, reads, writes, excepts, timeout);
+}
+#endif

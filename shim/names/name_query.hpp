@@ -1,0 +1,67 @@
+// What a program asks for when it resolves a name, and what it is told: the part that getaddrinfo
+// and the gethostby... family have in common.
+#ifndef SOCKS64_SHIM_NAME_QUERY_HPP
+#define SOCKS64_SHIM_NAME_QUERY_HPP
+
+#include <netdb.h>
+#include <string_view>
+
+#include "socks64/address.hpp"
+
+#include "names/local_names.hpp"
+
+namespace socks64::shim {
+
+/// The numeric forms that libc takes: inet_aton's ("1.2.3", "0x7f.1"), and IPv6 with a %zone that
+/// may be an interface's name.
+[[nodiscard]] Result<IpAddress> parse_numeric(std::string_view text) noexcept;
+
+/// RFC 3089 section 3: a program that is bound to one family and is given a literal of the other
+/// can still get there, if the literal is treated as a name. Not for addresses that mean this host
+/// or this link: on the gateway they would mean something else.
+[[nodiscard]] bool can_be_delegated(const IpAddress& literal) noexcept;
+
+enum class Verdict : unsigned char {
+  found,
+  no_such_name,  ///< it cannot be the name of a host
+  no_room,       ///< the table of fake addresses is full
+};
+
+/// Whether the rules leave a question to libc, whose answer is then the program's: `name` as the
+/// program gave it, a literal too.
+[[nodiscard]] bool is_for_libc(std::string_view name) noexcept;
+/// The same for the name of an address.
+[[nodiscard]] bool is_for_libc(const IpAddress& address) noexcept;
+
+/// Remembers the addresses that libc gave for a name: by the rule that made the name direct they
+/// are direct, too.
+void note_direct(const char* name, const addrinfo* list) noexcept;
+void note_direct(const char* name, const hostent* entry) noexcept;
+void note_direct(std::string_view name, const IpAddress& address) noexcept;
+
+/// Whether /etc/hosts and localhost may answer for a name: unless a rule is for just this name.
+[[nodiscard]] bool may_be_local(std::string_view name) noexcept;
+
+/// Local names get their addresses, all others a fake address in each family asked for. The order
+/// is the one to try them in.
+[[nodiscard]] Verdict look_up_name(std::string_view name, Families families,
+                                   HostAddresses& out) noexcept;
+
+/// The same, for calls that may wait: with `verify_names` a name that does not exist, says the
+/// gateway, is no_such_name.
+[[nodiscard]] Verdict look_up_existing_name(std::string_view name, Families families,
+                                            HostAddresses& out) noexcept;
+
+/// The same for a literal that can_be_delegated(), in place of a name.
+[[nodiscard]] Verdict delegate_literal(const IpAddress& literal, Families families,
+                                       HostAddresses& out) noexcept;
+
+/// The other way: the name behind a fake address, or a local one.
+[[nodiscard]] bool look_up_address(const IpAddress& address, DomainName& name) noexcept;
+
+/// False only where the kernel makes no socket of the family at all.
+[[nodiscard]] bool host_has(Family family) noexcept;
+
+}  // namespace socks64::shim
+
+#endif
