@@ -36,7 +36,8 @@ std::size_t ClientTable::Hash::operator()(const Key& key) const noexcept {
 
 std::string ClientTable::Refusals::text() const {
   return fmt::format(
-      "{} connections refused since the last such line: {} over limits.sessions_per_client, {} "
+      "{} connections were refused since the last such line: {} over limits.sessions_per_client, "
+      "{} "
       "over limits.rate_per_client; the last from {}",
       too_many + too_fast, too_many, too_fast, last.text().view());
 }

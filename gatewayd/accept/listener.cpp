@@ -232,9 +232,9 @@ Task<> Listener::pause(Outcome why) {
   if (last_warning_ == Clock::time_point{} || now - last_warning_ >= warning_interval) {
     last_warning_ = now;
     log_.warning(
-        "accepting on {} pauses: {}; {} sessions{}", name_,
-        why == Outcome::no_session ? "limits.sessions is reached" : "no descriptors or memory left",
-        limit_.count(), shed_ == 0 ? "" : fmt::format("; {} connections refused", shed_));
+        "{} accepts no connections for a moment: {}; {} sessions are open{}", name_,
+        why == Outcome::no_session ? "limits.sessions is reached" : "descriptors or memory ran out",
+        limit_.count(), shed_ == 0 ? "" : fmt::format("; {} connections were refused", shed_));
     shed_ = 0;
   }
   if (why == Outcome::no_session) {
@@ -261,7 +261,7 @@ Task<> Listener::accept_until_closed() {
     const Outcome outcome = error ? Outcome::no_memory : accept_some();
     drained = outcome == Outcome::drained;
     if (outcome == Outcome::closed) {
-      log_.error("the listener on {} is broken", name_);
+      log_.error("the listener {} has failed and accepts no more connections", name_);
       co_return;
     }
     if (outcome == Outcome::no_session || outcome == Outcome::no_descriptor ||

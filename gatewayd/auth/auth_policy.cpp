@@ -18,12 +18,12 @@ std::string add_method(std::string_view word, Methods& methods) {
   if (word == "password") {
     method = Method::userpass;
   } else if (word == "gssapi") {
-    return "not supported yet";
+    return "it is not supported yet";
   } else if (word != "none") {
-    return "unknown";
+    return "it is unknown";
   }
   if (has(methods, method)) {
-    return "listed twice";
+    return "it is listed twice";
   }
   methods.push_back(method);
   return {};

@@ -146,7 +146,7 @@ std::string_view user_name_problem(std::string_view name) noexcept {
     return "the name begins with \"#\", as comments do";
   }
   if (is_blank(name.front()) || is_blank(name.back())) {
-    return "a blank at an end of the name";
+    return "the name begins or ends with a blank";
   }
   return {};
 }
@@ -159,7 +159,7 @@ std::string_view hash_problem(std::string_view hash) {
     return "the hash holds a control character";
   }
   if (hash.find(':') != std::string_view::npos) {
-    return "more than one colon";
+    return "there is more than one colon";
   }
   for (const Method& method : methods) {
     if (!hash.starts_with(method.prefix)) {
@@ -171,7 +171,7 @@ std::string_view hash_problem(std::string_view hash) {
     // Legacy is what libcrypt calls $5$ too; what else it calls so is not among our methods.
     const int judged = ::crypt_checksalt(std::string(hash).c_str());
     if (judged != CRYPT_SALT_OK && judged != CRYPT_SALT_METHOD_LEGACY) {
-      return "the system's libcrypt does not do this kind of hash";
+      return "this system's libcrypt does not support this kind of hash";
     }
     return {};
   }
@@ -179,10 +179,10 @@ std::string_view hash_problem(std::string_view hash) {
     return "an MD5 hash is too weak";
   }
   if (hash.starts_with("$2x$")) {
-    return "$2x$ marks hashes of a bcrypt with a known fault";
+    return "a $2x$ hash was made by a bcrypt with a known fault";
   }
   if (hash.starts_with('$')) {
-    return "an unknown kind of hash";
+    return "this kind of hash is unknown";
   }
   if (hash.starts_with('_') && hash.size() == 20) {
     return "a DES hash is too weak";
@@ -232,7 +232,7 @@ struct UsersReader {
     }
     const auto [first, fresh] = first_lines.try_emplace(name, line_number);
     if (!fresh) {
-      return complain(fmt::format("user {} is there twice, expected once: line {} has it already",
+      return complain(fmt::format("user {} is listed twice, expected once: line {} has it already",
                                   quoted(name), first->second));
     }
     result.users.users_.try_emplace(std::string(name), UserTable::User{std::string(hash), locked});
@@ -252,7 +252,7 @@ struct UsersReader {
       }
     }
     if (untold != 0) {
-      result.problems.push_back(fmt::format("{}: and {} more", file, untold));
+      result.problems.push_back(fmt::format("{}: mistakes that are not shown: {}", file, untold));
     }
     for (const auto& [name, user] : result.users.users_) {
       if (!user.hash.empty()) {
@@ -293,14 +293,14 @@ UsersResult load_users(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   struct stat status {};
   if (!file || ::fstat(file.get(), &status) != 0) {
-    return fail(fmt::format("cannot read: {}, expected a users file (gatewayd passwd makes one)",
+    return fail(fmt::format("cannot read: {}, expected a users file (gatewayd passwd creates one)",
                             std::strerror(errno)));
   }
   if (!S_ISREG(status.st_mode)) {
-    return fail("not a regular file, expected a users file");
+    return fail("it is not a regular file, expected a users file");
   }
   if ((status.st_mode & S_IWOTH) != 0) {
-    return fail("anybody may write to it, expected permissions such as 0640 or 0600");
+    return fail("every user may write to it, expected permissions such as 0640 or 0600");
   }
   std::string text;
   char piece[65536];
@@ -315,12 +315,12 @@ UsersResult load_users(const std::string& path) {
     return fail(fmt::format("cannot read: {}", std::strerror(errno)));
   }
   if (text.size() > largest_users_file) {
-    return fail(fmt::format("too large, expected at most {} MiB", largest_users_file >> 20U));
+    return fail(fmt::format("the file is larger than {} MiB", largest_users_file >> 20U));
   }
   UsersResult result = parse_users(text, path);
   if ((status.st_mode & S_IROTH) != 0) {
     result.warnings.push_back(fmt::format(
-        "{}: everybody may read the password hashes; better permissions are 0640 or 0600", path));
+        "{}: every user may read the password hashes; set permissions such as 0640 or 0600", path));
   }
   return result;
 }

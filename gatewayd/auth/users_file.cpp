@@ -117,7 +117,7 @@ FileEdit edit_users_file(const std::string& path, std::string_view name,
       return {failure(path, "read")};
     }
     if (!S_ISREG(status.st_mode)) {
-      return {path + ": not a regular file"};
+      return {path + ": it is not a regular file"};
     }
     if (!read_whole(old.get(), text)) {
       return {failure(path, "read")};
@@ -133,7 +133,7 @@ FileEdit edit_users_file(const std::string& path, std::string_view name,
 
   Draft draft(folder);
   if (!draft) {
-    return {failure(folder, "make a file there")};
+    return {failure(folder, "create a file there")};
   }
   // The owner first: until it has the group that may read it, nobody else may.
   if (old && (status.st_uid != ::geteuid() || status.st_gid != ::getegid()) &&

@@ -27,19 +27,19 @@ std::string hint(const Requester& requester, std::string_view reason, const Endp
   const Client& client = requester.client;
   const std::string from = client.process ? "unix" : in_a_rule(client.endpoint.address);
   const std::string to = in_a_rule(endpoint.address);
-  std::string text = fmt::format("refused {} to {}: {}. To allow it: ", endpoint.text().view(),
+  std::string text = fmt::format("refused {} to {}: {}. To allow it, ", endpoint.text().view(),
                                  client.text().view(), reason);
   if (is_protection(reason) && reason != "protected-own-listener") {
-    text += fmt::format("--allow-to {}, or ", to);
+    text += fmt::format("use --allow-to {}, or ", to);
   }
   // A look-up, and a BIND as a rule, have no port.
   const std::string ports = endpoint.port == 0 ? "" : fmt::format(" | ports = [{}]", endpoint.port);
   text += fmt::format(
-      "[[rule]] | action = \"allow\" | clients = [\"{}\"] | to = [\"{}\"]{}, a line each", from, to,
-      ports);
-  text += has_rules ? ", in front of the other rules"
-                    : "; and a [[rule]] that allows what else is wanted, for with rules the rest "
-                      "is denied";
+      "write these lines: [[rule]] | action = \"allow\" | clients = [\"{}\"] | to = [\"{}\"]{}",
+      from, to, ports);
+  text += has_rules ? "; put them before the other rules"
+                    : "; add a [[rule]] for everything else that is to be allowed, because "
+                      "gatewayd denies what no rule allows";
   return text;
 }
 

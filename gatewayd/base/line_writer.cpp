@@ -171,7 +171,7 @@ void LineWriter::run() {
       put(text.substr(*reopen_at));
     }
     if (dropped != 0) {
-      put(Notice("log: {} lines were dropped, the outlet is too slow\n", dropped).text());
+      put(Notice("log: {} lines were dropped because their reader is too slow\n", dropped).text());
     }
     lock.lock();
     if (last && (pending_.empty() || give_up_)) {

@@ -35,7 +35,7 @@ std::string clear_path(const std::string& path) {
     return {};  // nothing there, or nothing that bind(2) would not complain about
   }
   if (!S_ISSOCK(before.st_mode)) {
-    return "there is a file, and it is not a socket";
+    return "a file that is not a socket has this path";
   }
   const Descriptor probe = stream_socket();
   if (!probe) {
@@ -47,13 +47,13 @@ std::string clear_path(const std::string& path) {
     return "another process listens there";
   }
   if (errno != ECONNREFUSED) {
-    return fmt::format("there is a socket, and whether it is used cannot be told: {}",
+    return fmt::format("cannot find out whether the socket there is in use: {}",
                        std::strerror(errno));
   }
   struct stat now {};
   if (::lstat(path.c_str(), &now) == 0 && same_file(before, now) && ::unlink(path.c_str()) != 0 &&
       errno != ENOENT) {
-    return fmt::format("a socket that nobody uses cannot be removed: {}", std::strerror(errno));
+    return fmt::format("cannot remove the unused socket there: {}", std::strerror(errno));
   }
   return {};
 }
@@ -65,11 +65,11 @@ std::string socket_path_problem(std::string_view path) {
     return "the path is not absolute";
   }
   if (path.size() > longest_socket_path) {
-    return fmt::format("the path has {} octets, and a socket's may have {}", path.size(),
-                       longest_socket_path);
+    return fmt::format("the path has {} octets, but the path of a socket can have at most {}",
+                       path.size(), longest_socket_path);
   }
   if (path.find('\0') != std::string_view::npos) {
-    return "there is a NUL in the path";
+    return "the path holds a NUL";
   }
   if (path.back() == '/') {
     return "the path ends with a slash";

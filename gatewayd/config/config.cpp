@@ -36,10 +36,10 @@ std::string read_mode(std::string_view text, mode_t& out) {
   unsigned mode = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
   if (error != std::errc{} || end != text.data() + text.size()) {
-    return "not an octal number";
+    return "it is not an octal number";
   }
   if (mode > 0777U) {
-    return "more than permissions";
+    return "it is larger than 0777";
   }
   out = static_cast<mode_t>(mode);
   return {};
@@ -57,7 +57,8 @@ void read_methods(TableReader& table, std::string_view key, const AuthConfig& au
   }
   if (auth.users_file.empty() &&
       std::find(methods.begin(), methods.end(), Method::userpass) != methods.end()) {
-    table.complain(fmt::format("{} has \"password\", expected a users_file in [auth], too", key));
+    table.complain(fmt::format(
+        "{} lists \"password\", which needs a users_file; expected users_file in [auth]", key));
   }
   out = std::move(methods);
 }
@@ -109,7 +110,7 @@ void read_listener(TableReader& table, const AuthConfig& auth,
         std::any_of(listeners.begin(), listeners.end(),
                     [&](const ListenerConfig& other) { return other.address == listener.address; });
     if (twice && (listener.address.is_unix() || listener.address.endpoint.port != 0)) {
-      problem = "listed twice";
+      problem = "it is listed twice";
     } else {
       good = true;
     }
@@ -117,7 +118,7 @@ void read_listener(TableReader& table, const AuthConfig& auth,
   });
   table.parsed("mode", mode_forms, [&](std::string_view text) -> std::string {
     if (good && !listener.address.is_unix()) {
-      return "only a UNIX socket has permissions";
+      return "only a UNIX socket has a mode";
     }
     return read_mode(text, listener.mode);
   });
@@ -126,12 +127,14 @@ void read_listener(TableReader& table, const AuthConfig& auth,
   table.tables("clients",
                [&](TableReader& clients) { read_client_methods(clients, auth, listener.auth); });
   if (good && listener.address.is_unix() && !listener.auth.clients.empty()) {
-    table.complain("clients: those of a UNIX socket come from no network");
+    table.complain(
+        "clients is set, but clients of a UNIX socket have no network address; expected auth "
+        "alone");
   }
   if (listener.socks4 && !admits_without_password(auth, listener.auth)) {
     table.complain(
-        "socks4 is true and every client needs a password, which SOCKS4 has no room for; expected "
-        "\"none\" in auth, for some of its clients at least");
+        "socks4 is true, but every client needs a password and SOCKS4 cannot carry one; expected "
+        "\"none\" in auth for at least some clients");
   }
   if (good) {
     listeners.push_back(std::move(listener));
@@ -151,17 +154,17 @@ void read_timeouts(TableReader& table, Config& config) {
 /// What is wrong with a DNS server's address, or nothing.
 std::string server_problem(const Endpoint& server) {
   if (server.port == 0) {
-    return "port 0 cannot be asked";
+    return "a DNS server cannot have port 0";
   }
   if (server.address.is_unspecified()) {
-    return "the unspecified address";
+    return "it is the unspecified address";
   }
   if (server.address.is_multicast()) {
-    return "a multicast address";
+    return "it is a multicast address";
   }
   // c-ares 1.18 takes servers without a zone, and without it the kernel knows no way to them.
   if (server.address.is_v6() && server.address.is_link_local()) {
-    return "a link-local address";
+    return "it is a link-local address";
   }
   return {};
 }
@@ -208,7 +211,9 @@ void read_resolver(TableReader& table, ResolverConfig& resolver) {
     resolver.max_in_flight = static_cast<std::size_t>(value);
   });
   if (resolver.source == NameSource::system && !resolver.servers.empty()) {
-    table.complain("servers are asked by backend \"dns\" only, and this is \"system\"");
+    table.complain(
+        "servers is set, but only backend \"dns\" uses it; expected backend = \"dns\", or no "
+        "servers");
   }
   if (resolver.min_ttl > resolver.max_ttl) {
     table.complain(fmt::format("min_ttl ({}) is longer than max_ttl ({})",
@@ -225,33 +230,33 @@ void read_families(TableReader& table, DialConfig& dial) {
   table.parsed_list("families", "\"ipv4\" or \"ipv6\"", [&](std::string_view text) -> std::string {
     any = true;
     if (text != "ipv4" && text != "ipv6") {
-      return "no such family";
+      return "it is not an address family";
     }
     bool& family = text == "ipv4" ? dial.ipv4 : dial.ipv6;
-    return std::exchange(family, true) ? "listed twice" : "";
+    return std::exchange(family, true) ? "it is listed twice" : "";
   });
   if (!any) {
-    table.complain("families lists none, expected \"ipv4\", \"ipv6\" or both");
+    table.complain("families is empty, expected \"ipv4\", \"ipv6\" or both");
   }
 }
 
 /// What is wrong with an address as our end of a connection, or nothing.
 std::string source_problem(const IpAddress& address, const Source& source) {
   if (address.is_unspecified()) {
-    return "the unspecified address";
+    return "it is the unspecified address";
   }
   if (address.is_multicast()) {
-    return "a multicast address";
+    return "it is a multicast address";
   }
   if (address.is_v4_mapped()) {
-    return "an IPv4-mapped address; write the IPv4 address itself";
+    return "it is an IPv4-mapped address; write the IPv4 address instead";
   }
   // It would need a zone, and reach nothing beyond one link.
   if (address.is_v6() && address.is_link_local()) {
-    return "a link-local address";
+    return "it is a link-local address";
   }
   if (source.of(address.family())) {
-    return "a second one of its family";
+    return "another address of this family is already listed";
   }
   return {};
 }
@@ -261,10 +266,10 @@ std::string interface_problem(std::string_view name) {
   constexpr std::size_t longest = 15;  // IFNAMSIZ without the NUL
   constexpr std::string_view never{"/:\0 \t\n\v\f\r", 9};
   if (name.size() > longest) {
-    return "more than 15 octets";
+    return "the name is longer than 15 octets";
   }
   if (name == "." || name == ".." || name.find_first_of(never) != std::string_view::npos) {
-    return "not a name that an interface can have";
+    return "no interface can have this name";
   }
   return {};
 }
@@ -280,21 +285,22 @@ void read_dial(TableReader& table, DialConfig& dial) {
   table.duration("resolution_delay", dial.resolution_delay, 0ms, 2s);
   table.duration("family_memory", dial.family_memory, 0s, 24h);
   read_families(table, dial);
-  table.parsed_list("bind_address",
-                    "an address of this host, one of each family, such as \"192.0.2.1\" or "
-                    "\"2001:db8::1\"",
-                    [&](std::string_view text) -> std::string {
-                      const Result<IpAddress> address = IpAddress::parse(text);
-                      if (!address) {
-                        return std::string(describe(address.error()));
-                      }
-                      std::string problem = source_problem(*address, dial.source);
-                      if (!problem.empty()) {
-                        return problem;
-                      }
-                      (address->is_v4() ? dial.source.v4 : dial.source.v6) = *address;
-                      return {};
-                    });
+  table.parsed_list(
+      "bind_address",
+      "an address of this host such as \"192.0.2.1\" or \"2001:db8::1\", at most one of each "
+      "family",
+      [&](std::string_view text) -> std::string {
+        const Result<IpAddress> address = IpAddress::parse(text);
+        if (!address) {
+          return std::string(describe(address.error()));
+        }
+        std::string problem = source_problem(*address, dial.source);
+        if (!problem.empty()) {
+          return problem;
+        }
+        (address->is_v4() ? dial.source.v4 : dial.source.v6) = *address;
+        return {};
+      });
   table.parsed("interface", "the name of an interface such as \"eth0\", or \"\" for any",
                [&](std::string_view text) -> std::string {
                  std::string problem = interface_problem(text);
@@ -307,7 +313,7 @@ void read_dial(TableReader& table, DialConfig& dial) {
 
 void read_bind(TableReader& table, BindConfig& bind) {
   constexpr std::string_view addresses =
-      "an address such as \"192.0.2.1\" or \"2001:db8::1\", one of each family";
+      "an address such as \"192.0.2.1\" or \"2001:db8::1\", at most one of each family";
   table.parsed_list("address", addresses,
                     [&](std::string_view text) { return add_address(text, bind.address); });
   table.parsed_list("advertise", addresses,
@@ -367,11 +373,11 @@ std::string in_words(std::string_view description) {
   for (const std::string_view kind :
        {"value", "boolean", "integer", "floating-point", "date", "time", "date-time"}) {
     if (text.starts_with(fmt::format("Error while parsing {}: ", kind))) {
-      return text + "; text has to stand in quotes";
+      return text + "; text must be in quotes";
     }
   }
   if (text.starts_with("Error while parsing string: unescaped control characters")) {
-    text += "; is the quote at its end missing?";
+    text += "; is the closing quote missing?";
   }
   return text;
 }
@@ -411,7 +417,7 @@ void read_root(TableReader& root, Config& config) {
                      return asks_for_passwords(config.auth, listener.auth);
                    })) {
     root.complain(
-        "auth.users_file is set and no listener asks for passwords, expected methods = "
+        "auth.users_file is set, but no listener asks for a password; expected methods = "
         "[\"password\"] in [auth], or auth = [\"password\"] in a [[listener]]");
   }
   std::vector<std::string> names;
@@ -488,7 +494,8 @@ void warn_of_strangers(const Config& config, std::vector<std::string>& warnings)
       if (config.auth.users->find(user, SipKey{}).kind != Kind::unknown) {
         continue;
       }
-      warnings.push_back(fmt::format("{}: there is no user {}", escaped(rule.name), escaped(user)));
+      warnings.push_back(
+          fmt::format("{}: the users file has no user {}", escaped(rule.name), escaped(user)));
     }
   }
 }
@@ -522,7 +529,7 @@ ConfigResult load_config(const std::string& path) {
   if (text.size() > largest_file) {
     ConfigResult result;
     result.problems.push_back(
-        fmt::format("{}: more than {} MiB are no configuration", path, largest_file >> 20U));
+        fmt::format("{}: the file is larger than {} MiB", path, largest_file >> 20U));
     return result;
   }
   ConfigResult result = parse_config(text, path);

@@ -328,7 +328,7 @@ void TableReader::parsed_list(std::string_view key, std::string_view expected,
   }
   const toml::array* array = node->as_array();
   if (array == nullptr) {
-    return wrong(*node, key, fmt::format("an array, each entry {}", expected));
+    return wrong(*node, key, fmt::format("an array in which each entry is {}", expected));
   }
   entries(*array, key, expected, false, set);
 }
@@ -346,13 +346,14 @@ void TableReader::some(std::string_view key, std::string_view expected, bool num
   }
   const toml::array* array = node->as_array();
   if (array == nullptr) {
-    return wrong(*node, key, fmt::format("an array, each entry {}", expected));
+    return wrong(*node, key, fmt::format("an array in which each entry is {}", expected));
   }
   if (array->empty()) {
-    return complain(*node, key,
-                    fmt::format("empty, expected at least one entry, {}; leave the key out where "
-                                "it does not matter",
-                                expected));
+    return complain(
+        *node, key,
+        fmt::format("empty, expected at least one entry: {}; leave the key out if every "
+                    "value is allowed",
+                    expected));
   }
   entries(*array, key, expected, numbers, set);
 }

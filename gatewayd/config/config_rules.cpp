@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view client_forms =
     "an address or a block such as \"192.0.2.7\", \"10.0.0.0/8\", \"2001:db8::/32\", or \"unix\"";
-constexpr std::string_view user_forms = "a user's name, or \"*\" for whoever has authenticated";
+constexpr std::string_view user_forms = "a user's name, or \"*\" for every authenticated user";
 constexpr std::string_view destination_forms =
     "a name such as \"example.com\", \".example.com\" for every name below it, an address or a "
     "block such as \"192.0.2.7\", \"10.0.0.0/8\", \"2001:db8::/32\", or \"*\"";
@@ -39,28 +39,30 @@ std::string joined(const std::vector<std::string_view>& words) {
 /// A name that rules can hold: what a client may ask for, and nothing that was meant otherwise.
 std::string name_problem(std::string_view name) {
   if (name.find('*') != std::string_view::npos) {
-    return "a name has no wildcards; a leading dot stands for every name below";
+    return "a name cannot hold \"*\"; a leading dot stands for every name below it";
   }
   if (name.find('/') != std::string_view::npos) {
-    return "no address block, and no name has a slash";
+    return "it is not an address block, and a name cannot hold a slash";
   }
   if (name.find(':') != std::string_view::npos) {
-    return "no address, and no name has a colon";
+    return "it is not an address, and a name cannot hold a colon";
   }
   if (name.find('%') != std::string_view::npos) {
-    return "an address has no zone here, and no name %";
+    return "an address in a rule cannot have a zone, and a name cannot hold \"%\"";
   }
   for (const char c : name) {
     const auto octet = static_cast<unsigned char>(c);
     if (octet <= ' ' || octet == 0x7f) {
-      return "no name has blanks or control characters";
+      return "a name cannot hold blanks or control characters";
     }
     if (octet >= 0x80) {
-      return "a name with letters beyond ASCII is written as DNS has it, \"xn--...\"";
+      return "letters beyond ASCII must be written as DNS has them, \"xn--...\"";
     }
   }
   if (!canonical_name(name)) {
-    return "no name: an empty label, a label of more than 63 octets, or more than 253 in all";
+    return "it is not a name: it has an empty label, a label of more than 63 octets, or more than "
+           "253 "
+           "octets in all";
   }
   // "127.1" and "0x7f000001": some resolver may take it for an address, a rule should say which.
   if (name.ends_with('.')) {
@@ -70,7 +72,7 @@ std::string name_problem(std::string_view name) {
   const bool number = last.find_first_not_of("0123456789") == std::string_view::npos ||
                       last.starts_with("0x") || last.starts_with("0X");
   if (number) {
-    return "looks like an address, and is none";
+    return "it looks like an address but is not one";
   }
   return {};
 }
@@ -86,10 +88,10 @@ std::string add_port(std::vector<PortSpan>& ports, std::string_view text) {
   const std::optional<Port> high =
       dash == std::string_view::npos ? low : parse_bound(text.substr(dash + 1));
   if (!low || !high) {
-    return "not a port from 1 to 65535";
+    return "it is not a port from 1 to 65535";
   }
   if (*low > *high) {
-    return fmt::format("reversed, \"{}-{}\" was probably meant", *high, *low);
+    return fmt::format("the range is reversed; write \"{}-{}\"", *high, *low);
   }
   ports.push_back({*low, *high});
   return {};
@@ -123,7 +125,7 @@ class RuleReader {
       const bool printable =
           std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < '\x7f'; });
       if (text.empty() || text.size() > 64 || !printable) {
-        return std::string("not 1 to 64 printable ASCII characters");
+        return std::string("it is not 1 to 64 printable ASCII characters");
       }
       rule_.name = text;
       return std::string();
@@ -151,7 +153,7 @@ class RuleReader {
         rule_.users.emplace();
       }
       if (text.empty() || text.size() > 255) {
-        return std::string("not 1 to 255 octets");
+        return std::string("it is not 1 to 255 octets long");
       }
       if (text == "*") {
         rule_.users->anyone = true;
@@ -174,9 +176,9 @@ class RuleReader {
       const std::vector<std::string_view> words(listeners_.begin(), listeners_.end());
       const std::string_view meant = nearest(text, words);
       if (meant.empty()) {
-        return "there is no such listener";
+        return "no listener has this address";
       }
-      return fmt::format("there is no such listener, did you mean \"{}\"?", escaped(meant));
+      return fmt::format("no listener has this address (did you mean \"{}\"?)", escaped(meant));
     }
     rule_.listeners->add(known);
     return {};
@@ -198,7 +200,7 @@ class RuleReader {
   void read_how() {
     for (const std::string_view key : {"families", "prefer", "bind_address"}) {
       if (rule_.action == RuleAction::deny && table_.has(key)) {
-        table_.complain(fmt::format("{} is for rules that allow", key));
+        table_.complain(fmt::format("{} works only with action = \"allow\"", key));
       }
     }
     words("families", family_words, rule_.families);
@@ -217,14 +219,14 @@ class RuleReader {
       return std::string(describe(address.error()));
     }
     if (address->zone() != 0 || address->is_v4_mapped()) {
-      return "a zone, or an IPv4-mapped address";
+      return "it has a zone or is an IPv4-mapped address";
     }
     if (address->is_unspecified() || address->is_multicast()) {
-      return "no address to send from";
+      return "this host cannot send from it";
     }
     std::optional<IpAddress>& source = address->is_v4() ? rule_.source_v4 : rule_.source_v6;
     if (source) {
-      return "the second one of its family";
+      return "another address of this family is already listed";
     }
     source = *address;
     return {};
@@ -239,7 +241,8 @@ class RuleReader {
       const auto found = std::find(known.begin(), known.end(), text);
       if (found == known.end()) {
         const std::string_view meant = nearest(text, known);
-        return meant.empty() ? "unknown" : fmt::format("did you mean \"{}\"?", meant);
+        return meant.empty() ? "it is unknown"
+                             : fmt::format("it is unknown (did you mean \"{}\"?)", meant);
       }
       out->add(static_cast<unsigned>(found - known.begin()));
       return {};
@@ -260,7 +263,7 @@ std::string parse_network(std::string_view text, Prefix& out) {
     return {};
   }
   if (text.find('%') != std::string_view::npos) {
-    return "a block has no zone";
+    return "a block cannot have a zone";
   }
   const std::size_t slash = text.find('/');
   const Result<IpAddress> address = IpAddress::parse(text.substr(0, slash));
@@ -273,11 +276,10 @@ std::string parse_network(std::string_view text, Prefix& out) {
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
   const unsigned most = address->is_v4() ? 32 : 128;
   if (error != std::errc{} || end != digits.data() + digits.size() || length > most) {
-    return fmt::format("the length behind the slash is not 0 to {}", most);
+    return fmt::format("the length after the slash is not 0 to {}", most);
   }
   const Result<Prefix> meant = Prefix::make(*address, length);
-  return meant ? fmt::format("it has bits set behind the length; the block is \"{}\"",
-                             meant->text().view())
+  return meant ? fmt::format("it has bits set after its length; write \"{}\"", meant->text().view())
                : std::string(describe(meant.error()));
 }
 
@@ -313,7 +315,7 @@ std::vector<Rule> read_rules(TableReader& root, const std::vector<std::string>& 
     const Rule& rule = rules.back();
     if (last) {
       table.complain(
-          fmt::format("it can never match: \"{}\", before it, matches everything", *last));
+          fmt::format("the rule can never match: \"{}\" before it matches everything", *last));
     } else if (rule.matches_everything()) {
       last = rule.name;
     }

@@ -19,7 +19,8 @@ std::optional<ClientSet> clients_of(const RuleOptions& options) {
 
 std::string apply(const RuleOptions& options, std::vector<Rule>& rules) {
   if (!options.allow_from.empty() && !rules.empty()) {
-    return "--allow-from is for a configuration without rules; name these clients in its [[rule]]s";
+    return "--allow-from works only if the configuration has no [[rule]]; name these clients in a "
+           "rule";
   }
   if (options.allow_from.empty() && options.allow_to.empty()) {
     return {};

@@ -105,13 +105,13 @@ bool read_line(int file, Line& line, const sigset_t* mask = nullptr) noexcept {
 
 std::string_view problem_of(std::string_view password) noexcept {
   if (password.empty()) {
-    return "an empty password";
+    return "the password is empty";
   }
   if (!Secret::fits(password)) {
-    return "a password has at most 255 octets (RFC 1929)";
+    return "the password is longer than 255 octets (RFC 1929)";
   }
   if (password.find('\0') != std::string_view::npos) {
-    return "a password cannot hold a NUL";
+    return "the password holds a NUL";
   }
   return {};
 }
@@ -134,14 +134,15 @@ std::optional<Secret> ask_password(std::string_view user, std::string& problem) 
   {
     const Quiet quiet(terminal.get());
     if (!quiet.good()) {
-      problem = "the terminal cannot be kept from showing the password: use --stdin";
+      problem =
+          "the terminal would show the password: its echo cannot be switched off. Use --stdin";
       return std::nullopt;
     }
     print(terminal.get(), fmt::format("New password for {}: ", escaped(user)));
     read = read_line(terminal.get(), first, quiet.waiting_mask());
     print(terminal.get(), "\n");
     if (read && problem_of(first.view()).empty()) {
-      print(terminal.get(), "The same again: ");
+      print(terminal.get(), "Repeat the password: ");
       read = read_line(terminal.get(), second, quiet.waiting_mask());
       print(terminal.get(), "\n");
     }

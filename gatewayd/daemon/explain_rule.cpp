@@ -77,7 +77,7 @@ std::string read_target(std::string_view text, RequestInWords& question) {
   if (colon != std::string_view::npos) {
     const Result<Port> port = parse_port(text.substr(colon + 1));
     if (!port) {
-      return "the port is not 0 to 65535";
+      return "the port is not a number from 0 to 65535";
     }
     named.port = *port;
     name = text.substr(0, colon);
@@ -129,7 +129,7 @@ std::string read_word(std::string_view key, std::string_view value, RequestInWor
   if (!meant.empty()) {
     return fmt::format("unknown, did you mean \"{}\"?", meant);
   }
-  return "unknown; there are client, user, target, command, listener, address, resolve";
+  return "unknown, expected client, user, target, command, listener, address or resolve";
 }
 
 /// What is wrong with the request, or nothing.
@@ -143,7 +143,7 @@ std::string read_question(std::string_view text, const Config& config, RequestIn
     }
     const std::size_t equals = word.find('=');
     if (equals == std::string_view::npos) {
-      return fmt::format("{} is no KEY=VALUE", escaped(word));
+      return fmt::format("{} is not KEY=VALUE", escaped(word));
     }
     const std::string problem =
         read_word(word.substr(0, equals), word.substr(equals + 1), question);
@@ -172,7 +172,8 @@ std::string read_question(std::string_view text, const Config& config, RequestIn
     }
     known += (known.empty() ? "" : ", ") + name;
   }
-  return fmt::format("listener={}: there is {}", escaped(question.listener), known);
+  return fmt::format("listener={}: no listener has this address, expected one of: {}",
+                     escaped(question.listener), known);
 }
 
 /// A line for each rule up to the one that decides.
@@ -185,18 +186,18 @@ void tell_rules(const Policy& policy, const RuleQuery& query) {
     const Match found = match(rule, query);
     switch (found.certainty) {
       case Certainty::no:
-        fmt::print("  {}: {}: does not match, by its {}\n", rule.name, action,
+        fmt::print("  {}: {}: does not match because of its {}\n", rule.name, action,
                    describe(found.criterion));
         break;
       case Certainty::maybe:
-        fmt::print("  {}: {}: may match; its {} will tell\n", rule.name, action,
+        fmt::print("  {}: {}: may match, depending on its {}\n", rule.name, action,
                    describe(found.criterion));
         break;
       case Certainty::yes:
         return fmt::print("  {}: {}: matches\n", rule.name, action);
     }
   }
-  fmt::print("  no rule is left: deny\n");
+  fmt::print("  no rule matches: deny\n");
 }
 
 std::vector<Endpoint> tcp_listeners(const Config& config) {
@@ -264,7 +265,7 @@ int explain_rule(std::string_view request, const Config& config) {
   const Target& target = *question.target;
   const AskedTarget asked(target);
   const RuleQuery before = query_before(*policy, requester, question.command, asked);
-  fmt::print("as asked for: {}\n", escaped(text(target).view()));
+  fmt::print("as requested: {}\n", escaped(text(target).view()));
   tell_rules(*policy, before);
   const Verdict verdict = judge(*policy, requester, question.command, target);
   if (!verdict.allowed || before.address) {
@@ -274,12 +275,12 @@ int explain_rule(std::string_view request, const Config& config) {
   if (question.resolve && question.addresses.empty() && !asked.name().empty()) {
     question.addresses = look_up(config, std::get<NamedEndpoint>(target).name);
     if (question.addresses.empty()) {
-      fmt::print("no address of the name was found\n");
+      fmt::print("the look-up found no address of the name\n");
     }
   }
   if (question.addresses.empty()) {
     if (decide(policy->rules, before).outcome == Decision::Outcome::allow) {
-      fmt::print("allowed, but for protected addresses\n");
+      fmt::print("allowed, except for protected addresses\n");
       return allowed;
     }
     fmt::print("it depends on the address: add address=... or resolve=yes\n");

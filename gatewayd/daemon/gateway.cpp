@@ -57,8 +57,8 @@ std::size_t session_limit(const Config& config, unsigned threads, Log& log) {
       sessions_for_descriptors(descriptors, threads, association_limit(config, descriptors));
   const std::size_t wanted = config.limits.sessions;
   if (wanted > allowed) {
-    log.warning("limits.sessions is {}, but {} open files allow {}: {} it is", wanted, descriptors,
-                allowed, allowed);
+    log.warning("limits.sessions is {}, but a limit of {} open files allows only {} sessions",
+                wanted, descriptors, allowed);
   }
   return wanted == 0 ? allowed : std::min(wanted, allowed);
 }
@@ -83,8 +83,8 @@ std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& runni
         [&listener](const ListenerConfig& other) { return other.address == listener.address; });
     if (same == wanted.end()) {
       problems.push_back(
-          fmt::format("listener {} runs and is not in the configuration any more: listeners change "
-                      "with a restart",
+          fmt::format("listener {} is running but is no longer in the configuration; listeners "
+                      "change only at a restart",
                       listener.address.text()));
     } else {
       ordered.push_back(std::move(*same));
@@ -92,7 +92,7 @@ std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& runni
     }
   }
   for (const ListenerConfig& listener : wanted) {
-    log.warning("the listener {} is new: it opens at the next start", listener.address.text());
+    log.warning("the listener {} is new; it opens after a restart", listener.address.text());
   }
   return ordered;
 }
@@ -102,14 +102,14 @@ std::vector<ListenerConfig> in_order_of(const std::vector<ListenerConfig>& runni
 void tell_what_waits(const Config& running, const Config& wanted, Log& log) {
   const auto waits = [&log](std::string_view what, bool now, bool then) {
     if (now != then) {
-      log.warning("{} is {} until the next start", what, now);
+      log.warning("{} stays {}; the change takes effect after a restart", what, now);
     }
   };
   waits("commands.bind", running.commands.bind, wanted.commands.bind);
   waits("commands.resolve", running.commands.resolve, wanted.commands.resolve);
   waits("commands.udp", running.commands.udp, wanted.commands.udp);
   if (running.relay.engine != wanted.relay.engine || running.relay.kernel != wanted.relay.kernel) {
-    log.warning("relay.engine stays what it was until the next start");
+    log.warning("relay.engine stays as it is; the change takes effect after a restart");
   }
   for (std::size_t i = 0; i < running.listeners.size(); ++i) {
     const ListenerConfig& listener = running.listeners[i];
@@ -132,7 +132,7 @@ bool kernel_relays(Log& log) {
   if (Sockmap::open(problem)) {
     return true;
   }
-  log.warning("relay.engine is \"sockmap\", but: {}. Relays are as with \"auto\"", problem);
+  log.warning("relay.engine is \"sockmap\", but gatewayd works as with \"auto\": {}", problem);
   return false;
 }
 
@@ -287,8 +287,8 @@ void Gateway::reload() {
         in_order_of(config_.listeners, std::move(config->listeners), log_, problems);
     if (would_forget_rules(*policy_, *config)) {
       problems.emplace_back(
-          "the configuration file holds nothing, and there are rules or passwords: if they are to "
-          "go, restart");
+          "the configuration file is empty, but rules or passwords are in force; to drop them, "
+          "restart gatewayd");
     }
     if (!problems.empty()) {
       config.reset();
@@ -298,7 +298,7 @@ void Gateway::reload() {
     log_.error("{}", problem);
   }
   if (!config) {
-    log_.error("the configuration is bad: the old one stays");
+    log_.error("the configuration has errors; gatewayd keeps the old one");
     return;
   }
   for (const std::string& warning : config->warnings) {
@@ -357,7 +357,7 @@ void Gateway::await_sessions() {
   if (cancelling_) {
     return;  // a second signal was faster
   }
-  log_.info("draining: {} sessions may go on for {} ms", left, config_.timeouts.drain.count());
+  log_.info("draining: {} sessions have {} ms to end", left, config_.timeouts.drain.count());
   deadline_.expires_after(config_.timeouts.drain);
   deadline_.async_wait([this](const asio::error_code& error) {
     if (!error) {

@@ -100,36 +100,41 @@ void describe_options(CLI::App& app, Options& options) {
   app.add_flag(
       "--check-config", options.check_config,
       "Read the configuration, print \"FILE: ok\" or every error in it, and exit with 0 or 1");
-  app.add_option("-l,--listen", options.listen,
-                 "Serve this address instead of the file's listeners; may be given several times; "
-                 "port 0 takes any free one and logs it; a UNIX socket is served to this user and "
-                 "group")
+  app.add_option(
+         "-l,--listen", options.listen,
+         "Listen on this address instead of the file's listeners; may be repeated; port 0 takes "
+         "any free port and logs it; only this user and group may connect to a UNIX socket")
       ->type_name("ADDR:PORT|unix:PATH")
       ->check(check_listen)
       ->take_all();
-  app.add_option("--threads", options.threads, "Worker threads; 0: one for each processor")
+  app.add_option("--threads", options.threads,
+                 "Number of worker threads; 0 means one for each processor")
       ->type_name("N")
       ->check(CLI::Range(0U, 1024U));
-  app.add_option("--allow-from", options.allow_from,
-                 "Serve these clients alone, and those of UNIX sockets; may be given several "
-                 "times; for a configuration without rules")
+  app.add_option(
+         "--allow-from", options.allow_from,
+         "Serve only these clients and those of UNIX sockets; may be repeated; works only if "
+         "the configuration has no rules")
       ->type_name("NET")
       ->check(check_network)
       ->take_all();
-  app.add_option("--allow-to", options.allow_to,
-                 "Allow these destinations before any rule, protected ones such as 127.0.0.0/8 "
-                 "included; may be given several times")
+  app.add_option(
+         "--allow-to", options.allow_to,
+         "Allow these destinations before any rule, even protected ones such as 127.0.0.0/8; "
+         "may be repeated")
       ->type_name("NET")
       ->check(check_network)
       ->take_all();
   app.add_flag("--insecure-open", options.insecure_open,
-               "Start although a listener would serve everybody who reaches it");
-  app.add_option("--explain-rule", options.explain_rule,
-                 "Say which rule decides about a request and why, and exit with 0: allowed, 1: "
-                 "denied; such as \"client=192.0.2.9 user=alice target=example.com:443\"; also "
-                 "command=, listener=, address=, resolve=yes")
+               "Start even if a listener would serve everybody who reaches it");
+  app.add_option(
+         "--explain-rule", options.explain_rule,
+         "Say which rule decides about a request and why, and exit with 0 if it is allowed, 1 "
+         "if it is denied. Example: \"client=192.0.2.9 user=alice "
+         "target=example.com:443\"; also command=, listener=, address=, resolve=yes")
       ->type_name("REQUEST");
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warning or error")
+  app.add_option("--log-level", options.log_level,
+                 "The least severe messages that are logged: trace, debug, info, warning or error")
       ->type_name("LEVEL")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
   app.add_option("--access-log", options.access_log,
@@ -141,12 +146,12 @@ void describe_options(CLI::App& app, Options& options) {
   });
   app.set_version_flag("-V,--version", "gatewayd " SOCKS64_VERSION);
   app.footer(
-      "gatewayd passwd USER: make, change or delete (-D) a user's entry in the users file; see\n"
+      "gatewayd passwd USER: add, change or delete (-D) a user in the users file; see\n"
       "gatewayd passwd --help.\n"
-      "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second one ends them at "
-      "once.\nSIGHUP: read the configuration again, reopen the log files.\nExit status: 0 after a "
-      "signal or a good "
-      "--check-config, 1 when the configuration is bad or the start failed, 2 for wrong options.");
+      "SIGTERM, SIGINT: stop accepting, let sessions end, then exit; a second signal ends the "
+      "sessions\nat once. SIGHUP: read the configuration again and reopen the log files.\n"
+      "Exit status: 0 after a signal or if --check-config finds no error, 1 if the configuration "
+      "has\nerrors or the start failed, 2 for wrong options.");
 }
 
 /// A line of the log each.
@@ -185,8 +190,8 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
         continue;
       }
       problems.push_back(fmt::format(
-          "--listen would drop what the file says about authentication at {}, expected methods in "
-          "[auth] alone, or no --listen",
+          "--listen would discard the authentication settings of the listener {}, expected methods "
+          "only in [auth], or no --listen",
           listener.address.text()));
     }
     if (!problems.empty()) {
@@ -204,8 +209,8 @@ std::optional<Config> configure(const Options& options, std::vector<std::string>
     for (const Rule& rule : config.rules) {
       if (rule.listeners && !names_only(*rule.listeners, config.listeners)) {
         problems.push_back(fmt::format(
-            "--listen would leave {} without a listener that it names, expected rules for the "
-            "addresses of --listen, or without listeners, or no --listen",
+            "--listen would remove a listener that {} names, expected rules that name only "
+            "addresses of --listen or no listeners, or no --listen",
             escaped(rule.name)));
       }
     }
@@ -254,7 +259,7 @@ void guard_standard_descriptors() noexcept {
 /// line that needs no memory, unless stderr would have to be waited for.
 void report_defect(std::string_view where, std::string_view what) noexcept {
   try {
-    defects->error("{} ended by an exception: {}", where, escaped(what));
+    defects->error("{} ended with an exception: {}", where, escaped(what));
   } catch (...) {
     pollfd ready{STDERR_FILENO, POLLOUT, 0};
     if (::poll(&ready, 1, 0) != 1) {

@@ -69,7 +69,7 @@ int remove_user(const Options& options) {
     return fail(edit.error);
   }
   if (edit.found == 0) {
-    return fail(fmt::format("{}: there is no user {}", options.file, escaped(options.user)));
+    return fail(fmt::format("{}: the file has no user {}", options.file, escaped(options.user)));
   }
   fmt::print("{}: user {} deleted\n", options.file, escaped(options.user));
   return EXIT_SUCCESS;
@@ -84,7 +84,7 @@ int set_password(const Options& options) {
   }
   const std::string hash = hash_of(*password);
   if (hash.empty()) {
-    return fail(fmt::format("cannot make a hash: {}", std::strerror(errno)));
+    return fail(fmt::format("cannot hash the password: {}", std::strerror(errno)));
   }
   const FileEdit edit = edit_users_file(options.file, options.user, hash);
   if (!edit.error.empty()) {
@@ -99,16 +99,17 @@ int set_password(const Options& options) {
 
 int passwd_command(int argc, char** argv) {
   Options options;
-  CLI::App app("Adds a user to gatewayd's users file, or changes the password.", "gatewayd passwd");
-  app.add_option(
-         "-f,--file", options.file,
-         fmt::format("The users file (default: that of {}, else {})", default_config, default_file))
+  CLI::App app("Adds a user to gatewayd's users file, or changes the user's password.",
+               "gatewayd passwd");
+  app.add_option("-f,--file", options.file,
+                 fmt::format("The users file (default: users_file in {}, otherwise {})",
+                             default_config, default_file))
       ->type_name("FILE");
   app.add_flag("-D,--delete", options.remove, "Delete the user instead");
   app.add_flag("--stdin", options.from_stdin,
                "Read the password, one line, from standard input instead of the terminal");
   app.add_option("USER", options.user, "The user's name")->required();
-  app.footer("gatewayd reads the file at its start and on SIGHUP.");
+  app.footer("gatewayd reads the file when it starts and on SIGHUP.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -117,7 +118,8 @@ int passwd_command(int argc, char** argv) {
   // A name that does not fit may stand in a file all the same, to be deleted.
   if (const std::string_view problem = user_name_problem(options.user);
       !problem.empty() && !options.remove) {
-    fmt::print(stderr, "gatewayd passwd: {} is no user name: {}\n", escaped(options.user), problem);
+    fmt::print(stderr, "gatewayd passwd: {} is not a user name: {}\n", escaped(options.user),
+               problem);
     return exit_usage;
   }
   if (options.file.empty()) {
@@ -127,7 +129,7 @@ int passwd_command(int argc, char** argv) {
   if (status == EXIT_SUCCESS) {
     const UsersResult now = load_users(options.file);
     for (const std::string& problem : now.problems) {
-      (void)fail(fmt::format("still to be put right: {}", problem));
+      (void)fail(fmt::format("the file has a mistake: {}", problem));
     }
     for (const std::string& warning : now.warnings) {
       (void)fail(warning);

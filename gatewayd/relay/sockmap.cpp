@@ -98,7 +98,8 @@ bool kernel_is_known(std::string& problem) {
       (major > least_major || (major == least_major && minor >= least_minor))) {
     return true;
   }
-  problem = std::string("Linux ") + name.release + " is older than 6.18, which it is proven on";
+  problem = std::string("Linux ") + name.release +
+            " is older than 6.18, the oldest release that sockmap is tested on";
   return false;
 }
 
@@ -154,7 +155,7 @@ std::shared_ptr<Sockmap> Sockmap::open(std::string& problem) {
     const int error = errno;
     problem = std::string(what) + ": " + std::strerror(error);
     if (error == EPERM || error == EACCES) {
-      problem += "; it takes CAP_BPF, CAP_NET_ADMIN and a sandbox that allows bpf(2)";
+      problem += "; gatewayd needs CAP_BPF, CAP_NET_ADMIN and a sandbox that allows bpf(2)";
     }
     return nullptr;
   };
@@ -163,22 +164,22 @@ std::shared_ptr<Sockmap> Sockmap::open(std::string& problem) {
   map->slots_ = create_map(BPF_MAP_TYPE_HASH, 8, 4, BPF_F_NO_PREALLOC);
   map->entries_ = create_map(BPF_MAP_TYPE_ARRAY, 4, sizeof(Entry), BPF_F_MMAPABLE);
   if (!map->sockets_ || !map->slots_ || !map->entries_) {
-    return failed("no map");
+    return failed("cannot create the maps");
   }
   void* const memory = ::mmap(nullptr, most_sockets * sizeof(Entry), PROT_READ | PROT_WRITE,
                               MAP_SHARED, map->entries_.get(), 0);
   if (memory == MAP_FAILED) {
-    return failed("no map in memory");
+    return failed("cannot map the entries into memory");
   }
   map->entry_ = {static_cast<Entry*>(memory), most_sockets};
   map->program_ = load_program(
       sockmap_program({map->sockets_.get(), map->slots_.get(), map->entries_.get(),
                        offsetof(Entry, word), offsetof(Entry, redirected), offsetof(Entry, last)}));
   if (!map->program_) {
-    return failed("no program");
+    return failed("cannot load the program");
   }
   if (!attach(map->sockets_, map->program_)) {
-    return failed("no program at the map");
+    return failed("cannot attach the program to the map");
   }
   // The memory and the map hold on to what these were for.
   map->entries_.close();

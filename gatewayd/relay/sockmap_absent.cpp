@@ -4,7 +4,7 @@
 namespace socks64::gateway {
 
 std::shared_ptr<Sockmap> Sockmap::open(std::string& problem) {
-  problem = "this gatewayd is built without it (SOCKS64_WITH_SOCKMAP)";
+  problem = "this gatewayd was built without sockmap (SOCKS64_WITH_SOCKMAP)";
   return nullptr;
 }
 

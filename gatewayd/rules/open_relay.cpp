@@ -80,36 +80,38 @@ std::string problem_of(const ExposedListener& listener, const Rule* rule) {
   }
   if (rule == nullptr) {
     return fmt::format(
-        "the listener {} would serve everybody who reaches it: there is no authentication, and no "
-        "rule says whose clients it is for. Say it, with your networks, in the configuration\n"
+        "the listener {} would serve everybody who reaches it: it asks for no password, and no "
+        "rule "
+        "says which clients it serves. Name your networks in the configuration\n"
         "  [[rule]]\n"
         "  action = \"allow\"\n"
         "  clients = [{}]\n"
-        "or with the options\n"
+        "or on the command line\n"
         "  {}\n"
-        "(--insecure-open serves everybody all the same)",
+        "(use --insecure-open to serve everybody anyway)",
         listener.text, list, options.substr(1));
   }
   if (rule->from_option) {
     return fmt::format(
-        "the listener {} would serve everybody who reaches it: there is no authentication, and "
-        "--allow-to says what is allowed, but not to whom. Add, with your networks,\n"
+        "the listener {} would serve everybody who reaches it: it asks for no password, and "
+        "--allow-to names destinations but no clients. Add options with your networks\n"
         "  {}\n"
-        "or, where the configuration has rules, put it there\n"
+        "or, if the configuration has rules, use a rule instead\n"
         "  [[rule]]\n"
         "  action = \"allow\"\n"
         "  clients = [{}]\n"
         "  to = [...]\n"
-        "(--insecure-open serves everybody all the same)",
+        "(use --insecure-open to serve everybody anyway)",
         listener.text, options.substr(1), list);
   }
   return fmt::format(
-      "the listener {} would serve everybody who reaches it: there is no authentication, and {} "
-      "allows whom it does not name. Add to that rule the line\n"
+      "the listener {} would serve everybody who reaches it: it asks for no password, and {} "
+      "allows "
+      "clients of every network. Add to that rule a line with your networks\n"
       "  clients = [{}]\n"
       "or a line with its users\n"
       "  users = [\"*\"]\n"
-      "(--insecure-open serves everybody all the same)",
+      "(use --insecure-open to serve everybody anyway)",
       listener.text, escaped(rule->name), list);
 }
 

@@ -29,11 +29,11 @@ bool parse_listen_address(std::string_view text, ListenAddress& out, std::string
     return false;
   }
   if (endpoint->address.is_v4_mapped()) {
-    problem = "an IPv4-mapped address; list the IPv4 address itself";
+    problem = "it is an IPv4-mapped address; write the IPv4 address instead";
     return false;
   }
   if (endpoint->address.is_multicast()) {
-    problem = "a multicast address";
+    problem = "it is a multicast address";
     return false;
   }
   out = *endpoint;

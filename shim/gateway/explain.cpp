@@ -94,7 +94,7 @@ const Rule* rule_of(const Target& target) noexcept {
 Reason why_direct(const Endpoint& destination, bool tcp) noexcept {
   const Endpoint plain{destination.address.unmapped(), destination.port};
   if (config().is_gateway(plain) || gateways().has_resolved(plain)) {
-    return just("it is the gateway");
+    return just("this is the gateway");
   }
   const Rule* rule = rule_of(Target(destination));
   if (rule != nullptr && rule->action == RuleAction::direct) {
@@ -103,21 +103,21 @@ Reason why_direct(const Endpoint& destination, bool tcp) noexcept {
   if (destination.address.is_loopback() || destination.address.unmapped().is_unspecified()) {
     return just("this host");
   }
-  return just(tcp ? "nothing says otherwise" : "datagrams are direct");
+  return just(tcp ? "no rule says otherwise" : "datagrams are direct");
 }
 
 Reason why_refused(const Target& target, bool named, bool fake, bool tcp) noexcept {
   if (fake && !named) {
-    return just("a fake address that no name has");
+    return just("no name has this fake address");
   }
   if (!config().usable()) {
-    return just("the configuration is wrong");
+    return just("the configuration has a mistake");
   }
   const Rule* rule = rule_of(target);
   if (rule != nullptr && rule->action == RuleAction::refuse) {
     return because_of(*rule);
   }
-  return just(tcp ? "nothing permits it" : "datagrams are refused");
+  return just(tcp ? "no rule allows it" : "datagrams are refused");
 }
 
 Reason why_gateway(const Target& target) noexcept {
@@ -125,7 +125,7 @@ Reason why_gateway(const Target& target) noexcept {
   if (rule != nullptr && rule->action == RuleAction::gateway) {
     return because_of(*rule);
   }
-  return just(std::holds_alternative<NamedEndpoint>(target) ? "a name for it to look up"
+  return just(std::holds_alternative<NamedEndpoint>(target) ? "the gateway looks the name up"
                                                             : "an address of another host");
 }
 
@@ -152,7 +152,7 @@ void explain_direct(int fd, const Endpoint& destination, int error, Nanoseconds 
   diagnose(LogLevel::explain, {text(target_of(destination)), tcp ? "" : " (datagrams)",
                                ": direct, ", why_direct(destination, tcp), ": ",
                                error == 0  ? "connected"
-                               : under_way ? "under way"
+                               : under_way ? "in progress"
                                            : name_of_error(error).view(),
                                ", ", text_of(now() - started)});
 }

@@ -131,8 +131,8 @@ bool attempt_failed(PendingHandshake& handshake, int error, std::string_view why
   if (time >= handshake.end || gateways().pick(walk, time).kind == Gateways::Pick::Kind::none) {
     return false;
   }
-  diagnose(LogLevel::error, {"the gateway ", gateways().text(walk.current), " failed: ", why,
-                             " (errno ", decimal(error), "); going on to the next"});
+  diagnose(LogLevel::error, {"cannot use the gateway ", gateways().text(walk.current), ": ", why,
+                             " (errno ", decimal(error), "); trying the next one"});
   return true;
 }
 
@@ -179,7 +179,7 @@ Dialled dial_gateway(int fd, Connection& connection, PendingHandshake& handshake
       }
       error = ETIMEDOUT;
     }
-    if (!attempt_failed(handshake, error, "it cannot be reached")) {
+    if (!attempt_failed(handshake, error, "the gateway cannot be reached")) {
       return {Dialled::State::none_left, as_connect_says(error)};
     }
   }

@@ -298,7 +298,7 @@ void leave_alone(Trouble trouble, Candidate gateway) noexcept {
   ask_again.store(now() + (understood ? pause_when_unreachable : pause_when_not_understood),
                   std::memory_order_relaxed);
   diagnose(LogLevel::info,
-           {"names are not verified for a while: ", gateways().text(gateway),
+           {"names are not verified for a while, because ", gateways().text(gateway),
             understood ? " cannot be reached" : " does not understand the question"});
 }
 

@@ -94,7 +94,7 @@ void configure_table(Config& config) noexcept {
     site.problem(shown(path), " ", why);
   } else {
     diagnose(LogLevel::info, {"SOCKS64_TABLE: ", path, " ", why,
-                              "; this program's fake addresses are known to itself alone"});
+                              "; other programs do not know the fake addresses of this one"});
   }
 }
 
@@ -104,8 +104,7 @@ void diagnose_misspelt_variables() noexcept {
     const UnknownVariable unknown = unknown_variable(*entry);
     if (!unknown.meant.empty()) {
       diagnose(LogLevel::error,
-               {unknown.name, " is no setting and counts for nothing; did you mean ", unknown.meant,
-                "?"});
+               {unknown.name, ": unknown setting, ignored; did you mean ", unknown.meant, "?"});
     }
   }
 }
@@ -118,7 +117,8 @@ void start() noexcept {
   const EarlyEnvironment environment;
   const bool secure = getauxval(AT_SECURE) != 0;
   if (!remember_environment(secure)) {
-    config.problem.append("start-up: no memory for the settings that children have to keep");
+    config.problem.append(
+        "start-up: there is no memory for the settings that child processes inherit");
   }
   load_config(config, secure);
   configure_table(config);

@@ -25,7 +25,7 @@ std::size_t index_of(std::string_view key) noexcept {
 
 bool unknown_key(const Site& site, std::string_view key) noexcept {
   if (key.empty() || !is_plain_word(key)) {
-    return site.problem("expected KEY = VALUE: what stands before the '=' is no key");
+    return site.problem("expected KEY = VALUE: the text before the '=' is not a key");
   }
   std::string_view nearest;
   std::size_t best = 4;
@@ -67,8 +67,8 @@ void load_file(Config& config, std::string_view named_by, const char* path) noex
   const std::string_view why = error == EFBIG                        ? "is larger than 64 KiB"
                                : error == EINVAL                     ? "is not a regular file"
                                : error == ENOENT || error == ENOTDIR ? "does not exist"
-                               : error == EACCES                     ? "may not be read"
-                                                                     : "cannot be read";
+                               : error == EACCES ? "is not readable for this user"
+                                                 : "cannot be read";
   if (named_by.empty()) {
     site.problem("the configuration file ", why);
   } else {
@@ -135,7 +135,7 @@ bool apply_file(Config& config, std::string_view path, std::string_view text) no
       return site.problem("the line is longer than 1024 characters");
     }
     if (line.find('\0') != npos) {
-      return site.problem("the line holds a NUL: this is not a text file");
+      return site.problem("the line holds a NUL, so this is not a text file");
     }
     line = trimmed(line);
     if (line.empty()) {
@@ -151,7 +151,7 @@ bool apply_file(Config& config, std::string_view path, std::string_view text) no
       return unknown_key(site, key);
     }
     if (((seen >> index) & 1U) != 0 && !options()[index].repeatable) {
-      return site.problem("'", key, "' is set a second time");
+      return site.problem("'", key, "' is set twice");
     }
     seen |= 1U << index;
     place.append(": ");
@@ -184,7 +184,7 @@ void load_config(Config& config, bool secure) noexcept {
     if (gateway.kind == Gateway::Kind::address &&
         (config.fake_ipv4.contains(address) || config.fake_ipv6.contains(address))) {
       const Site site{config, "gateway"};
-      site.problem("its address ", address.text(), " lies in a block of fake addresses");
+      site.problem("its address ", address.text(), " is in a block of fake addresses");
     }
   }
 }

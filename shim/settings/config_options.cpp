@@ -58,11 +58,11 @@ bool set_credentials_file(const Site& site, std::string_view text) noexcept {
     return site.problem(shown(text), error == EFBIG    ? " is larger than 1 KiB"
                                      : error == EINVAL ? " is not a regular file"
                                      : error == ENOENT || error == ENOTDIR ? " does not exist"
-                                     : error == EACCES                     ? " may not be read"
-                                                                           : " cannot be read");
+                                     : error == EACCES ? " is not readable for this user"
+                                                       : " cannot be read");
   }
   if ((file.status().st_mode & (S_IROTH | S_IWOTH)) != 0) {
-    return site.problem(shown(text), " may be read or written by everybody: chmod o-rw");
+    return site.problem(shown(text), " may be read or written by every user: use chmod o-rw");
   }
   std::string_view line = file.view();
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) {

@@ -51,10 +51,11 @@ bool set_credentials(const Site& site, Gateway& gateway, std::string_view text) 
        {decode_percent(user, gateway.user, gateway.user_size),
         decode_percent(password, gateway.password, gateway.password_size)}) {
     if (decoded == Decoded::bad_escape) {
-      return site.problem("a '%' in user or password must be followed by two hexadecimal digits");
+      return site.problem(
+          "a '%' in the user or password must be followed by two hexadecimal digits");
     }
     if (decoded == Decoded::bad_size) {
-      return site.problem("user and password may have 255 octets each");
+      return site.problem("user and password may have at most 255 octets each");
     }
   }
   if (gateway.user_size == 0) {
@@ -115,7 +116,7 @@ bool read_unix_url(const Site& site, std::string_view rest, Gateway& out) noexce
     return false;
   }
   if (slash == npos || slash != (at == npos ? 0 : at + 1)) {
-    return site.problem("expected socks5+unix://[USER:PASSWORD@]/PATH, the path absolute");
+    return site.problem("expected socks5+unix://[USER:PASSWORD@]/PATH with an absolute path");
   }
   const Decoded decoded = decode_percent(part(rest, slash), gateway.place, gateway.place_size);
   if (decoded == Decoded::bad_escape) {
@@ -123,7 +124,7 @@ bool read_unix_url(const Site& site, std::string_view rest, Gateway& out) noexce
   }
   // sun_path ends in a NUL.
   if (decoded == Decoded::bad_size || gateway.place_size >= sizeof(sockaddr_un::sun_path)) {
-    return site.problem("the path of a UNIX socket may have 107 octets");
+    return site.problem("the path of a UNIX socket may have at most 107 octets");
   }
   if (gateway.place_size < 2 || gateway.place_view().find('\0') != npos) {
     return site.problem("no socket can have the path ", shown(gateway.place_view()));
@@ -173,7 +174,7 @@ bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noex
   if (rest.front() == '[') {
     const std::size_t bracket = rest.find(']');
     if (bracket == npos) {
-      return site.problem("the ']' behind the IPv6 address is missing");
+      return site.problem("the ']' after the IPv6 address is missing");
     }
     host = part(rest, 1, bracket - 1);
     address = parse_bracketed(host);
@@ -182,7 +183,7 @@ bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noex
     }
     rest = part(rest, bracket + 1);
     if (!rest.empty() && rest.front() != ':') {
-      return site.problem("expected ':PORT' or nothing behind ']'");
+      return site.problem("expected ':PORT' or nothing after ']'");
     }
     has_port = !rest.empty();
     port = part(rest, 1);
@@ -215,7 +216,7 @@ bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noex
   gateway.endpoint.address = *address;
   gateway.endpoint.port = 1080;  // the port that IANA gave to socks
   if (has_port && (!decimal(port, gateway.endpoint.port) || gateway.endpoint.port == 0)) {
-    return site.problem("expected a port from 1 to 65535 behind the last ':'");
+    return site.problem("expected a port from 1 to 65535 after the last ':'");
   }
   out = gateway;
   return true;
@@ -263,7 +264,7 @@ bool read_credentials(const Site& site, std::string_view text, Gateway& out) noe
   const std::string_view user = part(text, 0, colon);
   const std::string_view password = part(text, colon + 1);
   if (user.size() > 255 || password.size() > 255) {
-    return site.problem("user and password may have 255 octets each");
+    return site.problem("user and password may have at most 255 octets each");
   }
   std::copy(user.begin(), user.end(), out.user.begin());
   std::copy(password.begin(), password.end(), out.password.begin());

@@ -17,12 +17,13 @@ constexpr std::size_t max_label = 63;
 
 constexpr std::string_view fine;
 constexpr std::string_view expected_rule =
-    "expected ACTION TARGET, ACTION being direct, gateway or refuse";
+    "expected ACTION TARGET, where ACTION is direct, gateway or refuse";
 constexpr std::string_view expected_ports =
-    "expected a port from 1 to 65535, or LOW-HIGH, behind the last ':'";
+    "expected a port from 1 to 65535, or LOW-HIGH, after the last ':'";
 constexpr std::string_view expected_block =
-    "expected an address block like 10.0.0.0/8 or 2001:db8::/32, with zeros behind its length; an "
-    "IPv6 one in brackets where a port follows";
+    "expected an address block like 10.0.0.0/8 or 2001:db8::/32, with no bits set after its "
+    "length; "
+    "an IPv6 block with a port needs brackets";
 constexpr std::string_view expected_name =
     "expected *, a name like example.com, or an address block like 10.0.0.0/8";
 
@@ -89,7 +90,7 @@ bool is_name(std::string_view name) noexcept {
 
 std::string_view Rules::read_name(std::string_view host, Rule& rule) noexcept {
   if (part(host, 0, 2) == "*.") {
-    return "a '*' stands alone; the names below example.com are .example.com";
+    return "'*' must stand alone; for the names below example.com write .example.com";
   }
   rule.host = host.starts_with('.') ? Rule::Host::below : Rule::Host::name;
   const std::string_view name =
@@ -98,11 +99,11 @@ std::string_view Rules::read_name(std::string_view host, Rule& rule) noexcept {
     return expected_name;
   }
   if (rule.action == RuleAction::direct && !rule.every_port()) {
-    return "a name cannot be direct on some ports only, since it is looked up before the port is "
-           "known: leave the port out, or give addresses";
+    return "a name cannot be direct on some ports only, because it is looked up before the port is "
+           "known; leave the port out, or use addresses";
   }
   if (name.size() > max_text - text_size_) {
-    return "the names of all rules together have more than 32 KiB";
+    return "the names of all rules together are longer than 32 KiB";
   }
   rule.name_at = text_size_;
   rule.name_size = static_cast<std::uint16_t>(name.size());
@@ -121,12 +122,12 @@ std::string_view Rules::read_target(std::string_view target, Rule& rule) noexcep
   if (bracketed) {
     const std::size_t end = target.find(']');
     if (end == npos) {
-      return "the ']' behind the IPv6 address is missing";
+      return "the ']' after the IPv6 address is missing";
     }
     host = part(target, 1, end - 1);
     const std::string_view rest = part(target, end + 1);
     if (!rest.empty() && rest.front() != ':') {
-      return "expected ':PORT' or nothing behind ']'; a length stands inside, [2001:db8::/32]";
+      return "expected ':PORT' or nothing after ']'; write a length inside, [2001:db8::/32]";
     }
     has_ports = !rest.empty();
     ports = part(rest, 1);

@@ -163,15 +163,16 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
     return option;
   };
 
-  CLI::Option* const gateway = app.add_option(
-      "-g,--gateway", line.gateways,
-      "The gateway, socks5://[USER:PASSWORD@]HOST[:PORT], HOST a name or an IP address; or "
-      "socks5+unix://[USER:PASSWORD@]/PATH. Several -g: several gateways");
+  CLI::Option* const gateway =
+      app.add_option("-g,--gateway", line.gateways,
+                     "The gateway: socks5://[USER:PASSWORD@]HOST[:PORT], where HOST is a name or "
+                     "an IP address, or "
+                     "socks5+unix://[USER:PASSWORD@]/PATH. Repeat -g for several gateways");
   gateway->type_name("URL")->allow_extra_args(false)->group("Gateway");
   const Valued gateway_value{gateway, "-g",
                              "socks5://[USER:PASSWORD@]HOST[:PORT] or socks5+unix:///PATH"};
   text("--credentials", "--credentials", line.credentials, "FILE", "a file name", "Gateway",
-       "The file with user and password for the gateway");
+       "Read the user and the password for the gateway from FILE");
   text("--config", "--config", line.config, "FILE", "a file name", "Gateway",
        "Read FILE instead of /etc/socks64/socks64.conf");
 
@@ -182,44 +183,44 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
     return Valued{option, name, "a name, an address block, or *"};
   };
   const Valued direct = targets("--direct", line.direct,
-                                "Connect to TARGET without the gateway: a name and what is below "
-                                "it, an address block, each with :PORT or :LOW-HIGH. May be "
-                                "repeated");
+                                "Connect to TARGET without the gateway. TARGET is a name, which "
+                                "stands for every name below it too, or an address block; each "
+                                "may end in :PORT or :LOW-HIGH. May be repeated");
   const Valued only = targets("--only", line.only,
-                              "Connect to TARGET through the gateway, to everything else without. "
-                              "May be repeated");
+                              "Connect to TARGET through the gateway, and to everything else "
+                              "without it. May be repeated");
   app.add_flag("--ignore-no-proxy", line.ignore_no_proxy,
-               "Take no direct targets from the variables no_proxy and NO_PROXY")
+               "Ignore the variables no_proxy and NO_PROXY")
       ->group("Traffic");
   text("--dns", "--dns", line.dns, "MODE", "answer, gateway, refuse or direct", "Traffic",
-       "Questions that the program itself asks of DNS servers: answer, gateway, refuse or direct");
+       "What becomes of queries that the program itself sends to DNS servers: answer, gateway, "
+       "refuse or direct");
   text("--udp", "--udp", line.udp, "MODE", "refuse or direct", "Traffic",
-       "Datagrams to other hosts: refuse or direct");
+       "What becomes of datagrams to other hosts: refuse or direct");
 
   app.add_flag("--private-table", line.private_table,
-               "Every program has fake addresses of its own, instead of one table for all that "
+               "Give every program fake addresses of its own, instead of one table for all that "
                "PROGRAM starts")
       ->group("Traffic");
 
   CLI::Option* const log =
       text("--log", "--log", line.log, "LEVEL", "off, error, info or explain", "Diagnosis",
-           "What is told on standard error: off, error, info "
-           "or explain");
+           "What the library prints on standard error: off, error, info or explain");
   app.add_flag("-v,--verbose", verbose, "The same as --log info")->group("Diagnosis");
   CLI::Option* const explain =
       app.add_flag("--explain", line.explain,
-                   "One line for each connection on standard error: what was asked, what was "
-                   "decided and why, how it ended");
+                   "Print a line for each connection on standard error: what was asked, what was "
+                   "decided and why, and how it ended");
   explain->group("Diagnosis")->excludes(log);
 
-  CLI::Option* const check_option =
-      app.add_flag("--check", check,
-                   "Do not run PROGRAM: say what of it cannot be intercepted, and why; status 3 "
-                   "when there is such");
+  CLI::Option* const check_option = app.add_flag(
+      "--check", check,
+      "Do not run PROGRAM; say what of it cannot be intercepted and why. The exit status "
+      "is 3 if there is anything");
   check_option->group("Instead of running");
   CLI::Option* const test =
       text("--test", "--test", line.destination, "HOST:PORT", "HOST:PORT", "Instead of running",
-           "Connect to HOST:PORT through the gateway, step by step, and say where it breaks");
+           "Connect to HOST:PORT through the gateway, step by step, and say which step fails");
   CLI::Option* const print =
       app.add_flag("--print-env", print_env,
                    "Print the settings as shell commands: eval \"$(socksify --print-env)\"");
@@ -231,10 +232,13 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
   app.set_version_flag("-V,--version", "socksify " SOCKS64_VERSION, "Print the version and exit")
       ->group("Other");
   app.footer(
-      "\nWithout -g: SOCKS64_GATEWAY, then all_proxy, ALL_PROXY, SOCKS_SERVER and SOCKS5_SERVER "
-      "where they\nmean SOCKS 5, then the configuration file, then socks5://127.0.0.1:1080.\n"
-      "Exit status: the program's own; 126 or 127 when it cannot be run; 2 for a mistake in "
-      "options or settings.");
+      "\nIf there is no -g, the gateway comes from SOCKS64_GATEWAY, else from all_proxy, "
+      "ALL_PROXY,\n"
+      "SOCKS_SERVER or SOCKS5_SERVER if it names SOCKS 5, else from the configuration file, else "
+      "it "
+      "is\nsocks5://127.0.0.1:1080.\n"
+      "Exit status: the program's own; 126 or 127 if it cannot be run; 2 for a mistake in options "
+      "or\nsettings.");
   std::vector<Valued> all = valued;
   all.push_back(gateway_value);
   all.push_back(direct);
@@ -295,11 +299,11 @@ std::optional<int> parse_command_line(int argc, char** argv, CommandLine& line) 
     return fail(bad_usage, unknown_option(app, line.command.front()));
   }
   if (wants_command && line.command.empty()) {
-    return fail(bad_usage, std::string("which program? ") + usage);
+    return fail(bad_usage, std::string("the program is missing. ") + usage);
   }
   if (!wants_command && !line.command.empty()) {
     return fail(bad_usage, std::string(line.action == Action::test ? "--test" : "--print-env") +
-                               " runs no program: '" + line.command.front() + "' is too much");
+                               " runs no program: remove '" + line.command.front() + "'");
   }
   if (wants_command && line.command.front().empty()) {
     return fail(bad_usage, "the name of the program is empty");

@@ -100,43 +100,44 @@ std::string advice_on_connect(int error, const sockaddr_storage& address) {
   const Result<Endpoint> gateway =
       from_sockaddr(reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   if (!gateway) {
-    return error == EACCES || error == EPERM
-               ? "this user may not connect to that socket"
-               : "nothing listens there: is the gateway running, and is this its socket?";
+    return error == EACCES || error == EPERM ? "this user may not connect to that socket"
+                                             : "nothing listens there; check that the gateway is "
+                                               "running and that this is its socket";
   }
   const std::string port = std::to_string(gateway->port);
   switch (error) {
     case ECONNREFUSED:
-      return "nothing listens there: is the gateway running, and is " + port + " its port?";
+      return "nothing listens there; check that the gateway is running and that its port is " +
+             port;
     case ETIMEDOUT:
-      return "nobody answers: is the address right, and does every firewall on the way let TCP "
+      return "nothing answers; check the address, and that every firewall on the way lets TCP "
              "port " +
-             port + " through?";
+             port + " through";
     case ENETUNREACH:
     case EHOSTUNREACH:
     case EADDRNOTAVAIL:
       return std::string(
-                 "this host has no way to it: give an address of the gateway that it can "
-                 "reach, an ") +
-             (gateway->address.is_v4() ? "IPv6" : "IPv4") + " address perhaps";
+                 "this host has no route to it; use an address of the gateway that this host can "
+                 "reach, perhaps an ") +
+             (gateway->address.is_v4() ? "IPv6" : "IPv4") + " address";
     default:
-      return "look at this host's network and firewall";
+      return "check this host's network and firewall";
   }
 }
 
 std::string advice_on(Errc error, bool has_credentials) {
   switch (error) {
     case Errc::no_acceptable_method:
-      return has_credentials ? "the gateway takes neither user and password nor no authentication"
-                             : "the gateway wants to know who you are: "
-                               "-g socks5://USER:PASSWORD@HOST:PORT";
+      return has_credentials ? "the gateway accepts neither a password nor a client without one"
+                             : "the gateway asks for authentication: "
+                               "use -g socks5://USER:PASSWORD@HOST:PORT";
     case Errc::auth_failed:
-      return "user or password are not what the gateway knows";
+      return "the gateway does not accept this user and password";
     case Errc::truncated:
-      return "the gateway closed the connection: its log says why; perhaps it does not admit this "
-             "host";
+      return "the gateway closed the connection; its log says why (perhaps it does not serve this "
+             "host)";
     default:
-      return "what answers there does not speak SOCKS5: is the port right?";
+      return "what answers there does not speak SOCKS5; check the port";
   }
 }
 
@@ -144,20 +145,20 @@ std::string advice_on(ReplyCode code, const Target& destination) {
   const bool name = std::holds_alternative<NamedEndpoint>(destination);
   switch (code) {
     case ReplyCode::not_allowed:
-      return "the gateway's rules do not permit it; its log may say which";
+      return "the gateway's rules do not allow it; its log may say which rule";
     case ReplyCode::network_unreachable:
       return "the gateway has no route to the destination";
     case ReplyCode::host_unreachable:
       return name ? "the name does not exist, or nothing answers at its addresses; ask the DNS "
-                    "that the gateway uses"
-                  : "nothing answers at that address, seen from the gateway";
+                    "server that the gateway uses"
+                  : "the gateway gets no answer from that address";
     case ReplyCode::connection_refused:
       return "nothing listens on that port of the destination";
     case ReplyCode::ttl_expired:
       return "the destination did not answer the gateway in time";
     case ReplyCode::command_not_supported:
     case ReplyCode::address_type_not_supported:
-      return "the gateway cannot do this: is it a SOCKS5 server that knows names and IPv6?";
+      return "the gateway cannot do this; check that it is a SOCKS5 server for names and IPv6";
     default:
       return "the gateway's log says more";
   }
@@ -243,7 +244,7 @@ class Attempt {
       password_asked_ = true;
     } else if (greeted_ && !requested_) {
       requested_ = true;
-      steps_.passed("authentication", password_asked_ ? "with user and password" : "none wanted");
+      steps_.passed("authentication", password_asked_ ? "with user and password" : "not required");
       steps_.begin();
     }
     greeted_ = true;
@@ -257,9 +258,10 @@ class Attempt {
   bool broke_by_kernel(int error) const {
     return broke(std::strerror(error),
                  error == ETIMEDOUT
-                     ? requested_ ? "the gateway is still at it: is the destination alive? The "
-                                    "key 'timeout' says how long a program waits"
-                                  : "what listens there says nothing: is it a SOCKS5 server?"
+                     ? requested_
+                           ? "the gateway is still trying; check the destination. The "
+                             "setting 'timeout' says how long a program waits"
+                           : "what listens there says nothing; check that it is a SOCKS5 server"
                      : advice_on(Errc::truncated, false));
   }
 
@@ -345,14 +347,16 @@ bool permitted(const shim::Config& config, const Target& destination) {
   const std::string text =
       rule != nullptr ? "the rule '" + std::string(rules.text_of(*rule).view()) + "'" : "";
   if (rule != nullptr && rule->action == shim::RuleAction::refuse) {
-    std::printf("rules: FAILED: %s refuses this to programs\n", text.c_str());
-    std::printf("  %-15s change that rule, or put one that permits it before\n", "what to do");
+    std::printf("rules: FAILED: %s refuses this destination to programs\n", text.c_str());
+    std::printf("  %-15s change that rule, or put a rule that allows the destination before it\n",
+                "what to do");
     return false;
   }
   if (direct) {
-    std::printf("note: %s; the gateway is asked all the same\n",
-                !text.empty() ? (text + " lets programs connect to this directly").c_str()
-                              : "programs connect to their own host directly");
+    std::printf("note: %s; this test asks the gateway anyway\n",
+                !text.empty()
+                    ? (text + " lets programs connect to this destination directly").c_str()
+                    : "programs connect to their own host directly");
   }
   return true;
 }
@@ -373,14 +377,14 @@ std::optional<Target> parse_destination(std::string_view text, std::string& prob
   }
   const Result<Port> port = parse_port(text.substr(colon + 1));
   if (!port || *port == 0) {
-    problem = std::string(expected) + ": the port is a number from 1 to 65535";
+    problem = std::string(expected) + ": the port must be a number from 1 to 65535";
     return std::nullopt;
   }
   const std::string_view host = text.substr(0, colon);
   if (bracketed) {
     const Result<Endpoint> endpoint = Endpoint::parse(text);
     if (!endpoint) {
-      problem = std::string(expected) + ": between the brackets there is no IPv6 address";
+      problem = std::string(expected) + ": there is no IPv6 address between the brackets";
       return std::nullopt;
     }
     return *endpoint;
@@ -405,7 +409,7 @@ std::optional<Target> parse_destination(std::string_view text, std::string& prob
 
 bool test_destination(const shim::Config& config, const std::string& origin,
                       const Target& destination) {
-  std::printf("configuration: usable; gateway from %s\n", origin.c_str());
+  std::printf("configuration: usable; the gateway comes from %s\n", origin.c_str());
   if (!permitted(config, destination)) {
     return false;
   }
@@ -420,8 +424,8 @@ bool test_destination(const shim::Config& config, const std::string& origin,
     const std::vector<Place> places = places_of(gateway, problem);
     if (places.empty()) {
       steps.broke("name", problem,
-                  "the gateway's own name is the one that this host has to resolve: give its "
-                  "address, or mend this host's DNS or /etc/hosts");
+                  "this host itself must resolve the gateway's own name; use the gateway's "
+                  "address, or repair this host's DNS or /etc/hosts");
     }
     for (const Place& place : places) {
       const Result<Endpoint> endpoint =

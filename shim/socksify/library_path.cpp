@@ -80,7 +80,7 @@ Library find_library(std::string& problem) {
     const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
     if (here.empty()) {
       // Never beside the current directory: whoever writes there would be loaded.
-      problem = "where this command is cannot be told without /proc; set SOCKS64_LIBRARY";
+      problem = "socksify cannot find its library without /proc; set SOCKS64_LIBRARY";
       return {};
     }
     for (const char* place :
@@ -97,15 +97,14 @@ Library find_library(std::string& problem) {
       }
     }
     if (found.empty()) {
-      problem = std::string(library_name) + " is not there; looked in " + tried +
-                " (SOCKS64_LIBRARY names another place)";
+      problem = std::string(library_name) + " was not found in " + tried +
+                "; set SOCKS64_LIBRARY if it is elsewhere";
       return {};
     }
   }
   // LD_PRELOAD has no way to quote its separators.
   if (found.string().find_first_of(": ") != std::string::npos) {
-    problem =
-        "LD_PRELOAD cannot hold '" + found.string() + "': there is a blank or a colon in the path";
+    problem = "LD_PRELOAD cannot hold '" + found.string() + "': the path holds a blank or a colon";
     return {};
   }
   Library library{found.string(), {}, found.string()};

@@ -57,7 +57,7 @@ void warn_of_unknown_variables() {
     if (unknown.name.empty()) {
       continue;
     }
-    std::string text = std::string(unknown.name) + " is no setting and counts for nothing";
+    std::string text = std::string(unknown.name) + ": unknown setting, ignored";
     if (!unknown.meant.empty()) {
       text += "; did you mean " + std::string(unknown.meant) + "?";
     }

@@ -155,8 +155,8 @@ class Check {
     const std::string path = find_program(name);
     if (path.empty()) {
       obstacle(name, is_shell_builtin(name)
-                         ? "is a command of the shell itself; run it as sh -c '" + name + " ...'"
-                         : "is not on the PATH");
+                         ? "is built into the shell; run it as sh -c '" + name + " ...'"
+                         : "is not in a folder of PATH");
       return;
     }
     struct stat status {};
@@ -165,12 +165,13 @@ class Check {
       return;
     }
     if (!is_executable(path)) {
-      obstacle(path, S_ISREG(status.st_mode) ? "may not be executed" : "is not a regular file");
+      obstacle(path, S_ISREG(status.st_mode) ? "is not executable for this user"
+                                             : "is not a regular file");
       return;
     }
     const MappedFile file(path);
     if (file.error() != 0) {
-      obstacle(path, std::string("cannot be read, so nothing is known of it: ") +
+      obstacle(path, std::string("cannot be read, so socksify cannot check it: ") +
                          std::strerror(file.error()));
     } else if (const std::optional<ElfFile> elf = read_elf(file.content())) {
       binary(path, *elf);
@@ -200,7 +201,7 @@ class Check {
       return;
     }
     if (depth == deepest) {
-      obstacle(path, "is a script run by a script, too deep for the kernel");
+      obstacle(path, "is a script that too many scripts in a row run: the kernel refuses that");
       return;
     }
     if (!line.starts_with("#!")) {
@@ -213,7 +214,7 @@ class Check {
     const std::size_t end = line.find_first_of(" \t");
     Words command{std::string(line.substr(0, end))};
     if (command.front().empty()) {
-      obstacle(path, "has nothing behind its #!");
+      obstacle(path, "names no program after its #!");
       return;
     }
     if (end != std::string_view::npos) {
@@ -275,14 +276,14 @@ class Check {
     const MappedFile file(suited);
     const std::optional<ElfFile> ours = read_elf(file.content());
     if (!ours || ours->elf_class != elf.elf_class || ours->machine != elf.machine) {
-      obstacle(path, "is a " + std::to_string(bits) + "-bit program, and no " +
+      obstacle(path, "is a " + std::to_string(bits) + "-bit program, but no " +
                          std::to_string(bits) + "-bit libsocks64.so is installed");
       return false;
     }
     const bool wants_musl = elf.interpreter.find("/ld-musl-") != std::string::npos;
     if (wants_musl == ours->needs("libc.so.6")) {
-      obstacle(path, wants_musl ? "is linked with musl, and " + suited + " with glibc"
-                                : "is linked with glibc, and " + suited + " with musl");
+      obstacle(path, wants_musl ? "is linked with musl, but " + suited + " with glibc"
+                                : "is linked with glibc, but " + suited + " with musl");
       return false;
     }
     return true;
@@ -295,22 +296,23 @@ class Check {
                          std::to_string(elf.machine) + ")");
     } else if (elf.go) {
       obstacle(path, elf.interpreter.empty()
-                         ? "is a Go program: statically linked, and it makes system calls itself"
+                         ? "is a Go program: it is statically linked and makes system calls itself"
                          : "is a Go program: it makes system calls itself, although it is "
                            "dynamically linked");
     } else if (elf.interpreter.empty()) {
-      obstacle(path, "is statically linked: no library can be put into it");
+      obstacle(path, "is statically linked: no library can be loaded into it");
     } else if (fits(path, elf)) {
       if (!is_executable(elf.interpreter)) {
-        obstacle(path, "cannot run: its loader " + elf.interpreter + " is not there");
+        obstacle(path, "cannot run: its loader " + elf.interpreter + " does not exist");
       }
     }
     if (const std::string privileged = privileges_of(path); !privileged.empty()) {
       if (in_system_preload()) {
-        note(path, "is " + privileged + ": it has the library by /etc/ld.so.preload, and obeys " +
-                       shim::default_config_path + " alone");
+        note(path, "is " + privileged +
+                       ": /etc/ld.so.preload loads the library into it, which then reads " +
+                       shim::default_config_path + " only");
       } else {
-        obstacle(path, "is " + privileged + ": the loader ignores LD_PRELOAD there");
+        obstacle(path, "is " + privileged + ": the loader ignores LD_PRELOAD for it");
       }
     }
     const bool ring = elf.needs("liburing.so") ||
@@ -318,10 +320,10 @@ class Check {
                         return std::string_view(name).starts_with("io_uring_");
                       });
     if (ring) {
-      obstacle(path, "uses io_uring: what it connects that way is not intercepted");
+      obstacle(path, "uses io_uring: connections that it makes that way are not intercepted");
     }
     if (findings.size() == before) {
-      note(path, "can be followed");
+      note(path, "can be intercepted");
     }
   }
 

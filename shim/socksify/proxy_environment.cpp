@@ -108,11 +108,11 @@ void add_no_proxy(const Environment& variable, RuleList& rules, RuleSettings& ou
   for (const std::string& entry : entries) {
     const std::string rule = "direct " + target_of(entry);
     const std::string problem =
-        entry.starts_with('*') && !entry.starts_with("*.") ? "a '*' stands alone" : judge(rule);
+        entry.starts_with('*') && !entry.starts_with("*.") ? "'*' must stand alone" : judge(rule);
     if (problem.empty()) {
       rules.add(rule);
     } else {
-      out.remarks.push_back(std::string(name) + ": " + shown(entry) + " is left out: " + problem);
+      out.remarks.push_back(std::string(name) + ": " + shown(entry) + " is ignored: " + problem);
     }
   }
 }
@@ -124,7 +124,7 @@ bool add_option(const char* option, const char* action, const std::vector<std::s
     const bool one_word = !target.empty() && target.find_first_of(" \t\r\n\v\f") == npos;
     std::string wrong = one_word ? judge(rule) : "expected a name, an address block, or *";
     if (!wrong.empty() && target.find(',') != npos) {
-      wrong = "expected one target (for several repeat the option)";
+      wrong = "expected one target (repeat the option for several)";
     }
     if (!wrong.empty()) {
       problem = std::string(option) + ": " + wrong + ", in " + shown(target);
@@ -156,7 +156,7 @@ ProxyGateway find_proxy_gateway(const Environment& variable) {
       return out;
     }
     // The value may hold a password: no more of it is shown than a scheme.
-    out.remarks.push_back(std::string(name) + " is passed over: it is no socks5:// URL" +
+    out.remarks.push_back(std::string(name) + " is ignored: it is not a socks5:// URL" +
                           (!scheme.empty() && shim::is_plain_word(scheme)
                                ? ", but " + std::string(scheme) + "://"
                                : ""));

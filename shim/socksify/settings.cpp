@@ -135,7 +135,7 @@ std::string origin_of_gateway(const CommandLine& line) {
   shim::FileText file;
   const bool has_one = file.read(path.c_str(), shim::max_config_size) == 0 &&
                        shim::apply_file(*alone, path, file.view()) && alone->gateways.count != 0;
-  return has_one ? path : "the default, for nothing names another";
+  return has_one ? path : "the default, because nothing names another";
 }
 
 bool apply_settings(const std::vector<Setting>& settings, shim::Config& whole,
@@ -150,7 +150,7 @@ bool apply_settings(const std::vector<Setting>& settings, shim::Config& whole,
 
 void warn_about_passwords() {
   constexpr const char* warning =
-      "socksify: warning: %s holds a password and everybody may read it\n";
+      "socksify: warning: %s holds a password, but every user may read it\n";
   if (const char* const path = variable("SOCKS64_CONFIG"); path != nullptr) {
     shim::Config alone;
     shim::FileText file;

@@ -62,12 +62,12 @@ std::string make_file(const Config& config, std::string& problem) {
   const auto layout =
       FakeIpTable::layout_for(config.fake_ipv4, config.fake_ipv6, shim::address_space_budget());
   if (layout.slots == 0) {
-    problem = "the address space is limited";
+    problem = "a limit of the address space is too low";
     return {};
   }
   rlimit limit{};
   if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < 2 * layout.size) {
-    problem = "the size of files is limited";  // to try would raise SIGXFSZ
+    problem = "a limit of the file size is too low";  // to try would raise SIGXFSZ
     return {};
   }
   for (const std::string& place : places()) {
@@ -167,7 +167,7 @@ std::string watch(const std::string& path, int argc, char** argv) {
   int subreaper = 0;
   prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
   if (getpid() == 1 || subreaper != 0) {
-    return "this process is the one that inherits orphans";
+    return "this process inherits orphaned processes";
   }
   int program = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
   if (program >= 0 && program < 3) {
@@ -231,7 +231,8 @@ std::string share_table(bool wanted, int argc, char** argv) {
     }
   }
   if (path.empty() && config.log != shim::LogLevel::off) {
-    std::fprintf(stderr, "socksify: no shared table, every program has its own: %s\n",
+    std::fprintf(stderr,
+                 "socksify: every program has its own table, because there is no shared one: %s\n",
                  problem.c_str());
   }
   setenv(variable, path.c_str(), 1);

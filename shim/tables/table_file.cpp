@@ -69,15 +69,16 @@ TableFile because(TableFile verdict, std::string_view& why, std::string_view tex
 TableFile not_opened(int error, std::string_view& why) noexcept {
   switch (error) {
     case ENOENT:
-      return because(TableFile::unavailable, why, "is gone: the socksify that made it has ended");
+      return because(TableFile::unavailable, why,
+                     "does not exist: the socksify that made it has ended");
     case EACCES:
     case EPERM:
-      return because(TableFile::unavailable, why, "is another user's");
+      return because(TableFile::unavailable, why, "may not be opened: it is another user's");
     case EMFILE:
     case ENFILE:
     case ENOMEM:
       return because(TableFile::unavailable, why,
-                     "cannot be opened: descriptors or memory are used up");
+                     "cannot be opened: descriptors or memory ran out");
     case ELOOP:
       return because(TableFile::wrong, why, "is a symbolic link");
     default:
@@ -96,7 +97,7 @@ TableFile judge(int fd, const Prefix& ipv4, const Prefix& ipv6, TableLayout& lay
     return because(TableFile::wrong, why, "belongs to another user");
   }
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return because(TableFile::wrong, why, "is open to other users: expected mode 0600");
+    return because(TableFile::wrong, why, "may be opened by other users: expected mode 0600");
   }
   // Two words for the offset: so a 32-bit system call takes it.
   if (syscall(SYS_pread64, fd, &header, sizeof(header), 0L, 0L) !=
@@ -105,7 +106,7 @@ TableFile judge(int fd, const Prefix& ipv4, const Prefix& ipv6, TableLayout& lay
     return because(TableFile::wrong, why, "is not a table of names");
   }
   if (header.version != version) {
-    return because(TableFile::wrong, why, "is of another version of socksify");
+    return because(TableFile::wrong, why, "was made by another version of socksify");
   }
   layout = FakeIpTable::layout_of(header.slots);
   seed = header.seed;

@@ -112,22 +112,26 @@ struct Case {
 TEST(AuthConfig, WrongValuesAreNamed) {
   constexpr Case cases[] = {
       {"[auth]\nmethods = [\"passwd\"]",
-       "f:2:12: auth.methods: \"passwd\" is wrong: unknown; expected \"none\" or \"password\", the "
+       "f:2:12: auth.methods: \"passwd\" is wrong: it is unknown; expected \"none\" or "
+       "\"password\", the "
        "preferred one first"},
       {"[auth]\nmethods = [\"gssapi\"]",
-       "f:2:12: auth.methods: \"gssapi\" is wrong: not supported yet; expected \"none\" or "
+       "f:2:12: auth.methods: \"gssapi\" is wrong: it is not supported yet; expected \"none\" or "
        "\"password\", the preferred one first"},
       {"[auth]\nmethods = [\"none\", \"none\"]",
-       "f:2:20: auth.methods: \"none\" is wrong: listed twice; expected \"none\" or \"password\", "
+       "f:2:20: auth.methods: \"none\" is wrong: it is listed twice; expected \"none\" or "
+       "\"password\", "
        "the preferred one first"},
       {"[auth]\nmethods = []",
        "f:1:1: auth: methods is empty, expected \"none\" or \"password\", the preferred one "
        "first"},
       {"[auth]\nmethods = \"none\"",
-       "f:2:11: auth.methods: \"none\" is wrong, expected an array, each entry \"none\" or "
+       "f:2:11: auth.methods: \"none\" is wrong, expected an array in which each entry is \"none\" "
+       "or "
        "\"password\", the preferred one first"},
       {"[auth]\nmethods = [\"password\"]",
-       "f:1:1: auth: methods has \"password\", expected a users_file in [auth], too"},
+       "f:1:1: auth: methods lists \"password\", which needs a users_file; expected users_file in "
+       "[auth]"},
       {"[auth]\nmethod = [\"password\"]",
        "f:2:1: auth.method: unknown key, did you mean \"methods\"?"},
       {"[auth]\nusers_file = \"\"",
@@ -135,7 +139,8 @@ TEST(AuthConfig, WrongValuesAreNamed) {
       {"[auth]\ncache_time = \"25h\"",
        "f:2:14: auth.cache_time: \"25h\" is wrong, expected 0s to 24h"},
       {"[[listener]]\naddress = \"[::1]:1\"\nauth = [\"password\"]",
-       "f:1:1: listener: auth has \"password\", expected a users_file in [auth], too"},
+       "f:1:1: listener: auth lists \"password\", which needs a users_file; expected users_file in "
+       "[auth]"},
       {"[[listener]]\naddress = \"[::1]:1\"\n[[listener.clients]]\nauth = [\"none\"]",
        "f:3:1: listener.clients: from is missing"},
       {"[[listener]]\naddress = \"[::1]:1\"\n[[listener.clients]]\nfrom = [\"::1\"]",
@@ -148,7 +153,8 @@ TEST(AuthConfig, WrongValuesAreNamed) {
        "network such as \"192.0.2.0/24\" or \"2001:db8::/32\""},
       {"[[listener]]\naddress = \"unix:/s\"\n[[listener.clients]]\nauth = [\"none\"]\nfrom = "
        "[\"::1\"]",
-       "f:1:1: listener: clients: those of a UNIX socket come from no network"},
+       "f:1:1: listener: clients is set, but clients of a UNIX socket have no network address; "
+       "expected auth alone"},
   };
   for (const Case& wrong : cases) {
     const ConfigResult result = parse_config(wrong.text, "f");
@@ -165,7 +171,7 @@ TEST(AuthConfig, WrongValuesAreNamed) {
 
 TEST(AuthConfig, UsersWhomNobodyAsksForAreASlip) {
   const ConfigResult result = parse_config("[auth]\nusers_file = \"/u\"\n", "f");
-  EXPECT_NE(all(result.problems).find("no listener asks for passwords"), std::string::npos)
+  EXPECT_NE(all(result.problems).find("no listener asks for a password"), std::string::npos)
       << all(result.problems);
   EXPECT_EQ(all(parse_config("[auth]\nusers_file = \"/u\"\n[[listener]]\naddress = \"[::1]:1\"\n"
                              "auth = [\"password\"]\n",

@@ -339,7 +339,7 @@ TEST_F(Auth, ABadReloadChangesNothing) {
   const auto expect_refused = [&](const std::string& problem) {
     gateway.signal(SIGHUP);
     EXPECT_NE(gateway.wait_for_log(problem), "") << problem;
-    EXPECT_NE(gateway.wait_for_log("the old one stays"), "");
+    EXPECT_NE(gateway.wait_for_log("gatewayd keeps the old one"), "");
     Stream client = Stream::connect(gateway.listener());
     EXPECT_EQ(log_in(client, "alice", "secret", destination.endpoint()).code, 0);
     Stream bob = Stream::connect(gateway.listener());
@@ -348,14 +348,14 @@ TEST_F(Auth, ABadReloadChangesNothing) {
   users(entry("bob", "secret") + "carol:plain\n");
   expect_refused(users_file() + ":2: user \"carol\": this is not a hash");
   users(entry("bob", "secret") + entry("bob", "secret"));
-  expect_refused(users_file() + ":2: user \"bob\" is there twice");
+  expect_refused(users_file() + ":2: user \"bob\" is listed twice");
   users(entry("bob", "secret"));
   std::filesystem::permissions(users_file(), std::filesystem::perms(0602));
-  expect_refused("anybody may write to it");
+  expect_refused("every user may write to it");
   std::filesystem::remove(users_file());
   expect_refused(users_file() + ": cannot read: No such file");
   std::filesystem::create_directory(users_file());
-  expect_refused(users_file() + ": not a regular file");
+  expect_refused(users_file() + ": it is not a regular file");
 }
 
 TEST_F(Auth, AReloadCannotLeaveARunningListenerWithoutAnAnswer) {
@@ -366,8 +366,9 @@ TEST_F(Auth, AReloadCannotLeaveARunningListenerWithoutAnAnswer) {
   GatewayProcess gateway(GatewayProcess::Options{with("127.0.0.1:0"), {}});
   gateway.directory().write("gatewayd.toml", with("127.0.0.2:0"));
   gateway.signal(SIGHUP);
-  EXPECT_NE(gateway.wait_for_log("127.0.0.1:0 runs and is not in the configuration"), "");
-  EXPECT_NE(gateway.wait_for_log("the old one stays"), "");
+  EXPECT_NE(gateway.wait_for_log("127.0.0.1:0 is running but is no longer in the configuration"),
+            "");
+  EXPECT_NE(gateway.wait_for_log("gatewayd keeps the old one"), "");
   EXPECT_EQ(method_at(gateway.listener(0)), 2);
 }
 
@@ -379,7 +380,7 @@ TEST_F(Auth, ABadUsersFileIsRefusedAtTheStart) {
     const Finished finished = run_gatewayd(arguments);
     EXPECT_EQ(finished.status, 1);
     for (const char* problem : {":1: user \"alice\": this is not a hash",
-                                ":3: user \"bob\" is there twice", ":4: there is no colon"}) {
+                                ":3: user \"bob\" is listed twice", ":4: there is no colon"}) {
       EXPECT_NE(finished.err.find(users_file() + problem), std::string::npos) << finished.err;
     }
     EXPECT_EQ(finished.err.find("plain"), std::string::npos);
@@ -392,9 +393,11 @@ TEST_F(Auth, AFileThatEverybodyMayReadIsWorthAWarning) {
   const std::string file = directory_.write("gatewayd.toml", config());
   const Finished checked = run_gatewayd({"-c", file, "--check-config"});
   EXPECT_EQ(checked.status, 0);
-  EXPECT_NE(checked.err.find("everybody may read"), std::string::npos) << checked.err;
+  EXPECT_NE(checked.err.find("every user may read the password hashes"), std::string::npos)
+      << checked.err;
   GatewayProcess gateway(config());
-  EXPECT_NE(gateway.said().find("everybody may read"), std::string::npos) << gateway.said();
+  EXPECT_NE(gateway.said().find("every user may read the password hashes"), std::string::npos)
+      << gateway.said();
 }
 
 TEST_F(Auth, ListenDoesNotDropWhatTheFileAsksFor) {
@@ -405,7 +408,7 @@ TEST_F(Auth, ListenDoesNotDropWhatTheFileAsksFor) {
                                    users_file()));
   const Finished finished = run_gatewayd({"-c", file, "--listen", "127.0.0.1:0"});
   EXPECT_EQ(finished.status, 1);
-  EXPECT_NE(finished.err.find("--listen would drop"), std::string::npos) << finished.err;
+  EXPECT_NE(finished.err.find("--listen would discard"), std::string::npos) << finished.err;
 }
 
 TEST_F(Auth, ListenDoesNotDropWhatARuleDenies) {
@@ -419,7 +422,7 @@ TEST_F(Auth, ListenDoesNotDropWhatARuleDenies) {
   };
   const Finished refused = start("127.0.0.1:1081");
   EXPECT_EQ(refused.status, 1);
-  EXPECT_NE(refused.err.find("--listen would leave \"no mail\" without a listener"),
+  EXPECT_NE(refused.err.find("--listen would remove a listener that \"no mail\" names"),
             std::string::npos)
       << refused.err;
   const Finished same = start("127.0.0.1:1080");

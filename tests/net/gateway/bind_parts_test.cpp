@@ -38,8 +38,8 @@ TEST(BindAddresses, OneOfEachFamily) {
   EXPECT_EQ(add_address("2001:db8::1", pair), "");
   EXPECT_EQ(pair.of(Family::ipv4), address("192.0.2.1"));
   EXPECT_EQ(pair.of(Family::ipv6), address("2001:db8::1"));
-  EXPECT_EQ(add_address("192.0.2.2", pair), "a second IPv4 address");
-  EXPECT_EQ(add_address("2001:db8::2", pair), "a second IPv6 address");
+  EXPECT_EQ(add_address("192.0.2.2", pair), "another IPv4 address is already listed");
+  EXPECT_EQ(add_address("2001:db8::2", pair), "another IPv6 address is already listed");
 }
 
 TEST(BindAddresses, NoneThatAPeerCannotConnectTo) {

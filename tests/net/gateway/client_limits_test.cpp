@@ -162,7 +162,7 @@ TEST(ClientLimits, OneTooManyIsResetAtOnce) {
   bool reset = false;
   EXPECT_EQ(third.receive_all(&reset), "");
   EXPECT_TRUE(reset);
-  EXPECT_NE(gateway.wait_for_log("1 connections refused"), "");
+  EXPECT_NE(gateway.wait_for_log("1 connections were refused"), "");
   // When one ends, there is room again.
   first.reset();
   (void)gateway.next_record();

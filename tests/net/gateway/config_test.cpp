@@ -212,8 +212,9 @@ TEST(Config, WrongValuesAreNamed) {
       {"[limits]\nsession_per_client = 3",
        "f:2:1: limits.session_per_client: unknown key, did you mean \"sessions_per_client\"?"},
       {"[bind]\naddress = [\"192.0.2.1\", \"192.0.2.2\"]",
-       "f:2:25: bind.address: \"192.0.2.2\" is wrong: a second IPv4 address; expected an address "
-       "such as \"192.0.2.1\" or \"2001:db8::1\", one of each family"},
+       "f:2:25: bind.address: \"192.0.2.2\" is wrong: another IPv4 address is already listed; "
+       "expected an address "
+       "such as \"192.0.2.1\" or \"2001:db8::1\", at most one of each family"},
       {"[bind]\nports = \"5-4\"",
        "f:2:9: bind.ports: \"5-4\" is wrong: the last port is below the first; expected a range "
        "such as \"40000-40999\", or one port"},
@@ -229,14 +230,16 @@ TEST(Config, WrongValuesAreNamed) {
        "ports such "
        "as \"50000-50999\", or \"\" for any"},
       {"[udp]\nports = \"0-4\"",
-       "f:2:9: udp.ports: \"0-4\" is wrong: port 0; expected a range of ports such as "
+       "f:2:9: udp.ports: \"0-4\" is wrong: it has port 0; expected a range of ports such as "
        "\"50000-50999\", or \"\" for any"},
       {"[udp]\nports = \"1-65536\"",
-       "f:2:9: udp.ports: \"1-65536\" is wrong: not ports from 1 to 65535; expected a range of "
+       "f:2:9: udp.ports: \"1-65536\" is wrong: a port is not a number from 1 to 65535; expected a "
+       "range of "
        "ports such as "
        "\"50000-50999\", or \"\" for any"},
       {"[udp]\nadvertise = [\"192.0.2.1\", \"192.0.2.2\"]",
-       "f:2:27: udp.advertise: \"192.0.2.2\" is wrong: a second IPv4 address; expected "
+       "f:2:27: udp.advertise: \"192.0.2.2\" is wrong: another IPv4 address is already listed; "
+       "expected "
        "an address such as \"203.0.113.7\" or \"2001:db8::7\""},
       {"[udp]\nadvertise = [\"0.0.0.0\"]",
        "f:2:14: udp.advertise: \"0.0.0.0\" is wrong: no peer can connect to the unspecified "
@@ -251,8 +254,9 @@ TEST(Config, WrongValuesAreNamed) {
        "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
        "\"unix:/run/socks64/gateway.sock\""},
       {"[[listener]]\naddress = \"[::ffff:127.0.0.1]:1\"",
-       "f:2:11: listener.address: \"[::ffff:127.0.0.1]:1\" is wrong: an IPv4-mapped address; list "
-       "the IPv4 address itself; expected an address and a port such as \"127.0.0.1:1080\", "
+       "f:2:11: listener.address: \"[::ffff:127.0.0.1]:1\" is wrong: it is an IPv4-mapped address; "
+       "write "
+       "the IPv4 address instead; expected an address and a port such as \"127.0.0.1:1080\", "
        "\"[::1]:1080\" or \"[::]:1080\", or "
        "\"unix:/run/socks64/gateway.sock\""},
       {"[[listener]]\nadress = \"127.0.0.1:1\"",
@@ -267,52 +271,57 @@ TEST(Config, WrongValuesAreNamed) {
        "f:1:1: resolver: min_ttl (9s) is longer than max_ttl (3s)"},
       {"[auth]\nusers_file = \"/u\"\nmethods = [\"password\"]\n"
        "[[listener]]\naddress = \"[::1]:1\"\nsocks4 = true",
-       "f:4:1: listener: socks4 is true and every client needs a password, which SOCKS4 has no "
-       "room for; expected \"none\" in auth, for some of its clients at least"},
+       "f:4:1: listener: socks4 is true, but every client needs a password and SOCKS4 cannot "
+       "carry one; expected \"none\" in auth for at least some clients"},
       {"[[listener]]\naddress = \"[::1]:1\"\nsocks4 = \"yes\"",
        "f:3:10: listener.socks4: \"yes\" is wrong, expected true or false"},
       {"[commands]\nresolve = 1", "f:2:11: commands.resolve: 1 is wrong, expected true or false"},
       {"listener = []", "f:1:12: listener: empty, expected at least one [[listener]]"},
       {"[[listener]]\naddress = \"[ff02::1]:1080\"",
-       "f:2:11: listener.address: \"[ff02::1]:1080\" is wrong: a multicast address; expected an "
+       "f:2:11: listener.address: \"[ff02::1]:1080\" is wrong: it is a multicast address; expected "
+       "an "
        "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
        "\"unix:/run/socks64/gateway.sock\""},
       {"[[listener]]\naddress = \"127.0.0.1:1\"\n[[listener]]\naddress = \"127.0.0.1:1\"",
-       "f:4:11: listener.address: \"127.0.0.1:1\" is wrong: listed twice; expected an "
+       "f:4:11: listener.address: \"127.0.0.1:1\" is wrong: it is listed twice; expected an "
        "address and a port such as \"127.0.0.1:1080\", \"[::1]:1080\" or \"[::]:1080\", or "
        "\"unix:/run/socks64/gateway.sock\""},
       {"[resolver]\nservers = [\"192.0.2.1\", \"fe80::53%2\"]",
-       "f:2:25: resolver.servers: \"fe80::53%2\" is wrong: a link-local address; expected an "
+       "f:2:25: resolver.servers: \"fe80::53%2\" is wrong: it is a link-local address; expected an "
        "address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
        "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\""},
       {"[resolver]\nservers = [\"224.0.0.1:53\"]",
-       "f:2:12: resolver.servers: \"224.0.0.1:53\" is wrong: a multicast address; expected an "
+       "f:2:12: resolver.servers: \"224.0.0.1:53\" is wrong: it is a multicast address; expected "
+       "an "
        "address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
        "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\""},
       {"[resolver]\nservers = [\"0.0.0.0\"]",
-       "f:2:12: resolver.servers: \"0.0.0.0\" is wrong: the unspecified address; expected an "
+       "f:2:12: resolver.servers: \"0.0.0.0\" is wrong: it is the unspecified address; expected an "
        "address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
        "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\""},
       {"[resolver]\nbackend = \"nss\"",
        "f:2:11: resolver.backend: \"nss\" is wrong, expected \"dns\" or \"system\""},
       {"[resolver]\nbackend = \"system\"\nservers = [\"192.0.2.1\"]",
-       "f:1:1: resolver: servers are asked by backend \"dns\" only, and this is \"system\""},
+       "f:1:1: resolver: servers is set, but only backend \"dns\" uses it; expected backend = "
+       "\"dns\", or no servers"},
       {"[resolver]\nsystem_threads = 0",
        "f:2:18: resolver.system_threads: 0 is wrong, expected a whole number from 1 to 1024"},
       {"[dial]\nprefer = \"both\"",
        "f:2:10: dial.prefer: \"both\" is wrong, expected \"ipv6\", \"ipv4\" or \"system\""},
       {"[dial]\nfamilies = [\"ipv4\", \"ip6\"]",
-       "f:2:21: dial.families: \"ip6\" is wrong: no such family; expected \"ipv4\" or \"ipv6\""},
+       "f:2:21: dial.families: \"ip6\" is wrong: it is not an address family; expected \"ipv4\" or "
+       "\"ipv6\""},
       {"[dial]\nfamilies = []",
-       "f:1:1: dial: families lists none, expected \"ipv4\", \"ipv6\" or both"},
+       "f:1:1: dial: families is empty, expected \"ipv4\", \"ipv6\" or both"},
       {"[dial]\nbind_address = [\"192.0.2.1\", \"192.0.2.2\"]",
-       "f:2:30: dial.bind_address: \"192.0.2.2\" is wrong: a second one of its family; expected an "
-       "address of this host, one of each family, such as \"192.0.2.1\" or \"2001:db8::1\""},
+       "f:2:30: dial.bind_address: \"192.0.2.2\" is wrong: another address of this family is "
+       "already listed; expected an "
+       "address of this host such as \"192.0.2.1\" or \"2001:db8::1\", at most one of each family"},
       {"[dial]\nbind_address = [\"fe80::1\"]",
-       "f:2:17: dial.bind_address: \"fe80::1\" is wrong: a link-local address; expected an "
-       "address of this host, one of each family, such as \"192.0.2.1\" or \"2001:db8::1\""},
+       "f:2:17: dial.bind_address: \"fe80::1\" is wrong: it is a link-local address; expected an "
+       "address of this host such as \"192.0.2.1\" or \"2001:db8::1\", at most one of each family"},
       {"[dial]\ninterface = \"a b\"",
-       "f:2:13: dial.interface: \"a b\" is wrong: not a name that an interface can have; expected "
+       "f:2:13: dial.interface: \"a b\" is wrong: no interface can have this name; expected "
        "the name of an interface such as \"eth0\", or \"\" for any"},
       {"[dial]\nattempt_delay = \"10ms\"",
        "f:2:17: dial.attempt_delay: \"10ms\" is wrong, expected 100ms to 2s"},
@@ -370,8 +379,7 @@ TEST(Config, TextWithoutQuotesIsTakenForSomethingElse) {
     const ConfigResult result = parse_config(text, "f");
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_TRUE(result.problems[0].starts_with("f:2:")) << result.problems[0];
-    EXPECT_TRUE(result.problems[0].ends_with("; text has to stand in quotes"))
-        << result.problems[0];
+    EXPECT_TRUE(result.problems[0].ends_with("; text must be in quotes")) << result.problems[0];
   }
 }
 
@@ -379,7 +387,7 @@ TEST(Config, TextWithoutItsLastQuote) {
   const ConfigResult result = parse_config("[log]\nlevel = \"info\ntarget = \"stderr\"\n", "f");
   ASSERT_EQ(result.problems.size(), 1U);
   EXPECT_TRUE(result.problems[0].starts_with("f:2:")) << result.problems[0];
-  EXPECT_TRUE(result.problems[0].ends_with("the quote at its end missing?")) << result.problems[0];
+  EXPECT_TRUE(result.problems[0].ends_with("the closing quote missing?")) << result.problems[0];
 }
 
 TEST(Config, HostileKeysStayOnTheirLine) {
@@ -398,8 +406,7 @@ TEST(Config, FilesThatCannotBeRead) {
   EXPECT_EQ(all(load_config("/nonexistent/gatewayd.toml").problems),
             "/nonexistent/gatewayd.toml: cannot read: No such file or directory\n");
   EXPECT_EQ(all(load_config("/").problems), "/: cannot read: Is a directory\n");
-  EXPECT_EQ(all(load_config("/dev/zero").problems),
-            "/dev/zero: more than 16 MiB are no configuration\n");
+  EXPECT_EQ(all(load_config("/dev/zero").problems), "/dev/zero: the file is larger than 16 MiB\n");
 }
 
 TEST(Config, DurationsReadBack) {
@@ -461,10 +468,11 @@ TEST(Config, UnixListenersThatAreWrong) {
   EXPECT_NE(problem("unix:/a\\u0000b").find("NUL"), std::string::npos);
   const std::string longest = "unix:/" + std::string(106, 'a');
   EXPECT_EQ(problem(longest), "");
-  EXPECT_NE(problem(longest + "a").find("108 octets, and a socket's may have 107"),
-            std::string::npos);
+  EXPECT_NE(
+      problem(longest + "a").find("108 octets, but the path of a socket can have at most 107"),
+      std::string::npos);
   const std::string here = "unix:/run/a";
-  EXPECT_NE(problem(here, "[[listener]]\naddress = \"" + here + "\"\n").find("listed twice"),
+  EXPECT_NE(problem(here, "[[listener]]\naddress = \"" + here + "\"\n").find("it is listed twice"),
             std::string::npos);
   for (const char* mode : {"0800", "rw", "", "01777", "-1", "0x7"}) {
     EXPECT_NE(

@@ -148,7 +148,7 @@ TEST(OpenRelay, TheRuleIsNamed) {
                                     rules_of("[[rule]]\nname = \"all web\"\naction = \"allow\"\n"
                                              "ports = [80]\n"));
   ASSERT_EQ(problems.size(), 1U);
-  EXPECT_NE(problems[0].find("\"all web\" allows whom it does not name"), std::string::npos)
+  EXPECT_NE(problems[0].find("\"all web\" allows clients of every network"), std::string::npos)
       << problems[0];
 }
 
@@ -157,7 +157,7 @@ TEST(RuleOptions, AllowFrom) {
   EXPECT_EQ(apply({{*Prefix::parse("192.0.2.0/24")}, {}}, rules), "");
   ASSERT_EQ(rules.size(), 1U);
   EXPECT_TRUE(open_relays({listener("0.0.0.0:1080")}, rules).empty());
-  EXPECT_NE(apply({{*Prefix::parse("192.0.2.0/24")}, {}}, rules).find("without rules"),
+  EXPECT_NE(apply({{*Prefix::parse("192.0.2.0/24")}, {}}, rules).find("has no [[rule]]"),
             std::string::npos);
 }
 
@@ -210,7 +210,7 @@ TEST(OpenRelay, IsWarnedAboutWhenToldTo) {
   GatewayProcess gateway(options);
   const std::string warning = gateway.wait_for_log("would serve everybody who reaches it");
   EXPECT_NE(warning.find("--insecure-open"), std::string::npos) << warning;
-  EXPECT_TRUE(warning.ends_with("no rule says whose clients it is for")) << warning;
+  EXPECT_TRUE(warning.ends_with("no rule says which clients it serves")) << warning;
 }
 
 TEST(OpenRelay, WrongOptions) {
@@ -220,7 +220,8 @@ TEST(OpenRelay, WrongOptions) {
   const std::string file = directory.write("rules", "[[rule]]\naction = \"allow\"\nports = [80]\n");
   const Finished both = run_gatewayd({"--check-config", "-c", file, "--allow-from", "10.0.0.0/8"});
   EXPECT_EQ(both.status, 1);
-  EXPECT_NE(both.err.find("--allow-from is for a configuration without rules"), std::string::npos)
+  EXPECT_NE(both.err.find("--allow-from works only if the configuration has no [[rule]]"),
+            std::string::npos)
       << both.err;
 }
 

@@ -90,7 +90,7 @@ TEST_F(Passwd, MakesChangesAndDeletes) {
   EXPECT_TRUE(content().starts_with("bob:")) << content();
   done = run("-f " + file() + " --delete alice");
   EXPECT_EQ(done.status, 1);
-  EXPECT_NE(done.said.find("there is no user alice"), std::string::npos) << done.said;
+  EXPECT_NE(done.said.find("the file has no user alice"), std::string::npos) << done.said;
 }
 
 TEST_F(Passwd, KeepsModeCommentsAndOtherLines) {
@@ -146,13 +146,13 @@ TEST_F(Passwd, RefusesWhatIsNoPasswordOrNoName) {
     std::string said;
   };
   const std::vector<Wrong> cases = {
-      {"--stdin alice", "", 1, "an empty password"},
-      {"--stdin alice", "\\n", 1, "an empty password"},
-      {"--stdin alice", std::string(256, 'p') + "\\n", 1, "at most 255 octets"},
+      {"--stdin alice", "", 1, "the password is empty"},
+      {"--stdin alice", "\\n", 1, "the password is empty"},
+      {"--stdin alice", std::string(256, 'p') + "\\n", 1, "longer than 255 octets"},
       {"--stdin alice", "a\\000b\\n", 1, "a NUL"},
       {"--stdin a:b", "x\\n", 2, "a colon"},
       {"--stdin '#a'", "x\\n", 2, "begins with \"#\""},
-      {"--stdin " + std::string(256, 'n'), "x\\n", 2, "longer than 255"},
+      {"--stdin " + std::string(256, 'n'), "x\\n", 2, "the name is longer than 255"},
       {"--stdin", "x\\n", 2, "USER"},
       {"--stdin alice secret", "x\\n", 2, "secret"},
       {"alice", "x\\n", 1, "there is no terminal"},
@@ -248,7 +248,7 @@ class Terminal {
 TEST_F(Passwd, AsksTwiceOnTheTerminalWithoutEcho) {
   Terminal terminal(file());
   terminal.answer("New password for alice: ", "secret\n");
-  terminal.answer("The same again: ", "secret\n");
+  terminal.answer("Repeat the password: ", "secret\n");
   EXPECT_EQ(terminal.end(), 0) << terminal.shown;
   EXPECT_EQ(terminal.shown.find("secret"), std::string::npos) << terminal.shown;
   EXPECT_EQ(verify("alice", "secret"), PasswordVerdict::good);
@@ -257,7 +257,7 @@ TEST_F(Passwd, AsksTwiceOnTheTerminalWithoutEcho) {
 TEST_F(Passwd, TwoPasswordsThatDifferChangeNothing) {
   Terminal terminal(file());
   terminal.answer("New password for alice: ", "secret\n");
-  terminal.answer("The same again: ", "Secret\n");
+  terminal.answer("Repeat the password: ", "Secret\n");
   EXPECT_EQ(terminal.end(), 1);
   EXPECT_NE(terminal.shown.find("differ"), std::string::npos) << terminal.shown;
   EXPECT_FALSE(std::filesystem::exists(file()));

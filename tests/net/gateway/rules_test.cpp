@@ -291,44 +291,47 @@ TEST(Rules, EveryWrongValueHasItsPlace) {
       {"clients = []", "f:3:11: rule.clients: empty, expected at least one entry"},
       {"clients = \"10.0.0.0/8\"",
        "f:3:11: rule.clients: \"10.0.0.0/8\" is wrong, expected an array"},
-      {"clients = [\"10.0.0.1/8\"]", "bits set behind the length; the block is \"10.0.0.0/8\""},
-      {"clients = [\"2001:db8::1/32\"]", "the block is \"2001:db8::/32\""},
-      {"clients = [\"10.0.0.0/33\"]", "the length behind the slash is not 0 to 32"},
-      {"clients = [\"10.0.0.0/\"]", "the length behind the slash is not 0 to 32"},
-      {"clients = [\"fe80::/64%1\"]", "a block has no zone"},
+      {"clients = [\"10.0.0.1/8\"]", "it has bits set after its length; write \"10.0.0.0/8\""},
+      {"clients = [\"2001:db8::1/32\"]",
+       "it has bits set after its length; write \"2001:db8::/32\""},
+      {"clients = [\"10.0.0.0/33\"]", "the length after the slash is not 0 to 32"},
+      {"clients = [\"10.0.0.0/\"]", "the length after the slash is not 0 to 32"},
+      {"clients = [\"fe80::/64%1\"]", "a block cannot have a zone"},
       {"clients = [\"ten\"]", "f:3:12: rule.clients: \"ten\" is wrong: not an IP address"},
       {"clients = [7]", "f:3:12: rule.clients: 7 is wrong, expected an address"},
-      {"users = [\"\"]", "f:3:10: rule.users: \"\" is wrong: not 1 to 255 octets"},
-      {"listeners = [\"127.0.0.1:1081\"]", "no such listener, did you mean \"127.0.0.1:1080\"?"},
+      {"users = [\"\"]", "f:3:10: rule.users: \"\" is wrong: it is not 1 to 255 octets long"},
+      {"listeners = [\"127.0.0.1:1081\"]",
+       "no listener has this address (did you mean \"127.0.0.1:1080\"?)"},
       {"commands = [\"conect\"]",
-       "f:3:13: rule.commands: \"conect\" is wrong: did you mean \"connect\"?"},
-      {"to = [\"*.example.com\"]", "a name has no wildcards"},
-      {"to = [\"127.1\"]", "looks like an address, and is none"},
-      {"to = [\"0x7f000001\"]", "looks like an address, and is none"},
-      {"to = [\"2130706433\"]", "looks like an address, and is none"},
-      {"to = [\"example.com:443\"]", "no name has a colon"},
-      {"to = [\"example.com/24\"]", "no name has a slash"},
-      {"to = [\"127.0.0.1%lo\"]", "an address has no zone here"},
-      {"to = [\"two words\"]", "no name has blanks"},
+       "f:3:13: rule.commands: \"conect\" is wrong: it is unknown (did you mean \"connect\"?)"},
+      {"to = [\"*.example.com\"]", "a name cannot hold \"*\""},
+      {"to = [\"127.1\"]", "it looks like an address but is not one"},
+      {"to = [\"0x7f000001\"]", "it looks like an address but is not one"},
+      {"to = [\"2130706433\"]", "it looks like an address but is not one"},
+      {"to = [\"example.com:443\"]", "a name cannot hold a colon"},
+      {"to = [\"example.com/24\"]", "a name cannot hold a slash"},
+      {"to = [\"127.0.0.1%lo\"]", "an address in a rule cannot have a zone"},
+      {"to = [\"two words\"]", "a name cannot hold blanks"},
       {"to = [\"bücher.example\"]", "xn--"},
       {"to = [\"a..b\"]", "an empty label"},
       {"to = [\".\"]", "an empty label"},
       {"to = [\"example.com..\"]", "an empty label"},
-      {"to = [\"127.1.\"]", "looks like an address, and is none"},
+      {"to = [\"127.1.\"]", "it looks like an address but is not one"},
       {"to = [\"..example.com\"]", "an empty label"},
-      {"ports = [\"9-1\"]", "reversed, \"1-9\" was probably meant"},
-      {"ports = [0]", "f:3:10: rule.ports: 0 is wrong: not a port from 1 to 65535"},
-      {"ports = [65536]", "not a port from 1 to 65535"},
-      {"ports = [\"-\"]", "not a port from 1 to 65535"},
+      {"ports = [\"9-1\"]", "the range is reversed; write \"1-9\""},
+      {"ports = [0]", "f:3:10: rule.ports: 0 is wrong: it is not a port from 1 to 65535"},
+      {"ports = [65536]", "it is not a port from 1 to 65535"},
+      {"ports = [\"-\"]", "it is not a port from 1 to 65535"},
       {"ports = [1.5]", "f:3:10: rule.ports: 1.5 is wrong, expected a port"},
-      {"crossing = [\"v4>v5\"]", "rule.crossing: \"v4>v5\" is wrong: did you mean \"v4>v4\"?"},
-      {"families = [\"ipv5\"]", "rule.families: \"ipv5\" is wrong: did you mean"},
+      {"crossing = [\"v4>v5\"]",
+       "rule.crossing: \"v4>v5\" is wrong: it is unknown (did you mean \"v4>v4\"?)"},
+      {"families = [\"ipv5\"]", "rule.families: \"ipv5\" is wrong: it is unknown (did you mean"},
       {"name = \"\"", "f:3:8: rule.name: \"\" is wrong"},
-      {"name = \"a\\nb\"", "not 1 to 64 printable ASCII characters"},
+      {"name = \"a\\nb\"", "it is not 1 to 64 printable ASCII characters"},
       {"client = [\"unix\"]", "f:3:1: rule.client: unknown key, did you mean \"clients\"?"},
       {"[[rule]]", "f:3:1: rule: action is missing"},
       {"[[rule]]\naction = \"deny\"",
-       "it can never match: \"rule 1\", before it, matches everything"},
+       "the rule can never match: \"rule 1\" before it matches everything"},
   };
   for (const Wrong& wrong : wrongs) {
     std::vector<Rule> rules;
@@ -345,13 +348,13 @@ TEST(Rules, AUserWhoIsNotThereIsWarnedAbout) {
   const ConfigResult result = load_config(file);
   EXPECT_TRUE(result.problems.empty());
   ASSERT_EQ(result.config.warnings.size(), 1U);
-  EXPECT_EQ(result.config.warnings[0], "\"rule 1\": there is no user nobody-here");
+  EXPECT_EQ(result.config.warnings[0], "\"rule 1\": the users file has no user nobody-here");
 }
 
 TEST(Rules, WhatAnAllowedRequestIsGivenIsNotForThoseThatDeny) {
   std::vector<Rule> rules;
   EXPECT_NE(problems_of("[[rule]]\naction = \"deny\"\nfamilies = [\"ipv6\"]\n", rules)
-                .find("families is for rules that allow"),
+                .find("families works only with action = \"allow\""),
             std::string::npos);
 }
 

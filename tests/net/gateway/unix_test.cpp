@@ -278,7 +278,7 @@ TEST_F(Unix, AFileIsNotRemoved) {
   const Finished finished = run_gatewayd({"--listen", "unix:" + file});
   EXPECT_EQ(finished.status, 1);
   EXPECT_EQ(finished.err, "gatewayd: cannot listen on unix:" + file +
-                              ": there is a file, and it is not a socket\n");
+                              ": a file that is not a socket has this path\n");
   EXPECT_EQ(std::filesystem::file_size(file), 4U);
 }
 

@@ -95,17 +95,17 @@ TEST(Users, BadLinesAreNamedWithWhatWasExpected) {
       {std::string(256, 'n') + ":" + yescrypt, "the name is longer than 255 octets" + form},
       {"a\tb:" + yescrypt, "the name holds a control character" + form},
       {"a\x7f:" + yescrypt, "the name holds a control character" + form},
-      {" a:" + yescrypt, "a blank at an end of the name" + form},
-      {"a :" + yescrypt, "a blank at an end of the name" + form},
+      {" a:" + yescrypt, "the name begins or ends with a blank" + form},
+      {"a :" + yescrypt, "the name begins or ends with a blank" + form},
       {"a:", "user \"a\": the hash is empty" + hashes},
       {"a:hunter2", "user \"a\": this is not a hash" + hashes},
       {"a:abJnggxhB/yWI", "user \"a\": a DES hash is too weak" + hashes},
       {"a:_J9..rasmBYk8r9AiWNc", "user \"a\": a DES hash is too weak" + hashes},
       {"a:$1$salt$qJH7.N4xYta3aEG/dfqo/0", "user \"a\": an MD5 hash is too weak" + hashes},
-      {"a:$sha1$1$a$b", "user \"a\": an unknown kind of hash" + hashes},
+      {"a:$sha1$1$a$b", "user \"a\": this kind of hash is unknown" + hashes},
       {"a:$2x$05$" + digits53,
-       "user \"a\": $2x$ marks hashes of a bcrypt with a known fault" + hashes},
-      {"a:" + yescrypt + ":1:2", "user \"a\": more than one colon" + hashes},
+       "user \"a\": a $2x$ hash was made by a bcrypt with a known fault" + hashes},
+      {"a:" + yescrypt + ":1:2", "user \"a\": there is more than one colon" + hashes},
       {"a:" + yescrypt.substr(0, 72), "user \"a\": the hash is cut off or damaged" + hashes},
       {"a:" + yescrypt + "x", "user \"a\": the hash is cut off or damaged" + hashes},
       {"a:$y$j9T$" + digits43, "user \"a\": the hash is cut off or damaged" + hashes},
@@ -131,8 +131,8 @@ TEST(Users, AllProblemsAreListedAndDuplicatesSayWhere) {
       problems_of("a:" + yescrypt + "\nb\na:*\nb:" + yescrypt + "\na:" + yescrypt + "\n");
   ASSERT_EQ(problems.size(), 3U);
   EXPECT_EQ(problems[0], "f:2: there is no colon, expected name:hash");
-  EXPECT_EQ(problems[1], "f:3: user \"a\" is there twice, expected once: line 1 has it already");
-  EXPECT_EQ(problems[2], "f:5: user \"a\" is there twice, expected once: line 1 has it already");
+  EXPECT_EQ(problems[1], "f:3: user \"a\" is listed twice, expected once: line 1 has it already");
+  EXPECT_EQ(problems[2], "f:5: user \"a\" is listed twice, expected once: line 1 has it already");
 }
 
 TEST(Users, OfVeryManyProblemsTheFirstAreTold) {
@@ -142,7 +142,7 @@ TEST(Users, OfVeryManyProblemsTheFirstAreTold) {
   }
   const std::vector<std::string> problems = problems_of(text);
   ASSERT_EQ(problems.size(), 101U);
-  EXPECT_EQ(problems.back(), "f: and 900 more");
+  EXPECT_EQ(problems.back(), "f: mistakes that are not shown: 900");
 }
 
 TEST(Users, BinaryFilesAreOneProblem) {

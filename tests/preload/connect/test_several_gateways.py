@@ -141,7 +141,7 @@ class Failover(SeveralCase):
         outcome = self.run_probe("blocking_echo", script.ECHO, gateway=f"{bad.url('ann:secret@')} {self.gateway.url('u:hidden@')}",
                                  environment={"SOCKS64_LOG": "info"})
         self.check(outcome)
-        self.assertRegex(outcome.stderr, rf"the gateway 127\.0\.0\.1:{bad.port} failed: .*going on to the next")
+        self.assertRegex(outcome.stderr, rf"cannot use the gateway 127\.0\.0\.1:{bad.port}: .*trying the next one")
         self.assertRegex(outcome.stderr, rf"connected to 192\.0\.2\.1:{script.ECHO} through 127\.0\.0\.1:{self.gateway.port}")
         self.assertNotRegex(outcome.stderr, "secret|hidden|ann")
 
@@ -337,7 +337,7 @@ class Credentials(SeveralCase):
     def test_a_file_that_everybody_may_read_closes(self):
         outcome = self.run_with_secret("ann:secret\n", 0o644, "fail_blocking", script.ECHO, "ENETDOWN")
         self.check(outcome)
-        self.assertRegex(outcome.stderr, "SOCKS64_CREDENTIALS_FILE: '.*' may be read or written by everybody")
+        self.assertRegex(outcome.stderr, "SOCKS64_CREDENTIALS_FILE: '.*' may be read or written by every user")
         self.assertEqual(self.guarded.accepted, 0)
 
 

@@ -152,7 +152,7 @@ class Private(TableCase):
         fake = self.probe("look_up_name", "a.test", 4, environment={"SOCKS64_TABLE": str(table)}).strip()
         outcome = self.run_probe("connect_fails", "EHOSTUNREACH", environment={**gone, "PROBE_TARGET": fake})
         self.check(outcome)
-        self.assertIn("is gone", outcome.stderr)
+        self.assertIn("does not exist: the socksify that made it has ended", outcome.stderr)
         self.probe("look_up_all", 500, environment={"SOCKS64_TABLE": str(table)})
         self.probe("connect_where_the_child_says", "b.test", "4", environment={"SOCKS64_TABLE": str(table)})
 
@@ -174,7 +174,7 @@ class Private(TableCase):
                                  environment={"SOCKS64_TABLE": str(table), "SOCKS64_LOG": "info",
                                               "SOCKS64_CONFIG": ""})
         self.check(outcome)
-        self.assertIn("is another user's", outcome.stderr)
+        self.assertIn("may not be opened: it is another user's", outcome.stderr)
 
 
 class TheFile(TableCase):
@@ -225,7 +225,7 @@ class TheFile(TableCase):
         outcome = self.run_probe("-c", f"ulimit -f 1000; exec {SOCKSIFY} --log error {PROBE} started", program="sh",
                                  preload=False, environment=self.variables)
         self.check(outcome)
-        self.assertIn("the size of files is limited", outcome.stderr)
+        self.assertIn("a limit of the file size is too low", outcome.stderr)
         self.assertEqual(self.tables(), [])
 
     def test_is_removed_when_the_program_does_not_start(self):
@@ -256,7 +256,7 @@ class TheFile(TableCase):
         libc = ctypes.CDLL(None)
         program = self.started("--log", "error", PROBE, "has_no_children", stderr=subprocess.PIPE,
                                preexec_fn=lambda: libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-        self.assertIn("no shared table", program.stderr.read())
+        self.assertIn("there is no shared one", program.stderr.read())
         program.stderr.close()
         self.assertEqual(program.wait(), 0)
         self.assertEqual(self.tables(), [])
@@ -310,7 +310,7 @@ class Judged(TableCase):
 
     def test_a_header_that_is_damaged(self):
         self.table = self.kept_table()
-        for offset, octets, reason in ((0, b"s", "is not a table of names"), (8, b"\x63", "is of another version"),
+        for offset, octets, reason in ((0, b"s", "is not a table of names"), (8, b"\x63", "was made by another version"),
                                        (12, b"\xff\xff\xff\xff", "is damaged"), (12, b"\0\0\0\0", "is damaged"),
                                        (14, b"\x10", "is damaged"), (16, b"\0", "is damaged"),
                                        (32, b"\x13", "is damaged"), (36, b"\x0a", "was made for other fake addresses"),
@@ -343,7 +343,7 @@ class Judged(TableCase):
         table = self.kept_table()
         for mode in (0o640, 0o604, 0o660, 0o666):
             table.chmod(mode)
-            self.assert_refused(table, "is open to other users")
+            self.assert_refused(table, "may be opened by other users")
 
     @unittest.skipIf(os.geteuid() != 0, "NOT RUN: needs root")
     def test_it_must_be_ones_own(self):

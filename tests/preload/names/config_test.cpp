@@ -134,7 +134,7 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
       {"gateway", "socks5://a:secret@192.0.2.256",
        "PLACE: expected an IP address or a host name, not '192.0.2.256'"},
       {"gateway", "socks5://gw.test:x",
-       "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+       "PLACE: expected a port from 1 to 65535 after the last ':'"},
       {"gateway", " , ", form},
       {"gateway", "unix:/x", form},
       {"gateway", "fd00:1::1",
@@ -143,12 +143,12 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
        "PLACE: gateway 2: " + forms + ", not http://"},
       {"gateway", "nonsense socks5://192.0.2.1", "PLACE: gateway 1: " + forms},
       {"gateway", "socks5://192.0.2.1 socks5://gw.test:x",
-       "PLACE: gateway 2: expected a port from 1 to 65535 behind the last ':'"},
+       "PLACE: gateway 2: expected a port from 1 to 65535 after the last ':'"},
       {"gateway", "socks5://192.0.2.1 a:secret@192.0.2.2", "PLACE: gateway 2: " + forms},
       {"gateway", "socks5+unix://",
-       "PLACE: expected socks5+unix://[USER:PASSWORD@]/PATH, the path absolute"},
+       "PLACE: expected socks5+unix://[USER:PASSWORD@]/PATH with an absolute path"},
       {"gateway", "socks5+unix://a:secret@run/x",
-       "PLACE: expected socks5+unix://[USER:PASSWORD@]/PATH, the path absolute"},
+       "PLACE: expected socks5+unix://[USER:PASSWORD@]/PATH with an absolute path"},
       {"gateway", "socks5+unix:///", "PLACE: no socket can have the path '/'"},
       {"gateway", "socks5+unix:///a%00b", "PLACE: no socket can have the path '/a?b'"},
       {"gateway", "socks5+unix:///a%0",
@@ -164,22 +164,22 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
       {"credentials_file", "/nowhere/pass", "PLACE: '/nowhere/pass' does not exist"},
       {"credentials_file", "/dev/null", "PLACE: '/dev/null' is not a regular file"},
       {"gateway",
-       "socks5://192.0.2.1:", "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+       "socks5://192.0.2.1:", "PLACE: expected a port from 1 to 65535 after the last ':'"},
       {"gateway", "socks5://192.0.2.1:0",
-       "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+       "PLACE: expected a port from 1 to 65535 after the last ':'"},
       {"gateway", "socks5://192.0.2.1:65536",
-       "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+       "PLACE: expected a port from 1 to 65535 after the last ':'"},
       {"gateway", "socks5://192.0.2.1:80/x",
-       "PLACE: expected a port from 1 to 65535 behind the last ':'"},
+       "PLACE: expected a port from 1 to 65535 after the last ':'"},
       {"gateway", "socks5://2001:db8::1:1080",
        "PLACE: an IPv6 address needs brackets: socks5://[2001:db8::1]:1080"},
-      {"gateway", "socks5://[2001:db8::1", "PLACE: the ']' behind the IPv6 address is missing"},
+      {"gateway", "socks5://[2001:db8::1", "PLACE: the ']' after the IPv6 address is missing"},
       {"gateway", "socks5://[192.0.2.1]", "PLACE: expected an IPv6 address between '[' and ']'"},
-      {"gateway", "socks5://[::2]1080", "PLACE: expected ':PORT' or nothing behind ']'"},
+      {"gateway", "socks5://[::2]1080", "PLACE: expected ':PORT' or nothing after ']'"},
       {"gateway", "socks5://0.0.0.0", "PLACE: no gateway can have the address 0.0.0.0"},
       {"gateway", "socks5://:secret@192.0.2.1", "PLACE: the user name before '@' is empty"},
       {"gateway", "socks5://a:secret%4@192.0.2.1",
-       "PLACE: a '%' in user or password must be followed by two hexadecimal digits"},
+       "PLACE: a '%' in the user or password must be followed by two hexadecimal digits"},
       {"fake_ipv4", "10.0.0.0/25",
        "PLACE: expected an IPv4 block from /8 to /24, like 0.0.0.0/8, not '10.0.0.0/25'"},
       {"fake_ipv4", "0.0.0.0/7",
@@ -209,11 +209,11 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
     EXPECT_EQ(row.problem, problem_of(row.key, row.value)) << row.key << " " << row.value;
     EXPECT_EQ(std::string::npos, problem_of(row.key, row.value).find("secret"));
   }
-  EXPECT_EQ("PLACE: the path of a UNIX socket may have 107 octets",
+  EXPECT_EQ("PLACE: the path of a UNIX socket may have at most 107 octets",
             problem_of("gateway", "socks5+unix:///" + std::string(107, 'p')));
   EXPECT_EQ("PLACE: expected at most 16 gateways", problem_of("gateway", many_gateways(17)));
   const std::string long_user(256, 'u');
-  EXPECT_EQ("PLACE: user and password may have 255 octets each",
+  EXPECT_EQ("PLACE: user and password may have at most 255 octets each",
             problem_of("gateway", "socks5://" + long_user + "@192.0.2.1"));
 }
 
@@ -243,13 +243,14 @@ TEST(ShimConfig, FileProblemsNameTheLine) {
   EXPECT_EQ("file:2: expected KEY = VALUE: the '=' is missing", problem_of_file("\ngateway\n"));
   EXPECT_EQ("file:1: unknown key 'time_out'; did you mean 'timeout'?",
             problem_of_file("time_out = 1"));
-  EXPECT_EQ("file:2: 'log' is set a second time", problem_of_file("log = off\nlog = off\n"));
+  EXPECT_EQ("file:2: 'log' is set twice", problem_of_file("log = off\nlog = off\n"));
   EXPECT_EQ("file:3: timeout: expected seconds, from 1 to 3600, not 'x'",
             problem_of_file("# a\n# b\ntimeout = x\nlog = x\n"));
   EXPECT_EQ("file:1: the line is longer than 1024 characters",
             problem_of_file("log = " + std::string(1100, 'x')));
-  EXPECT_EQ("file:1: the line holds a NUL: this is not a text file", problem_of_file("log\0= x"s));
-  EXPECT_EQ("file:1: expected KEY = VALUE: what stands before the '=' is no key",
+  EXPECT_EQ("file:1: the line holds a NUL, so this is not a text file",
+            problem_of_file("log\0= x"s));
+  EXPECT_EQ("file:1: expected KEY = VALUE: the text before the '=' is not a key",
             problem_of_file("socks5://u:secret=@192.0.2.1"));
   EXPECT_EQ("", problem_of_file(""));
 }
@@ -329,7 +330,7 @@ TEST_F(ShimConfigLoad, CredentialsFromAFile) {
   const auto ends_with = [](const std::string& problem, std::string_view end) {
     return problem.ends_with(end) && problem.find("secret\n") == std::string::npos;
   };
-  constexpr std::string_view open = " may be read or written by everybody: chmod o-rw";
+  constexpr std::string_view open = " may be read or written by every user: use chmod o-rw";
   EXPECT_TRUE(ends_with(load_secrets("ann:secret\n", 0644), open));
   EXPECT_TRUE(ends_with(load_secrets("ann:secret\n", 0602), open));
   EXPECT_TRUE(ends_with(load_secrets("ann\n", 0600), ": expected one line USER:PASSWORD"));
@@ -338,7 +339,7 @@ TEST_F(ShimConfigLoad, CredentialsFromAFile) {
   EXPECT_NE(std::string::npos,
             load_secrets("a:b\nc:d\n", 0600).find(": expected one line USER:PASSWORD in "));
   EXPECT_TRUE(ends_with(load_secrets(std::string(256, 'u') + ":x", 0600),
-                        ": user and password may have 255 octets each"));
+                        ": user and password may have at most 255 octets each"));
   EXPECT_TRUE(ends_with(load_secrets(std::string(1025, 'u'), 0600), " is larger than 1 KiB"));
   unlink(secrets.c_str());
 }
@@ -375,7 +376,7 @@ TEST(UnknownVariable, LeavesOthersAlone) {
 
 TEST_F(ShimConfigLoad, TheGatewayIsNoFakeAddress) {
   write("fake_ipv4 = 198.18.0.0/16\ngateway = socks5://198.18.1.1\n");
-  EXPECT_EQ("gateway: its address 198.18.1.1 lies in a block of fake addresses", load());
+  EXPECT_EQ("gateway: its address 198.18.1.1 is in a block of fake addresses", load());
 }
 
 }  // namespace

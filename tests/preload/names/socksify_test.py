@@ -38,7 +38,7 @@ check(run("--version")[:2], (0, "socksify 0.1.0\n"), "--version")
 status, out, _ = run("--help")
 check((status, all(word in out for word in ("PROGRAM", "--gateway", "--config", "--log", "--version"))), (0, True), "--help")
 
-usage = "which program? Usage: socksify [OPTIONS] [--] PROGRAM [ARGS...]"
+usage = "the program is missing. Usage: socksify [OPTIONS] [--] PROGRAM [ARGS...]"
 check_fails(2, usage)
 check_fails(2, usage, "-v")
 check_fails(2, usage, "--")
@@ -81,7 +81,7 @@ with tempfile.TemporaryDirectory() as directory:
     config.chmod(0o644)
     status, out, err = run("--config", str(config), *show)
     check(out.split("\n")[0], f"||{config}|{ours}", "--config")
-    check(err, f"socksify: warning: {config} holds a password and everybody may read it\n", "warning")
+    check(err, f"socksify: warning: {config} holds a password, but every user may read it\n", "warning")
     config.chmod(0o600)
     check(run("--config", str(config), "true"), (0, "", ""), "no warning")
     config.write_text("gatewy = x\n")
@@ -96,7 +96,7 @@ with tempfile.TemporaryDirectory() as directory:
     lonely.chmod(0o755)
     SOCKSIFY = str(lonely)
     status, out, err = run("true")
-    check((status, "libsocks64.so is not there; looked in" in err), (2, True), "missing library")
+    check((status, "libsocks64.so was not found in" in err), (2, True), "missing library")
     check(run("true", SOCKS64_LIBRARY=LIBRARY)[0], 0, "SOCKS64_LIBRARY")
     # An installed tree.
     pathlib.Path(directory, "lib").mkdir()

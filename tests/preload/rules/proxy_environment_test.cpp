@@ -96,7 +96,7 @@ TEST(ProxyGatewayVariables, OtherProxiesArePassedOverWithoutTheirSecrets) {
     const ProxyGateway found = find_proxy_gateway(from(variables));
     EXPECT_EQ("", found.url) << row.value;
     ASSERT_EQ(1U, found.remarks.size()) << row.value;
-    EXPECT_EQ("ALL_PROXY is passed over: it is no socks5:// URL" + row.remark,
+    EXPECT_EQ("ALL_PROXY is ignored: it is not a socks5:// URL" + row.remark,
               found.remarks.front());
   }
 }
@@ -134,7 +134,7 @@ TEST(NoProxy, WhatHasNoEquivalentIsLeftOutAndTold) {
     EXPECT_EQ("", no_proxy(entry)) << entry;
     ASSERT_EQ(1U, remarks(entry).size()) << entry;
     EXPECT_EQ(0U,
-              remarks(entry).front().find("no_proxy: '" + std::string(entry) + "' is left out: "));
+              remarks(entry).front().find("no_proxy: '" + std::string(entry) + "' is ignored: "));
   }
   EXPECT_EQ("direct b.test", no_proxy("a.test:8080,b.test"));
 }
@@ -175,8 +175,8 @@ TEST(RuleSettings, WrongTargets) {
       {"*\n", form},
       {"*;refuse", host},
       {"a;b", host},
-      {"a,b", "expected one target (for several repeat the option)"},
-      {"*:0", "expected a port from 1 to 65535, or LOW-HIGH, behind the last ':'"},
+      {"a,b", "expected one target (repeat the option for several)"},
+      {"*:0", "expected a port from 1 to 65535, or LOW-HIGH, after the last ':'"},
   };
   for (const auto& row : table) {
     std::string shown = row.target == "*\n" ? "*?" : row.target;

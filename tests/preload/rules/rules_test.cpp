@@ -15,11 +15,12 @@ std::string problem_of(std::string_view rule) {
   return problem;
 }
 
-const char* const form = "expected ACTION TARGET, ACTION being direct, gateway or refuse";
-const char* const ports = "expected a port from 1 to 65535, or LOW-HIGH, behind the last ':'";
+const char* const form = "expected ACTION TARGET, where ACTION is direct, gateway or refuse";
+const char* const ports = "expected a port from 1 to 65535, or LOW-HIGH, after the last ':'";
 const char* const block =
-    "expected an address block like 10.0.0.0/8 or 2001:db8::/32, with zeros behind its length; an "
-    "IPv6 one in brackets where a port follows";
+    "expected an address block like 10.0.0.0/8 or 2001:db8::/32, with no bits set after its "
+    "length; "
+    "an IPv6 block with a port needs brackets";
 const char* const url =
     "expected a name like example.com or an address block like 10.0.0.0/8, not a URL";
 const char* const name = "expected *, a name like example.com, or an address block like 10.0.0.0/8";
@@ -90,11 +91,11 @@ TEST(Rules, EveryWrongRuleIsToldFromTheOthers) {
       {"direct :::", block},
       {"direct fe80::1%2", block},
       {"direct fe80::1%eth0", block},
-      {"direct [2001:db8::1", "the ']' behind the IPv6 address is missing"},
+      {"direct [2001:db8::1", "the ']' after the IPv6 address is missing"},
       {"direct [2001:db8::]/32",
-       "expected ':PORT' or nothing behind ']'; a length stands inside, [2001:db8::/32]"},
+       "expected ':PORT' or nothing after ']'; write a length inside, [2001:db8::/32]"},
       {"direct [::1]80",
-       "expected ':PORT' or nothing behind ']'; a length stands inside, [2001:db8::/32]"},
+       "expected ':PORT' or nothing after ']'; write a length inside, [2001:db8::/32]"},
       {"direct []", block},
       {"direct [*]", block},
       {"direct [example.com]:80", block},
@@ -117,7 +118,8 @@ TEST(Rules, EveryWrongRuleIsToldFromTheOthers) {
       {"direct " + label + ".com", name},
       {"direct " + long_name + "com", name},
       {"refuse :80", name},
-      {"direct *.example.com", "a '*' stands alone; the names below example.com are .example.com"},
+      {"direct *.example.com",
+       "'*' must stand alone; for the names below example.com write .example.com"},
       {"direct example.com:80",
        "a name cannot be direct on some ports only, since it is looked up before the port is "
        "known: leave the port out, or give addresses"},
@@ -318,7 +320,7 @@ TEST_F(Matching, TheTextOfNamesIsBounded) {
     used += 4 + tail.size();
     ++count;
   }
-  EXPECT_EQ("the names of all rules together have more than 32 KiB",
+  EXPECT_EQ("the names of all rules together are longer than 32 KiB",
             rules_->add("direct 9999" + tail));
   EXPECT_EQ(count, rules_->all().size());
   EXPECT_EQ("", rules_->add("direct *"));

@@ -56,10 +56,10 @@ class Mistakes(ProbeCase):
     def test_the_file_itself(self):
         self.assert_closed("FILE:1: expected KEY = VALUE: the '=' is missing", "gateway\n")
         self.assert_closed("FILE:3: unknown key 'timeuot'; did you mean 'timeout'?", "\n\ntimeuot = 5\n")
-        self.assert_closed("FILE:2: 'timeout' is set a second time", "timeout = 5\ntimeout = 5\n")
+        self.assert_closed("FILE:2: 'timeout' is set twice", "timeout = 5\ntimeout = 5\n")
         self.assert_closed("FILE:1: the line is longer than 1024 characters", "log = " + "x" * 1100)
-        self.assert_closed("FILE:1: the line holds a NUL: this is not a text file", b"\x7fELF\0\0")
-        self.assert_closed("FILE:1: expected KEY = VALUE: what stands before the '=' is no key", "socks5://ann:secret=@x\n")
+        self.assert_closed("FILE:1: the line holds a NUL, so this is not a text file", b"\x7fELF\0\0")
+        self.assert_closed("FILE:1: expected KEY = VALUE: the text before the '=' is not a key", "socks5://ann:secret=@x\n")
         self.assert_closed("FILE: the configuration file named by SOCKS64_CONFIG is larger than 64 KiB", "#" * 66000)
 
     def test_a_file_that_cannot_be_read(self):
@@ -81,7 +81,7 @@ class Mistakes(ProbeCase):
         self.assert_closed("FILE:1: timeout: ", "timeout = x\n", SOCKS64_TIMEOUT="5")
 
     def test_the_gateway_in_a_block_of_fake_addresses(self):
-        self.assert_closed("gateway: its address 198.18.1.1 lies in a block of fake addresses",
+        self.assert_closed("gateway: its address 198.18.1.1 is in a block of fake addresses",
                            "fake_ipv4 = 198.18.0.0/16\n", SOCKS64_GATEWAY="socks5://198.18.1.1")
 
     def test_this_host_is_still_reached_and_datagrams_are_not_sent(self):
@@ -98,7 +98,7 @@ class Mistakes(ProbeCase):
         quiet = self.run_probe(*arguments, environment=wrong)
         self.assertEqual(quiet.stderr, "")
         told = self.run_probe(*arguments, environment={**wrong, "SOCKS64_LOG": "error"})
-        self.assertRegex(told.stderr, r"^socks64\S*: SOCKS64_GATWAY is no setting and counts for nothing; "
+        self.assertRegex(told.stderr, r"^socks64\S*: SOCKS64_GATWAY: unknown setting, ignored; "
                                       r"did you mean SOCKS64_GATEWAY\?\n$")
         self.assertEqual(self.check(told), self.check(quiet))
 

@@ -30,7 +30,7 @@ class Check(SocksifyCase):
 
     def assert_followed(self, *command, **options):
         status, out = self.check(*command, **options)
-        self.assertEqual((status, out.splitlines()[-1].split(" ", 1)[1]), (0, "can be followed"), out)
+        self.assertEqual((status, out.splitlines()[-1].split(" ", 1)[1]), (0, "can be intercepted"), out)
         return out
 
     def assert_not_followed(self, why, *command, **options):
@@ -51,16 +51,16 @@ class Check(SocksifyCase):
         return program
 
     def test_an_ordinary_program_is_followed(self):
-        self.assertEqual(self.assert_followed("ls"), f"{shutil.which('ls')} can be followed\n")
+        self.assertEqual(self.assert_followed("ls"), f"{shutil.which('ls')} can be intercepted\n")
         self.assert_followed(shutil.which("ls"), "--color", "-g")
 
     def test_a_misspelt_variable_is_told(self):
         status, out, err = self.socksify("--check", "ls", SOCKS64_GATWAY="socks5://ann:secret@192.0.2.1",
                                          SOCKS64_ELSEWHERE="1", SOCKS64_TIMEOUT="5")
-        self.assertEqual((status, out), (0, f"{shutil.which('ls')} can be followed\n"))
+        self.assertEqual((status, out), (0, f"{shutil.which('ls')} can be intercepted\n"))
         self.assertEqual(sorted(err.splitlines()), [
-            "socksify: warning: SOCKS64_ELSEWHERE is no setting and counts for nothing",
-            "socksify: warning: SOCKS64_GATWAY is no setting and counts for nothing; did you mean SOCKS64_GATEWAY?"])
+            "socksify: warning: SOCKS64_ELSEWHERE: unknown setting, ignored",
+            "socksify: warning: SOCKS64_GATWAY: unknown setting, ignored; did you mean SOCKS64_GATEWAY?"])
 
     def test_a_wrong_configuration_is_told(self):
         # The library itself would say nothing unless diagnostics are on.
@@ -78,14 +78,14 @@ class Check(SocksifyCase):
 
     def test_a_static_program(self):
         program = self.need(self.compile("static", HELLO, "-static"), "no static libc")
-        self.assert_not_followed(f"{program} is statically linked: no library can be put into it\n", program)
+        self.assert_not_followed(f"{program} is statically linked: no library can be loaded into it\n", program)
 
     def test_a_static_position_independent_program(self):
         program = self.need(self.compile("static-pie", HELLO, "-static-pie"), "no static libc")
         self.assert_not_followed(f"{program} is statically linked", program)
 
     def test_a_static_go_program(self):
-        self.assert_not_followed("is a Go program: statically linked, and it makes system calls itself",
+        self.assert_not_followed("is a Go program: it is statically linked and makes system calls itself",
                                  self.install("gopher", go_program()))
 
     def test_a_go_program_that_is_linked_with_libc(self):
@@ -103,7 +103,7 @@ class Check(SocksifyCase):
         program = self.install("suid", pathlib.Path(shutil.which("true")).read_bytes())
         os.chmod(self.directory, 0o755)
         program.chmod(0o4755)
-        self.assert_not_followed("is setuid (runs as user 0): the loader ignores LD_PRELOAD there", program,
+        self.assert_not_followed("is setuid (runs as user 0): the loader ignores LD_PRELOAD for it", program,
                                  command=self.readable_socksify(), user=NOBODY,
                                  **self.for_everybody())
 
@@ -144,11 +144,11 @@ class Check(SocksifyCase):
 
     def test_a_program_linked_with_musl(self):
         program = self.need(self.compile("musl", HELLO, compiler="musl-gcc"), "no musl-gcc (musl-tools)")
-        self.assert_not_followed(f"{program} is linked with musl, and {LIBRARY} with glibc", program)
+        self.assert_not_followed(f"{program} is linked with musl, but {LIBRARY} with glibc", program)
 
     def test_a_32_bit_program_without_a_32_bit_library(self):
         program = self.need(self.compile("narrow", HELLO, "-m32"), "no 32-bit tool chain (gcc-multilib)")
-        self.assert_not_followed(f"{program} is a 32-bit program, and no 32-bit libsocks64.so is installed", program)
+        self.assert_not_followed(f"{program} is a 32-bit program, but no 32-bit libsocks64.so is installed", program)
 
     def test_a_program_for_another_machine(self):
         foreign = bytearray(pathlib.Path(shutil.which("true")).read_bytes())
@@ -160,13 +160,13 @@ class Check(SocksifyCase):
 
     def test_a_program_whose_loader_is_missing(self):
         program = self.compile("homeless", HELLO, "-Wl,--dynamic-linker=/nonexistent/ld.so")
-        self.assert_not_followed("cannot run: its loader /nonexistent/ld.so is not there", program)
+        self.assert_not_followed("cannot run: its loader /nonexistent/ld.so does not exist", program)
 
     def test_io_uring(self):
         self.compile("libfake.so", "int io_uring_queue_init(void) { return 0; }", "-shared", "-fPIC")
         program = self.compile("ring", "int io_uring_queue_init(void); int main(void) { return io_uring_queue_init(); }",
                                f"-L{self.directory}", "-Wl,--no-as-needed", str(self.directory / "libfake.so"))
-        self.assert_not_followed("uses io_uring: what it connects that way is not intercepted", program)
+        self.assert_not_followed("uses io_uring: connections that it makes that way are not intercepted", program)
 
     def test_liburing_is_enough(self):
         self.compile("liburing.so.2", "int unused;", "-shared", "-fPIC", "-Wl,-soname,liburing.so.2")
@@ -187,8 +187,8 @@ class Check(SocksifyCase):
     def test_a_script_run_by_env_is_judged_by_what_env_finds(self):
         for first_line in ("#!/usr/bin/env sh", "#!/usr/bin/env -S A=1 sh -e", "#! /usr/bin/env -S -u HOME sh"):
             out = self.assert_followed(self.install("script", first_line + "\n"))
-            self.assertEqual(out.splitlines()[-1], f"{shutil.which('sh')} can be followed", first_line)
-        self.assert_not_followed("no-such-shell is not on the PATH", self.install("lost", "#!/usr/bin/env no-such-shell\n"))
+            self.assertEqual(out.splitlines()[-1], f"{shutil.which('sh')} can be intercepted", first_line)
+        self.assert_not_followed("no-such-shell is not in a folder of PATH", self.install("lost", "#!/usr/bin/env no-such-shell\n"))
 
     def test_a_program_that_env_runs(self):
         static = self.need(self.compile("static", HELLO, "-static"), "no static libc")
@@ -197,18 +197,18 @@ class Check(SocksifyCase):
         self.assert_followed("env", "-i", "sh")
 
     def test_scripts_in_a_circle(self):
-        self.assert_not_followed("too deep for the kernel", self.install("loop", f"#!{self.directory}/loop\n"))
+        self.assert_not_followed("is a script that too many scripts in a row run", self.install("loop", f"#!{self.directory}/loop\n"))
 
     def test_what_is_not_there_or_cannot_run(self):
-        self.assert_not_followed("no-such-program is not on the PATH", "no-such-program")
+        self.assert_not_followed("no-such-program is not in a folder of PATH", "no-such-program")
         self.assert_not_followed("/nonexistent/x No such file or directory", "/nonexistent/x")
         self.assert_not_followed("is not a regular file", self.directory)
-        self.assert_not_followed("may not be executed", self.install("text", "#!/bin/sh\n", 0o644))
+        self.assert_not_followed("is not executable for this user", self.install("text", "#!/bin/sh\n", 0o644))
         self.assert_not_followed("is neither an ELF program nor a script", self.install("noise", bytes(range(256))))
-        self.assert_not_followed("has nothing behind its #!", self.install("bare", "#!\n"))
+        self.assert_not_followed("names no program after its #!", self.install("bare", "#!\n"))
 
     def test_a_shell_builtin(self):
-        self.assert_not_followed("cd is a command of the shell itself", "cd", PATH=str(self.directory))
+        self.assert_not_followed("cd is built into the shell", "cd", PATH=str(self.directory))
 
     def test_damaged_programs_do_not_harm(self):
         whole = pathlib.Path(shutil.which("true")).read_bytes()
@@ -224,7 +224,7 @@ class Check(SocksifyCase):
     def test_explain_warns_of_it_before_it_runs(self):
         program = self.need(self.compile("static", HELLO, "-static"), "no static libc")
         self.assertEqual(self.socksify("--explain", program),
-                         (0, "hello\n", f"socksify: warning: {program} is statically linked: no library can be put into it\n"))
+                         (0, "hello\n", f"socksify: warning: {program} is statically linked: no library can be loaded into it\n"))
         self.assertEqual(self.socksify(program), (0, "hello\n", ""))
 
 

@@ -77,7 +77,7 @@ class Installed(SocksifyCase):
     def test_check_knows_of_both(self):
         self.install_both()
         for program in (DIAL, DIAL32):
-            self.assertEqual(self.run_installed("--check", program), (0, f"{program} can be followed\n", ""))
+            self.assertEqual(self.run_installed("--check", program), (0, f"{program} can be intercepted\n", ""))
 
     def test_without_a_32_bit_library_the_path_is_plain(self):
         status, out, err = self.run_installed("sh", "-c", 'echo "$LD_PRELOAD"')

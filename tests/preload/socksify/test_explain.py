@@ -35,7 +35,7 @@ class Explain(SocksifyCase):
 
     def test_a_name(self):
         for how in ((), ("nonblocking",)):
-            self.assert_line(rf"v6only\.test:2000: through the gateway {self.name}, a name for it to look up: connected, {TIME}",
+            self.assert_line(rf"v6only\.test:2000: through the gateway {self.name}, the gateway looks the name up: connected, {TIME}",
                              "v6only.test", scripted_gateway.ECHO, *how)
 
     def test_an_address(self):
@@ -77,7 +77,7 @@ class Explain(SocksifyCase):
             self.assert_line(rf"127\.0\.0\.1:{port}: direct, this host: ECONNREFUSED, {TIME}", "127.0.0.1", port, says="refused")
 
     def test_a_fake_address_that_no_name_has(self):
-        self.assert_line(r"0\.0\.0\.77:80: refused, a fake address that no name has: EHOSTUNREACH$", "0.0.0.77", 80, says="failed")
+        self.assert_line(r"0\.0\.0\.77:80: refused, no name has this fake address: EHOSTUNREACH$", "0.0.0.77", 80, says="failed")
 
     def test_datagrams(self):
         self.assert_line(r"192\.0\.2\.9:5353 \(datagrams\): refused, datagrams are refused: ENETUNREACH$", "192.0.2.9", 5353, "udp",
@@ -122,7 +122,7 @@ class Explain(SocksifyCase):
 
     def test_a_wrong_configuration(self):
         _, out, err = self.socksify("--explain", "sh", "-c", f'SOCKS64_TIMEOUT=0 exec "$0" 192.0.2.9 80', DIAL)
-        self.assertRegex(err.splitlines()[-1], LINE + r"192\.0\.2\.9:80: refused, the configuration is wrong: ENETDOWN$")
+        self.assertRegex(err.splitlines()[-1], LINE + r"192\.0\.2\.9:80: refused, the configuration has a mistake: ENETDOWN$")
 
     def test_only_when_asked(self):
         self.assertEqual(self.dial("v6only.test", scripted_gateway.ECHO, options=()), ("reached", []))

@@ -22,15 +22,15 @@ class Proxies(SocksifyCase):
         host = "expected *, a name like example.com, or an address block like 10.0.0.0/8"
         for option in ("--direct", "--only"):
             self.assert_refused(f"{option}: {host}, in 'a;b'", option, "a;b", "true")
-            self.assert_refused(f"{option}: expected one target (for several repeat the option), in 'a.b,c.d'",
+            self.assert_refused(f"{option}: expected one target (repeat the option for several), in 'a.b,c.d'",
                                 option, "a.b,c.d", "true")
             for url, shown in (("http://x/", "http://x/"), ("http://ann:secret@x:80", "...@x:80")):
                 self.assert_refused(f"{option}: expected a name like example.com or an address block like 10.0.0.0/8, not a URL, "
                                     f"in '{shown}'", option, url, "true")
             self.assert_refused(f"{option}: expected a name, an address block, or *, in 'a b'", option, "a b", "true")
-            self.assert_refused(f"{option}: expected a port from 1 to 65535, or LOW-HIGH, behind the last ':', in 'a:99999'",
+            self.assert_refused(f"{option}: expected a port from 1 to 65535, or LOW-HIGH, after the last ':', in 'a:99999'",
                                 option, "ok.test", option, "a:99999", "true")
-        self.assert_refused("SOCKS64_RULES: rule 2: expected ACTION TARGET, ACTION being direct, gateway or refuse, in 'x'",
+        self.assert_refused("SOCKS64_RULES: rule 2: expected ACTION TARGET, where ACTION is direct, gateway or refuse, in 'x'",
                             "true", SOCKS64_RULES="direct *; x")
 
     def test_the_order_of_gateways(self):
@@ -45,7 +45,7 @@ class Proxies(SocksifyCase):
 
     def test_a_wrong_one_is_named_and_does_not_show_its_password(self):
         for name in ("ALL_PROXY", "all_proxy", "SOCKS_SERVER"):
-            self.assert_refused(f"{name}: expected a port from 1 to 65535 behind the last ':'", "true",
+            self.assert_refused(f"{name}: expected a port from 1 to 65535 after the last ':'", "true",
                                 **{name: "socks5://ann:secret@192.0.2.1:0"})
 
     def test_proxies_of_other_kinds_are_passed_over(self):
@@ -53,7 +53,7 @@ class Proxies(SocksifyCase):
             self.assert_settings("|", ALL_PROXY=url)
             status, out, err = self.socksify("--log", "error", *SHOW, ALL_PROXY=url)
             self.assertEqual((status, out), (0, "|\n"))
-            self.assertTrue(err.startswith("socksify: ALL_PROXY is passed over: it is no socks5:// URL"), err)
+            self.assertTrue(err.startswith("socksify: ALL_PROXY is ignored: it is not a socks5:// URL"), err)
             self.assertNotIn("secret", err)
         self.assert_settings("socks5://192.0.2.4:99|", ALL_PROXY="http://corporate.test:3128", SOCKS_SERVER="192.0.2.4:99")
 
@@ -64,7 +64,7 @@ class Proxies(SocksifyCase):
         self.assert_settings("|", "--ignore-no-proxy", NO_PROXY="*")
         self.assert_settings("|direct a.test", NO_PROXY="a.test,b.test:80")
         self.assert_settings("|direct a.test", "--log", "error", NO_PROXY="a.test,192.168.",
-                             said="socksify: NO_PROXY: '192.168.' is left out: expected an address block like 10.0.0.0/8 or "
+                             said="socksify: NO_PROXY: '192.168.' is ignored: expected an address block like 10.0.0.0/8 or "
                                   "2001:db8::/32, with zeros behind its length; an IPv6 one in brackets where a port follows\n")
 
     def test_the_rules_print_with_the_environment(self):

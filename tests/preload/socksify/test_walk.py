@@ -35,7 +35,7 @@ class Walk(SocksifyCase):
         status, steps, out = self.walk(gateway, f"host.test:{scripted_gateway.ECHO}")
         self.assertEqual((status, [step[:2] for step in steps]),
                          (0, [("connect", "ok"), ("authentication", "ok"), ("request", "ok")]), out)
-        self.assertIn("none wanted", steps[1][2])
+        self.assertIn("not required", steps[1][2])
         self.assertEqual(repr(gateway.requests), f"[name host.test:{scripted_gateway.ECHO}]")
 
     def test_the_time_of_the_request_is_the_destinations(self):
@@ -56,9 +56,9 @@ class Walk(SocksifyCase):
         status, steps, _ = self.walk(gateway.url("ann:secret@"), f"host.test:{scripted_gateway.ECHO}")
         self.assertEqual((status, steps[1][1:]), (0, ("ok", "with user and password")))
         self.assert_breaks(gateway.url("ann:wrong@"), "authentication", "authentication failed",
-                           "user or password are not what the gateway knows")
+                           "the gateway does not accept this user and password")
         self.assert_breaks(gateway.url(), "authentication", "no acceptable authentication method",
-                           "the gateway wants to know who you are")
+                           "the gateway asks for authentication")
 
     def test_a_password_is_not_shown(self):
         gateway = self.gateway(greeting="password")
@@ -68,7 +68,7 @@ class Walk(SocksifyCase):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             port = closed.getsockname()[1]
-            self.assert_breaks(f"socks5://127.0.0.1:{port}", "connect", "Connection refused", "is the gateway running")
+            self.assert_breaks(f"socks5://127.0.0.1:{port}", "connect", "Connection refused", "check that the gateway is running")
 
     def test_another_protocol_listens(self):
         self.assert_breaks(self.gateway(greeting="garbage"), "authentication", "wrong protocol version",
@@ -79,7 +79,7 @@ class Walk(SocksifyCase):
         self.assert_breaks(self.gateway(greeting="reset"), "authentication", "Connection reset", "its log says why")
 
     def test_it_says_nothing(self):
-        self.assert_breaks(self.gateway(greeting="silent"), "authentication", "timed out", "is it a SOCKS5 server?",
+        self.assert_breaks(self.gateway(greeting="silent"), "authentication", "timed out", "check that it is a SOCKS5 server",
                            SOCKS64_TIMEOUT="1")
 
     def test_the_destination_never_answers(self):
@@ -97,12 +97,12 @@ class Walk(SocksifyCase):
         gateway = self.gateway()
         for destination, rules, note in ((f"127.0.0.1:{scripted_gateway.ECHO}", None, "programs connect to their own host directly"),
                                          (f"a.test:{scripted_gateway.ECHO}", "direct a.test",
-                                          "the rule 'direct a.test' lets programs connect to this directly"),
+                                          "the rule 'direct a.test' lets programs connect to this destination directly"),
                                          (f"a.test:{scripted_gateway.ECHO}", "direct *:1-3000", None),
                                          (f"b.test:{scripted_gateway.ECHO}", "direct a.test", None)):
             status, _, out = self.walk(gateway, destination, SOCKS64_RULES=rules)
             self.assertEqual(status, 0)
-            self.assertEqual(re.findall(r"^note: (.*); the gateway is asked all the same$", out, re.MULTILINE), [note] if note else [])
+            self.assertEqual(re.findall(r"^note: (.*); this test asks the gateway anyway$", out, re.MULTILINE), [note] if note else [])
 
     def test_what_a_rule_refuses_is_a_failure(self):
         gateway = self.gateway()
@@ -113,7 +113,7 @@ class Walk(SocksifyCase):
             with self.subTest(rule):
                 status, _, out = self.walk(gateway, destination, SOCKS64_RULES=rule)
                 self.assertEqual(status, 1)
-                self.assertIn(f"rules: FAILED: the rule '{rule}' refuses this to programs\n", out)
+                self.assertIn(f"rules: FAILED: the rule '{rule}' refuses this destination to programs\n", out)
         self.assertEqual(gateway.requests, [])
 
     def test_a_silent_gateway_has_the_time_that_programs_give_it(self):
@@ -142,19 +142,19 @@ class Walk(SocksifyCase):
                                                ((), {"SOCKS_SERVER": here}, "SOCKS_SERVER"),
                                                (("--config", file), {}, str(file)),
                                                ((), {"SOCKS64_CONFIG": str(file)}, str(file)),
-                                               ((), {}, "the default, for nothing names another")):
+                                               ((), {}, "the default, because nothing names another")):
             with self.subTest(origin):
                 out = self.socksify(*arguments, "--test", f"host.test:{scripted_gateway.ECHO}", **environment)[1]
-                self.assertEqual(out.splitlines()[0], f"configuration: usable; gateway from {origin}")
+                self.assertEqual(out.splitlines()[0], f"configuration: usable; the gateway comes from {origin}")
 
     def test_wrong_destinations(self):
         expected = "--test: expected HOST:PORT, an IPv6 address in brackets"
         for wrong, why in (("host", ": the port is missing"), ("[::1]", ": the port is missing"),
-                           ("host:0", ": the port is a number from 1 to 65535"),
-                           ("host:65536", ": the port is a number from 1 to 65535"),
-                           ("host:http", ": the port is a number from 1 to 65535"),
+                           ("host:0", ": the port must be a number from 1 to 65535"),
+                           ("host:65536", ": the port must be a number from 1 to 65535"),
+                           ("host:http", ": the port must be a number from 1 to 65535"),
                            ("2001:db8::1:80", ", like [2001:db8::1]:80"),
-                           ("[host]:80", ": between the brackets there is no IPv6 address"),
+                           ("[host]:80", ": there is no IPv6 address between the brackets"),
                            ("http://host:80", ", not a URL"), (":80", ": there is no usable host name before the colon"),
                            ("a b:80", ": there is no usable host name before the colon"),
                            ("x" * 256 + ":80", ": there is no usable host name before the colon")):
