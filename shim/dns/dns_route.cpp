@@ -6,7 +6,7 @@
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
 #include "host/local_file.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 namespace socks64::shim {

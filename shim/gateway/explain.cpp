@@ -7,9 +7,9 @@
 #include "descriptors/socket_kind.hpp"
 #include "gateway/gateways.hpp"
 #include "host/file_text.hpp"
-#include "names/name_query.hpp"
+#include "host/numeric_name.hpp"
 #include "process/diag.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 namespace socks64::shim {

@@ -6,11 +6,13 @@
 #include <netdb.h>
 
 #include "gateway/explain.hpp"
+#include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
+#include "host/numeric_name.hpp"
 #include "names/host_entry.hpp"
 #include "names/name_query.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/fake_ip_table.hpp"
 #include "tables/policy.hpp"
 

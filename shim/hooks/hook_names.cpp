@@ -11,12 +11,14 @@
 #include "socks64/sockaddr.hpp"
 
 #include "gateway/explain.hpp"
+#include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
+#include "host/numeric_name.hpp"
 #include "names/address_info.hpp"
 #include "names/name_query.hpp"
 #include "names/services.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/fake_ip_table.hpp"
 #include "tables/policy.hpp"
 

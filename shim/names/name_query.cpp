@@ -14,8 +14,9 @@
 #include "host/file_text.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
+#include "host/numeric_name.hpp"
 #include "names/name_verification.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/direct_addresses.hpp"
 #include "tables/fake_ip_table.hpp"
 #include "tables/policy.hpp"
@@ -28,46 +29,6 @@ constexpr std::size_t npos = std::string_view::npos;
 /// RFC 1035 section 2.3.4, as text: the wire form has a length octet in front and a 0 behind.
 constexpr std::size_t max_name = 253;
 constexpr std::size_t max_label = 63;
-
-/// One number of inet_aton: decimal, 0x hexadecimal or 0 octal.
-bool parse_part(std::string_view text, std::uint64_t& value) noexcept {
-  int base = 10;
-  if (text.size() > 2 && text[0] == '0' && lower(text[1]) == 'x') {
-    text.remove_prefix(2);
-    base = 16;
-  } else if (text.size() > 1 && text[0] == '0') {
-    text.remove_prefix(1);
-    base = 8;
-  }
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value, base);
-  return !text.empty() && text.front() != '-' && error == std::errc{} && stop == end;
-}
-
-/// inet_aton: the last of one to four parts fills what the others leave.
-Result<IpAddress> parse_aton(std::string_view text) noexcept {
-  std::uint64_t address = 0;
-  for (unsigned parts = 1; parts <= 4; ++parts) {
-    const std::size_t dot = text.find('.');
-    std::uint64_t value = 0;
-    if (!parse_part(part(text, 0, dot), value)) {
-      return Errc::bad_address;
-    }
-    if (dot == npos) {
-      const unsigned free_bits = 32 - 8 * (parts - 1);
-      if (value >> free_bits != 0) {
-        return Errc::bad_address;
-      }
-      return IpAddress::v4(static_cast<std::uint32_t>(address | value));
-    }
-    if (value > 255 || parts == 4) {
-      return Errc::bad_address;
-    }
-    address |= value << (32 - 8 * parts);
-    text = part(text, dot + 1);
-  }
-  return Errc::bad_address;
-}
 
 /// Any octets but blanks and control characters: underscores, UTF-8 and worse are in use, and the
 /// gateway decides. Digits and dots alone are an address gone wrong: no top-level domain is a
@@ -153,34 +114,6 @@ Verdict delegate(std::string_view name, Families families, HostAddresses& out) n
 }
 
 }  // namespace
-
-Result<IpAddress> parse_numeric(std::string_view text) noexcept {
-  if (text.find(':') == npos) {
-    return parse_aton(text);
-  }
-  const std::size_t percent = text.find('%');
-  const Result<IpAddress> address = IpAddress::parse(part(text, 0, percent));
-  if (!address || percent == npos) {
-    return address;
-  }
-  const std::string_view zone = part(text, percent + 1);
-  std::array<char, IF_NAMESIZE> interface {};
-  if (zone.empty() || zone.size() >= interface.size()) {
-    return Errc::bad_address;
-  }
-  std::memcpy(interface.data(), zone.data(), zone.size());
-  const ErrnoGuard guard;
-  std::uint32_t index = if_nametoindex(interface.data());
-  if (index == 0) {
-    const auto [stop, error] = std::from_chars(zone.data(), zone.data() + zone.size(), index);
-    if (error != std::errc{} || stop != zone.data() + zone.size()) {
-      return Errc::bad_address;
-    }
-  }
-  IpAddress::V6Bytes bytes{};
-  std::memcpy(bytes.data(), address->bytes().data(), bytes.size());
-  return IpAddress::v6(bytes, index);
-}
 
 bool can_be_delegated(const IpAddress& literal) noexcept {
   return literal.zone() == 0 && !literal.is_v4_mapped() && !literal.is_unspecified() &&
