@@ -1,5 +1,5 @@
-"""S14 and S21 with real programs: IPv4-only programs on a host that has no IPv4 at all, whose gateway is IPv6; and a dead
-gateway in front of the one that works.
+"""Any family to any gateway, and several gateways, with real programs: IPv4-only programs on a host
+that has no IPv4 at all, whose gateway is IPv6; and a dead gateway before the one that works.
 
 Both clients run each program in the family that its host lacks: the socket is of one family, the gateway of the other, and the
 destination of any.

@@ -1,4 +1,4 @@
-"""Programs under socksify at a gateway that lets in nobody without a password (G13)."""
+"""Programs under socksify at a gateway that lets in nobody without a password."""
 
 import os
 import time

@@ -21,7 +21,7 @@ def literal(address):
 
 
 class Targets(GatewayTest):
-    """G1: types A to D for every address type, and the forms in which a target can be written."""
+    """Types A to D for every address type, and the forms in which a target can be written."""
 
     def reach(self, client, target, host, port=80):
         connection = socks_connect(self.lab, client, target, port)
@@ -63,7 +63,7 @@ class Targets(GatewayTest):
 
 
 class HalfBroken(GatewayTest):
-    """G2 and G3: one of two addresses does not work, and each time is the first."""
+    """One of two addresses does not work, and each time is the first."""
 
     configuration = '[dial]\nfamily_memory = "0s"\n'
 
@@ -123,7 +123,7 @@ class FamilyMemory(GatewayTest):
 
 
 class Replies(GatewayTest):
-    """G8, for destinations that cannot be reached."""
+    """The reply to a destination that cannot be reached."""
 
     configuration = '[timeouts]\nconnect = "2s"\n'
 
@@ -163,7 +163,7 @@ class Replies(GatewayTest):
 
 
 class Dns(GatewayTest):
-    """G4: names that nobody answers for do not delay those that need no answer."""
+    """Names that nobody answers for do not delay those that need no answer."""
 
     def p99(self):
         """Of 300 connects, in turn to an address, to a cached name and to one of the gateway's hosts file."""

@@ -127,7 +127,7 @@ class Programs(ProgramCase):
         self.assert_crossed(self.client, self.name, count=2)
 
     def test_curl_with_a_cleared_environment(self):
-        """Started by other programs, with nothing in its environment (S17)."""
+        """Started by other programs, with nothing in its environment."""
         curl = ["/usr/bin/curl", "-sS", "--fail", f"http://{self.name}/"]
         self.assertEqual(self.program(["env", "-i", *curl]), self.page)
         started_by_python = f"import subprocess; subprocess.run({curl}, env={{}}, check=True)"
@@ -135,7 +135,7 @@ class Programs(ProgramCase):
         self.assert_crossed(self.client, self.name, count=2)
 
     def test_curl_with_an_address_from_another_program(self):
-        """Python looks the name up, curl gets a number (S7)."""
+        """Python looks the name up, curl gets a number."""
         family, form = ("INET", "{}") if self.client == "client4" else ("INET6", "[{}]")
         look_up = f"import socket; print(socket.getaddrinfo('{self.name}', 80, socket.AF_{family})[0][4][0])"
         script = f"address=$({PYTHON} -c \"{look_up}\") && exec curl -gsS --fail http://{form.format('$address')}/"
@@ -145,7 +145,7 @@ class Programs(ProgramCase):
 
 class SlowNames(GatewayTest):
     def test_slow_destinations_do_not_wait_for_each_other(self):
-        """Fifty names that take a second each to resolve are done in little more than one (S10)."""
+        """Fifty names that take a second each to resolve are done in little more than one."""
         for client in ("client4", "client6"):
             with self.subTest(client=client):
                 self.fifty(client)

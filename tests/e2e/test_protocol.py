@@ -81,8 +81,6 @@ class Connect(ProtocolTest):
 
 
 class HalfClose(ProtocolTest):
-    """G6."""
-
     def both_ways(self, client, family, client_first):
         """One side sends 8 MiB and its EOF; the other answers with 8 MiB after it has seen that EOF."""
         up, down = octets(8 * MEBIBYTE, 2), octets(8 * MEBIBYTE, 3)
@@ -134,7 +132,7 @@ class HalfClose(ProtocolTest):
 
 
 class Resets(ProtocolTest):
-    """G7: a RST on one side is a RST on the other, not an EOF."""
+    """A RST on one side is a RST on the other, not an EOF."""
 
     def test_of_the_destination(self):
         for client, family in (("client4", 6), ("client6", 4)):
@@ -163,7 +161,7 @@ class Resets(ProtocolTest):
 
 
 class Refusals(ProtocolTest):
-    """G8. Each connection is closed within ten seconds of its reply."""
+    """Failing replies. Each connection is closed within ten seconds of its reply."""
 
     def test_commands_that_do_not_exist(self):
         for command in (0x00, 0x04, 0x7F, 0xFF):
@@ -254,7 +252,7 @@ class Refusals(ProtocolTest):
 
 
 class Inside(ProtocolTest):
-    """G15: the way into the gateway itself, in its disguises, as addresses and as names; for CONNECT, BIND and both clients."""
+    """The way into the gateway itself, in its disguises, as addresses and as names; for CONNECT, BIND and both clients."""
 
     LOOPBACK = ("127.0.0.1", "127.1.2.3", "0.0.0.1", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
                 "2001:0:0:0:0:0:80ff:fffe")

@@ -21,8 +21,6 @@ def own_family(client):
 
 
 class Bind(ProtocolTest):
-    """G10."""
-
     def bind(self, client, family, peer=None):
         """A connection that awaits `peer`, and where."""
         asked = request(address(peer or DESTINATIONS[family].address(family), 0), BIND)
@@ -126,8 +124,6 @@ class Association:
 
 
 class Udp(ProtocolTest):
-    """G11 and G12."""
-
     def unwanted(self, leaks):
         return [line for line in leaks if not of_an_association(line)]
 
@@ -198,7 +194,7 @@ class Udp(ProtocolTest):
                 self.lab.leaks()  # the stranger's
 
     def test_nothing_reaches_the_gateway_itself(self):
-        """G15, datagram by datagram."""
+        """Protected destinations, datagram by datagram."""
         disguised = ("127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::127.0.0.1", "0.0.0.0")
         for own, client, disguises in (("127.0.0.1", "client4", disguised), ("::1", "client6", ("::1", "::"))):
             with self.subTest(own=own), self.lab.hosts["gateway"].socket(FAMILIES[6 if ":" in own else 4], socket.SOCK_DGRAM) as inside:

@@ -159,7 +159,7 @@ std::pair<microseconds, microseconds> round_trips(Relayed& relayed, const Stream
   return {p50, p99};
 }
 
-// G9. The sender keeps pushing, the reader never reads.
+// The sender keeps pushing, the reader never reads.
 TEST_P(RelayCost, NeighboursOfAStalledReader) {
   Relayed stuck(*worker_, {}, {}, 64 << 10);
   send_until_stuck(stuck.client, stream_, 0, milliseconds(100));

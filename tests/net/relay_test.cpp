@@ -107,7 +107,7 @@ TEST_P(RelayPaths, SmallMessagesBackAndForth) {
   }
 }
 
-// RFC 3089 says nothing of it, applications rely on it: G6.
+// RFC 3089 says nothing of it, applications rely on it.
 TEST_P(RelayPaths, UploadEofSilenceDownload) {
   Worker worker(by(GetParam()));
   Relayed relayed(worker, {seconds(2), seconds(20)});

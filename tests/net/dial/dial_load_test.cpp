@@ -1,4 +1,5 @@
-// G2, G3 and G4 with many requests at once, beside names that nobody answers for.
+// Destinations that refuse or keep silent, with many requests at once, beside names that nobody
+// answers for.
 #include <algorithm>
 #include <chrono>
 #include <iostream>
@@ -80,7 +81,7 @@ TEST_F(DialLoad, ASecondAddressAfterARefusal) {
     EXPECT_EQ(outcome.remote, ip("127.0.0.3"));
     EXPECT_EQ(outcome.attempts, 2U);
   }
-  print("G2", outcomes);
+  print("refused first", outcomes);
   // Far below the 250 ms of an attempt delay: nobody waited for one.
   EXPECT_LT(outcomes[outcomes.size() / 2].took, 200ms * slowdown);
 }
@@ -98,7 +99,7 @@ TEST_F(DialLoad, ABlackHoleCostsEachOneAttemptDelay) {
     EXPECT_EQ(outcome.attempts, 2U);
     EXPECT_GE(outcome.took, 250ms);
   }
-  print("G3", outcomes);
+  print("silent first", outcomes);
   EXPECT_LT(outcomes[outcomes.size() / 2].took, 600ms * slowdown);
   // A hundred losers; the resolver has a few sockets under way (DnsChannels::max_retired).
   EXPECT_LE(open_descriptors(), before + 20) << "losers are still open";

@@ -1,4 +1,4 @@
-// The dialler against destinations that answer, refuse, and keep silent (G1, G2, G3, G4).
+// The dialler against destinations that answer, refuse, and keep silent.
 #include "dial/dial.hpp"
 
 #include <algorithm>
@@ -86,7 +86,7 @@ TEST_F(Dial, ASecondAddressAfterARefusal) {
   std::ranges::sort(times);
   // The median: the scheduler of a busy machine owns the tail.
   EXPECT_LT(times[times.size() / 2], 50ms * slowdown);
-  std::cout << "G2: median " << times[times.size() / 2].count() << " ms, worst "
+  std::cout << "refused first: median " << times[times.size() / 2].count() << " ms, worst "
             << times.back().count() << " ms\n";
 }
 
@@ -124,7 +124,7 @@ TEST_F(Dial, ABlackHoleCostsOneAttemptDelay) {
   });
   EXPECT_GE(took, 250ms);
   EXPECT_LT(took, 400ms * slowdown);
-  std::cout << "G3: " << took.count() << " ms\n";
+  std::cout << "silent first: " << took.count() << " ms\n";
 }
 
 TEST_F(Dial, ABlackHoleOfTheOtherFamily) {
@@ -398,7 +398,7 @@ TEST_F(Dial, StuckNamesDoNotDelayTheOthers) {
       }
     }
     std::ranges::sort(times);
-    std::cout << "G4: p50 " << times[times.size() / 2].count() << " us, p99 "
+    std::cout << "names that need no answer: p50 " << times[times.size() / 2].count() << " us, p99 "
               << times[times.size() * 99 / 100].count() << " us, worst " << times.back().count()
               << " us\n";
     co_return times[times.size() * 99 / 100];

@@ -1,4 +1,4 @@
-// The resolver against a DNS server that does what it is told (G4).
+// The resolver against a DNS server that does what it is told.
 #include "resolve/resolve.hpp"
 
 #include <chrono>

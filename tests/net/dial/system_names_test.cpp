@@ -1,4 +1,4 @@
-// Names by way of the system: what getaddrinfo says, and what happens when it says nothing (G4).
+// Names by way of the system: what getaddrinfo says, and what happens when it says nothing.
 #include "resolve/system_names.hpp"
 
 #include <algorithm>
@@ -295,7 +295,7 @@ TEST_F(SystemNamesTest, StuckNamesDoNotDelayTheOthers) {
     return times[times.size() * 99 / 100];
   });
   EXPECT_LT(p99, 5ms * slowdown);
-  std::cout << "G4, system: p99 " << p99.count() << " us\n";
+  std::cout << "names from the system: p99 " << p99.count() << " us\n";
   EXPECT_EQ(system_.at_once(), 16);
 }
 

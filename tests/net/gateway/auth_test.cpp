@@ -1,4 +1,5 @@
-// G13 through the whole daemon: who gets in, by which method, and what is told of who does not.
+// Authentication through the whole daemon: who gets in, by which method, and what is told of who
+// does not.
 #include <array>
 #include <chrono>
 #include <crypt.h>

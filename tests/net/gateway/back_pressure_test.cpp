@@ -1,4 +1,4 @@
-// G9: a reader that stops while its sender goes on. SOCKS64_TEST_HEAVY=1: 10 GB.
+// Back pressure: a reader that stops while its sender goes on. SOCKS64_TEST_HEAVY=1: 10 GB.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -132,7 +132,7 @@ TEST(BackPressure, ADestinationThatStopsReading) {
   stop_and_go(false);
 }
 
-// G7 under the same: the reset of either side overtakes what is held up.
+// Under the same: the reset of either side overtakes what is held up.
 TEST(BackPressure, AResetOvertakesWhatIsHeldUp) {
   GatewayProcess gateway;
   Destination destination;

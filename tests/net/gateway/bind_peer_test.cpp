@@ -1,4 +1,4 @@
-// G10: where a BIND waits, and whom it takes.
+// Where a BIND waits, and whom it takes.
 #include <atomic>
 #include <chrono>
 #include <poll.h>

@@ -1,4 +1,4 @@
-// G10: BIND through the whole daemon: its replies, its relay, and everything that ends it.
+// BIND through the whole daemon: its replies, its relay, and everything that ends it.
 #include <cerrno>
 #include <chrono>
 #include <csignal>

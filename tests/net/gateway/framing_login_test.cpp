@@ -1,5 +1,5 @@
-// G5 with a login: however the octets are cut or joined, the same comes out and nothing is lost,
-// though the verification of the password goes on elsewhere while they wait.
+// Framing, with a login: however the octets are cut or joined, the same comes out and nothing is
+// lost, though the verification of the password goes on elsewhere while they wait.
 #include <string>
 #include <thread>
 

@@ -1,4 +1,4 @@
-// G5: however the octets of a negotiation are cut or joined, the same comes out and nothing is
+// Framing: however the octets of a negotiation are cut or joined, the same comes out and nothing is
 // lost; and what is no negotiation is turned away as RFC 1928 says.
 #include <thread>
 

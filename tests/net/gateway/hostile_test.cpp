@@ -1,4 +1,4 @@
-// G16: many silent and slow clients, floods, nonsense; what they cost, and what others notice of
+// Many silent and slow clients, floods, nonsense; what they cost, and what others notice of
 // them. SOCKS64_TEST_HEAVY=1 runs the whole numbers and takes a few minutes.
 #include <algorithm>
 #include <chrono>

@@ -1,4 +1,4 @@
-// G1 types A to D, G7, G8 for CONNECT, and half-close through the whole daemon.
+// CONNECT through the whole daemon: types A to D, resets, failing replies, half-close.
 #include <algorithm>
 #include <chrono>
 #include <fstream>

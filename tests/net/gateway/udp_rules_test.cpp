@@ -1,4 +1,5 @@
-// G14 and G15 for datagrams: each is judged by the rules as they are when it comes.
+// Rules and protected destinations for datagrams: each is judged by the rules as they are when it
+// comes.
 #include <csignal>
 #include <string>
 

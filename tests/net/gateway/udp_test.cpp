@@ -1,4 +1,4 @@
-// G11 and G12: UDP ASSOCIATE through the whole daemon.
+// UDP ASSOCIATE through the whole daemon.
 #include <array>
 #include <cerrno>
 #include <chrono>

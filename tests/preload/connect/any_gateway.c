@@ -1,4 +1,4 @@
-/* S14: a socket whose open file is of another family than the program made. */
+/* A socket whose open file is of another family than the program made. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>

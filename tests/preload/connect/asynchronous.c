@@ -1,4 +1,4 @@
-/* S10: a non-blocking connect does not wait, and many of them run side by side in one thread. */
+/* A non-blocking connect does not wait, and many of them run side by side in one thread. */
 #include <poll.h>
 #include <sys/select.h>
 

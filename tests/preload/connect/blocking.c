@@ -1,4 +1,4 @@
-/* S9: a blocking connect returns when the destination is reached, and signals and SO_SNDTIMEO do
+/* A blocking connect returns when the destination is reached, and signals and SO_SNDTIMEO do
  * what connect(2) says. */
 #include <signal.h>
 #include <sys/time.h>

@@ -1,4 +1,4 @@
-/* S11, epoll sets that are shared: a set inside a set, a set that relatives or strangers hold, and
+/* Epoll sets that are shared: a set inside a set, a set that relatives or strangers hold, and
  * registrations that had their say before the connect. */
 #include <fcntl.h>
 #include <poll.h>

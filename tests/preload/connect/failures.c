@@ -1,4 +1,4 @@
-/* S12: a failure is the errno it should be, told once, and the next connect is not worse for it. */
+/* A failure is the errno it should be, told once, and the next connect is not worse for it. */
 #include <poll.h>
 #include <unistd.h>
 

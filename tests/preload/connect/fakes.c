@@ -1,4 +1,4 @@
-/* S6: an address of the fake ranges that nobody was given goes nowhere; "this host" goes where it
+/* An address of the fake ranges that nobody was given goes nowhere; "this host" goes where it
  * always went. */
 #include <arpa/inet.h>
 #include <netdb.h>

@@ -1,4 +1,4 @@
-/* S17, the process around the sockets: other ways to fork, limits, roots and users taken away,
+/* The process around the sockets: other ways to fork, limits, roots and users taken away,
  * calls before main() and after it, standard streams that are sockets. */
 #include <fcntl.h>
 #include <grp.h>

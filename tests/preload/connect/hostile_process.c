@@ -1,4 +1,4 @@
-/* S17, processes: fork, vfork, exec, and descriptors closed by the hundred. */
+/* Hostile processes: fork, vfork, exec, and descriptors closed by the hundred. */
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
-/* S17, signals and cancellation: threads that are cancelled and handlers that jump, in every call
- * that waits, and handlers that use sockets themselves. */
+/* Hostile signals and cancellation: threads that are cancelled and handlers that jump, in every
+ * call that waits, and handlers that use sockets themselves. */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* S17, threads: closes, cancellations and long jumps in the middle of things, and many at once. */
+/* Hostile threads: closes, cancellations and long jumps in the middle of things, and many at once.
+ */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>

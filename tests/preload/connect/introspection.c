@@ -1,4 +1,4 @@
-/* S15 and S16: what a socket says of its connection, and the other ways to begin one. */
+/* What a socket says of its connection, and the other ways to begin one. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -1,4 +1,4 @@
-/* S16 and fail closed: sockets that no gateway carries, sends on streams that are not connected,
+/* Fail closed: sockets that no gateway carries, sends on streams that are not connected,
  * and signals in I/O that waits for a connect. */
 #include <arpa/inet.h>
 #include <netinet/in.h>

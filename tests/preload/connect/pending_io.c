@@ -1,4 +1,4 @@
-/* S16: I/O on a socket whose connect is not over. A non-blocking one says EAGAIN (same_answers.c
+/* I/O on a socket whose connect is not over. A non-blocking one says EAGAIN (same_answers.c
  * compares all calls with the kernel's own answers); a blocking one waits until the destination is
  * reached, then does what it was asked. */
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* S11, epoll: the program's own events and data, once the destination is reached, however and
- * whenever it registered. */
+/* Readiness by epoll: the program's own events and data, once the destination is reached, however
+ * and whenever it registered. */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>

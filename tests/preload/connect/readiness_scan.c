@@ -1,4 +1,5 @@
-/* S11, poll and select: never ready before the destination is reached, and then ready at once. */
+/* Readiness by poll and select: never ready before the destination is reached, and then ready at
+ * once. */
 #include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>

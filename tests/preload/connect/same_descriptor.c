@@ -1,4 +1,4 @@
-/* S13: after connect the descriptor is what it was. */
+/* After connect the descriptor is what it was. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* S21: several gateways. Which of them is asked, the runner sees. */
+/* Several gateways. Which of them is asked, the runner sees. */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>

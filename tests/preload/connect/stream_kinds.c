@@ -1,4 +1,4 @@
-/* S16: sockets of every kind in every state, and what connect, the calls that connect on the way,
+/* Sockets of every kind in every state, and what connect, the calls that connect on the way,
  * and the calls that look at a socket say of them. */
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-"""S14: a socket of any family reaches a gateway of any kind. The other groups run over each kind as well (connect.cmake)."""
+"""A socket of any family reaches a gateway of any kind. The other groups run over each kind as well (connect.cmake)."""
 
 import os
 import tempfile

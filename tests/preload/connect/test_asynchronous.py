@@ -1,4 +1,4 @@
-"""S10: a non-blocking connect does not wait, and fifty run side by side in one thread."""
+"""A non-blocking connect does not wait, and fifty run side by side in one thread."""
 
 from probe_case import ProbeCase, main
 

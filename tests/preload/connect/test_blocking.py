@@ -1,4 +1,4 @@
-"""S9: a blocking connect returns when the destination is reached; signals and SO_SNDTIMEO as connect(2) says."""
+"""A blocking connect returns when the destination is reached; signals and SO_SNDTIMEO as connect(2) says."""
 
 import os
 import unittest

@@ -1,4 +1,4 @@
-"""Calls on sockets that are not the shim's cost a look-up: no system call and no allocation is added (S23).
+"""Calls on sockets that are not the shim's cost a look-up: no system call and no allocation is added.
 
 Time is measured in tests/bench; here the calls are counted. A program is run twice, with COUNT and with 2 * COUNT rounds:
 what the second run does more is the cost of COUNT rounds, without that of starting up.

@@ -1,4 +1,4 @@
-"""S11: sets inside sets, sets in several hands, and registrations that had their say before the connect."""
+"""Sets inside sets, sets in several hands, and registrations that had their say before the connect."""
 
 import os
 import unittest

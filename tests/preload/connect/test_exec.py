@@ -1,4 +1,4 @@
-"""S17: a program that starts another with a different environment does not lose the shim by it."""
+"""A program that starts another with a different environment does not lose the shim by it."""
 
 import os
 import pathlib

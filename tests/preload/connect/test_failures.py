@@ -1,4 +1,4 @@
-"""S12: reply codes become errnos, told once; a failing gateway is told apart; one failure never poisons the next connect."""
+"""Reply codes become errnos, told once; a failing gateway is told apart; one failure never poisons the next connect."""
 
 import socket
 import unittest

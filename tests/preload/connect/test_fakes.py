@@ -1,4 +1,4 @@
-"""S6: never a fake on the wire, and 0.0.0.0 stays this host."""
+"""Never a fake on the wire, and 0.0.0.0 stays this host."""
 
 from probe_case import ProbeCase, main
 import scripted_gateway as script

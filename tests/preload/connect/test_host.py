@@ -1,4 +1,4 @@
-"""S17: the process around the sockets, and a gateway that ends at any moment."""
+"""The process around the sockets, and a gateway that ends at any moment."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""S17: processes that fork, exec, close, cancel and jump, and a gateway that dies."""
+"""Processes that fork, exec, close, cancel and jump, and a gateway that dies."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""S15 and S16: getpeername, getsockname, a second connect, AF_UNSPEC, fast open."""
+"""Introspection: getpeername, getsockname, a second connect, AF_UNSPEC, fast open."""
 
 from probe_case import ProbeCase, main
 import scripted_gateway as script

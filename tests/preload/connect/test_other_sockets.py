@@ -1,4 +1,4 @@
-"""S16 and fail closed: what no gateway carries does not leave; unconnected streams; signals in waiting I/O."""
+"""Fail closed: what no gateway carries does not leave; unconnected streams; signals in waiting I/O."""
 
 from probe_case import ProbeCase, main
 from test_fakes import FakeCase

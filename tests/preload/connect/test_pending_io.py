@@ -1,4 +1,4 @@
-"""S16: I/O on a socket whose connect is not over."""
+"""I/O on a socket whose connect is not over."""
 
 from probe_case import ProbeCase, main
 

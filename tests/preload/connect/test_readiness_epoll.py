@@ -1,4 +1,4 @@
-"""S11, epoll: the program's own events and data, just once, when the destination is reached."""
+"""Readiness by epoll: the program's own events and data, just once, when the destination is reached."""
 
 from probe_case import IPV6_ONLY, ProbeCase, main
 

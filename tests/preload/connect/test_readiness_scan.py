@@ -1,4 +1,4 @@
-"""S11, poll and select: never ready before the destination is reached, never for an octet of SOCKS."""
+"""Readiness by poll and select: never ready before the destination is reached, never for an octet of SOCKS."""
 
 from probe_case import IPV6, ProbeCase, main
 

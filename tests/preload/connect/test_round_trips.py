@@ -1,4 +1,4 @@
-"""S23: a connect costs the gateway's own round trips, and with `pipelining` one fewer; two where there is a password.
+"""A connect costs the gateway's own round trips, and with `pipelining` one fewer; two where there is a password.
 
 Counted, not timed. The gateway reads until nothing more comes, notes what it has, and only then answers all of it: each note is
 a flight from the client, and each but the last had to wait for the answer to the one before.

@@ -1,4 +1,4 @@
-"""S13: the same descriptor after connect, none of the library's own, and libc's error codes."""
+"""The same descriptor after connect, none of the library's own, and libc's error codes."""
 
 import unittest
 

@@ -1,4 +1,4 @@
-"""S21: failover, balance and cool-down; gateways by name; credentials from a file; S23: pipelining."""
+"""Failover, balance and cool-down; gateways by name; credentials from a file; pipelining."""
 
 import os
 import re

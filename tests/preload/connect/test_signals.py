@@ -1,4 +1,4 @@
-"""S9 and S17: threads that are cancelled, handlers that jump, handlers that use sockets."""
+"""Threads that are cancelled, handlers that jump, handlers that use sockets."""
 
 import os
 import unittest

@@ -1,4 +1,4 @@
-"""S16: sockets of every kind, in every state."""
+"""Sockets of every kind, in every state."""
 
 import socket
 import unittest

@@ -1,4 +1,4 @@
-"""S7: under socksify a tree of programs has one mapping table; without it each program has its own."""
+"""Under socksify a tree of programs has one mapping table; without it each program has its own."""
 
 import ctypes
 import os

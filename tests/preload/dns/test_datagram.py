@@ -1,4 +1,4 @@
-"""S2: queries by datagram sockets of every style are answered in the process, and nothing leaves it."""
+"""Queries by datagram sockets of every style are answered in the process, and nothing leaves it."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""S2: queries over TCP are answered in the process, and nothing leaves it."""
+"""Queries over TCP are answered in the process, and nothing leaves it."""
 
 from dns_case import DnsCase, main
 from probe_case import IPV4, IPV6

@@ -137,7 +137,7 @@ static void case_control(void) {
   error_of("control.lab.test", "80", AF_INET, SOCK_STREAM, 0);
 }
 
-/* S1 */
+/* Every name gets a fake address, whatever the flags and the family. */
 static void case_delegation(void) {
   static const int flags[] = {
       0,      AI_CANONNAME, AI_ADDRCONFIG,  AI_V4MAPPED | AI_ALL,
@@ -186,7 +186,7 @@ static void case_delegation(void) {
   CHECK_TEXT(name_of4(foreign, NI_NAMEREQD), gai_strerror(EAI_NONAME));
 }
 
-/* S3 */
+/* A name has one fake address of each family. */
 static void case_families(void) {
   struct in_addr four = fake4("dual.example.test");
   struct in6_addr six = fake6("dual.example.test");
@@ -229,7 +229,7 @@ static void case_ranges(void) {
   CHECK_TEXT(name_of6(&six, NI_NAMEREQD), "range.example.test");
 }
 
-/* S4 */
+/* The socket types and protocols of an answer. */
 static void case_transports(void) {
   char text[64], wanted[512];
   struct in_addr four = fake4("t.example.test");
@@ -484,7 +484,7 @@ static void case_buffers(void) {
   }
 }
 
-/* S7: a child resolves and its parent sees the name, and the reverse, over two generations. */
+/* A child resolves and its parent sees the name, and the reverse, over two generations. */
 static void case_fork(void) {
   int pipes[2];
   CHECK(pipe(pipes) == 0);
@@ -517,7 +517,7 @@ static void case_fork(void) {
   CHECK(status == 0);
 }
 
-/* S5 */
+/* Spellings of a name are one name. */
 static void case_spelling(void) {
   struct in_addr four = fake4("spelling.example.test");
   CHECK(fake4("SPELLING.Example.test").s_addr == four.s_addr);
@@ -614,7 +614,7 @@ static const char* text4(struct in_addr address) {
   return inet_ntop(AF_INET, &address, out, sizeof(out));
 }
 
-/* S1: resolver(3) gives the same fakes as getaddrinfo, and its errors as libc would. */
+/* resolver(3) gives the same fakes as getaddrinfo, and its errors as libc would. */
 static void case_resolver(void) {
   unsigned char out[NS_PACKETSZ];
   char text6[INET6_ADDRSTRLEN];
@@ -750,7 +750,7 @@ static int fake_in(const struct gaicb* request) {
          is_fake4(((struct sockaddr_in*)(void*)request->ar_result->ai_addr)->sin_addr);
 }
 
-/* S1: getaddrinfo_a, with every way to hear of its end. */
+/* getaddrinfo_a, with every way to hear of its end. */
 static void case_background(void) {
   struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
   struct gaicb one = {.ar_name = "one.example.test", .ar_service = "80", .ar_request = &hints};
@@ -850,7 +850,7 @@ static void case_networks(void) {
 }
 #endif
 
-/* S5: 20,000 distinct names in 50 ms. Measured in processor time, with room for a loaded machine.
+/* 20,000 distinct names in 50 ms. Measured in processor time, with room for a loaded machine.
  */
 static void case_speed(void) {
   struct timespec start, end;

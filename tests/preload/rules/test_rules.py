@@ -1,4 +1,4 @@
-"""S20: what is direct, goes through the gateway, or is refused, by name, address block and port.
+"""What is direct, goes through the gateway, or is refused, by name, address block and port.
 
 Besides the network of probe_case there is a host of two addresses here, 192.0.2.80 and 2001:db8::80, that answers DIRECT on
 port HELLO, where the gateway's destination answers HELLO. /etc/hosts and /etc/resolv.conf are ours; the DNS server remembers

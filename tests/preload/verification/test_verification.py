@@ -1,4 +1,4 @@
-"""S8: with verify_names a name that does not exist fails in the look-up; whatever else happens, it gets its fake address."""
+"""With verify_names a name that does not exist fails in the look-up; whatever else happens, it gets its fake address."""
 
 import os
 import socket
