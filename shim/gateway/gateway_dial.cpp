@@ -131,7 +131,7 @@ bool attempt_failed(PendingHandshake& handshake, int error, std::string_view why
   if (time >= handshake.end || gateways().pick(walk, time).kind == Gateways::Pick::Kind::none) {
     return false;
   }
-  diagnose(LogLevel::error, {"cannot use the gateway ", gateways().text(walk.current), ": ", why,
+  diagnose(LogLevel::error, {"gave up the gateway ", gateways().text(walk.current), ": ", why,
                              " (errno ", decimal(error), "); trying the next one"});
   return true;
 }

@@ -141,7 +141,7 @@ class Failover(SeveralCase):
         outcome = self.run_probe("blocking_echo", script.ECHO, gateway=f"{bad.url('ann:secret@')} {self.gateway.url('u:hidden@')}",
                                  environment={"SOCKS64_LOG": "info"})
         self.check(outcome)
-        self.assertRegex(outcome.stderr, rf"cannot use the gateway 127\.0\.0\.1:{bad.port}: .*trying the next one")
+        self.assertRegex(outcome.stderr, rf"gave up the gateway 127\.0\.0\.1:{bad.port}: .*trying the next one")
         self.assertRegex(outcome.stderr, rf"connected to 192\.0\.2\.1:{script.ECHO} through 127\.0\.0\.1:{self.gateway.port}")
         self.assertNotRegex(outcome.stderr, "secret|hidden|ann")
 

@@ -121,11 +121,11 @@ TEST(Rules, EveryWrongRuleIsToldFromTheOthers) {
       {"direct *.example.com",
        "'*' must stand alone; for the names below example.com write .example.com"},
       {"direct example.com:80",
-       "a name cannot be direct on some ports only, since it is looked up before the port is "
-       "known: leave the port out, or give addresses"},
+       "a name cannot be direct on some ports only, because it is looked up before the port is "
+       "known; leave the port out, or use addresses"},
       {"direct .example.com:80-90",
-       "a name cannot be direct on some ports only, since it is looked up before the port is "
-       "known: leave the port out, or give addresses"},
+       "a name cannot be direct on some ports only, because it is looked up before the port is "
+       "known; leave the port out, or use addresses"},
   };
   for (const auto& row : table) {
     EXPECT_EQ(row.problem, problem_of(row.rule)) << row.rule;

@@ -65,7 +65,7 @@ class Proxies(SocksifyCase):
         self.assert_settings("|direct a.test", NO_PROXY="a.test,b.test:80")
         self.assert_settings("|direct a.test", "--log", "error", NO_PROXY="a.test,192.168.",
                              said="socksify: NO_PROXY: '192.168.' is ignored: expected an address block like 10.0.0.0/8 or "
-                                  "2001:db8::/32, with zeros behind its length; an IPv6 one in brackets where a port follows\n")
+                                  "2001:db8::/32, with no bits set after its length; an IPv6 block with a port needs brackets\n")
 
     def test_the_rules_print_with_the_environment(self):
         status, out, err = self.socksify("--only", "a.test", "--print-env", no_proxy="b.test")
