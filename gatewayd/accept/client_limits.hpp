@@ -6,10 +6,10 @@
 // atomic.
 //
 // Memory is bounded by a number of clients that are remembered. One is forgotten only when that
-// makes no difference - it has no session, and its rate has recovered - so nobody gets rid of his
-// record by pushing others, or himself, out of the table. When nobody can be forgotten, clients
-// that are not in it share one of a few common records: whoever fills the table by many addresses
-// makes newcomers be limited together, and nobody is let off.
+// makes no difference: it has no session, and its rate has recovered. So no client loses its record
+// by pushing others, or itself, out of the table. When no client can be forgotten, newcomers share
+// one of a few common records: whoever fills the table from many addresses makes newcomers share
+// their limits, but no client escapes its own.
 #ifndef SOCKS64_GATEWAYD_CLIENT_LIMITS_HPP
 #define SOCKS64_GATEWAYD_CLIENT_LIMITS_HPP
 
@@ -55,12 +55,12 @@ class ClientTable {
   ClientTable(const ClientTable&) = delete;
   ClientTable& operator=(const ClientTable&) = delete;
 
-  /// From now on these. Sessions that were admitted without limits were not counted; with another
-  /// prefix length clients begin anew.
+  /// Uses these limits from now on. Sessions that were admitted without limits were not counted. If
+  /// a prefix length has changed, clients begin anew.
   void set_limits(const ClientLimits& limits) noexcept { limits_ = limits; }
 
-  /// Of a connection that was accepted: whether it may become a session, which `ticket` counts for
-  /// as long as it exists. The table outlives every ticket.
+  /// Decides whether an accepted connection may become a session. `ticket` counts the session for
+  /// as long as the ticket exists. The table outlives every ticket.
   [[nodiscard]] Verdict admit(const Client& client, SessionLimit::Ticket& ticket,
                               Clock::time_point now) noexcept;
 

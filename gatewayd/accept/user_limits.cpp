@@ -26,7 +26,7 @@ UserCounts::Admission UserCounts::admit(std::string_view user, const UserLimits&
     result.refused = "user-rate-limit";
   } else {
     ++known.sessions;
-    // A reload may have changed it; that holds for his other sessions as well.
+    // A reload may have changed it; that holds for the user's other sessions as well.
     known.up.set_rate(limits.bandwidth);
     known.down.set_rate(limits.bandwidth);
     result.ticket = Ticket(this, &known);

@@ -1,9 +1,9 @@
-// What one user has of the gateway, whatever clients and workers his sessions come in by: sessions
-// at once, new ones a second, octets a second each way.
+// What one user may have of the gateway, by whatever clients and workers its sessions come in:
+// sessions at once, new sessions a second, octets a second each way.
 //
-// Users are those who have authenticated, so the users file bounds the table; those who are away
-// are forgotten now and then. A lock, taken when a session is admitted and when it ends, never for
-// octets.
+// Only authenticated users are counted, so the users file bounds the table; users without a session
+// are forgotten now and then. A lock guards the table. It is taken when a session is admitted and
+// when it ends, never for octets.
 #ifndef SOCKS64_GATEWAYD_USER_LIMITS_HPP
 #define SOCKS64_GATEWAYD_USER_LIMITS_HPP
 
@@ -59,7 +59,7 @@ class UserCounts {
       }
     }
 
-    /// The user's, shared by all his sessions; nothing when it is not limited.
+    /// The user's, shared by all sessions of the user; nothing when it is not limited.
     [[nodiscard]] BandwidthPair bandwidth() const noexcept;
 
    private:

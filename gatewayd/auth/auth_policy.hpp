@@ -41,7 +41,7 @@ struct ListenerAuth {
 struct AuthConfig {
   std::string users_file;
   Methods methods{Method::none};
-  std::chrono::seconds cache_time{300};  ///< for so long a password that was right is known to be
+  std::chrono::seconds cache_time{300};  ///< how long a right password is remembered
   std::shared_ptr<const UserTable> users = std::make_shared<const UserTable>();
 };
 

@@ -43,7 +43,7 @@ struct Verdict {
                                                       const Target& target,
                                                       const Endpoint& address) noexcept;
 
-/// `prefer` of the first rule that allows the request as far as is known before its addresses are.
+/// `prefer` of the first rule that allows the request, judged before its addresses are known.
 [[nodiscard]] std::optional<FamilyPreference> preference(const Policy& policy,
                                                          const Requester& requester,
                                                          Command command,

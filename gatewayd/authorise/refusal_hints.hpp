@@ -21,8 +21,8 @@ class RefusalHints {
 
   explicit RefusalHints(Log& log) : log_(log) {}
 
-  /// `reason` as judge() gave it: what a rule denied by intention gets no hint. `endpoint`: what
-  /// was refused. `has_rules`: whether there are any, beside which another would have to stand.
+  /// `reason` as judge() gave it: what a rule denies on purpose gets no hint. `endpoint`: what was
+  /// refused. `has_rules`: whether there are rules, before which a new one has to stand.
   void tell(const Requester& requester, std::string_view reason, const Endpoint& endpoint,
             bool has_rules) noexcept;
 

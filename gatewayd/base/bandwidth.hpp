@@ -19,7 +19,7 @@ class Bandwidth {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// So much may go out at once after a silence.
+  /// The most that may go out at once after a silence.
   static constexpr std::chrono::milliseconds burst{100};
 
   explicit Bandwidth(std::uint64_t octets_per_second = 0) noexcept : rate_(octets_per_second) {}

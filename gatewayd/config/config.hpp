@@ -100,9 +100,9 @@ struct ConfigResult {
 /// `file` is only named in the problems. All problems are found, not only the first, except that a
 /// text that is not TOML gives one.
 [[nodiscard]] ConfigResult parse_config(std::string_view text, std::string_view file);
-/// The file to read: `chosen`, else `usual`; "" when that is not there. One that cannot be seen -
-/// its directory may be closed to us - counts as there: reading it fails, where the defaults in its
-/// place would open what it closes.
+/// The file to read: `chosen`, else `usual`; "" when that does not exist. A file that we may not
+/// see, because its directory is closed to us, counts as present. So reading it fails; the defaults
+/// in its place would allow what it forbids.
 [[nodiscard]] std::string config_file(const std::string& chosen, const std::string& usual);
 /// Reads the users file, too, whose problems are among the others: "file:line: ...".
 [[nodiscard]] ConfigResult load_config(const std::string& path);

@@ -16,12 +16,12 @@ struct RuleOptions {
   std::vector<Prefix> allow_to;
 };
 
-/// - allow_from: only these clients, and those on UNIX sockets; a rule of its own, which needs a
-///   file without any.
-/// - allow_to: a rule in front that allows these destinations, protected ones included; to whom
-///   allow_from says, if it says anything. Where there are no other rules, everything else stays
-///   allowed.
-/// What is wrong, or nothing.
+/// Adds the rules of the options; returns what is wrong, or nothing.
+/// - allow_from: a rule for these clients and those on UNIX sockets alone. It is an error if the
+///   file has rules.
+/// - allow_to: a rule, before all others, that allows these destinations, even protected ones. It
+///   is for the clients of allow_from, if there are any. If there are no other rules, everything
+///   else stays allowed.
 [[nodiscard]] std::string apply(const RuleOptions& options, std::vector<Rule>& rules);
 
 }  // namespace socks64::gateway

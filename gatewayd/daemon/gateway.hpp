@@ -42,8 +42,8 @@ class Gateway {
   /// What the owner does on SIGHUP.
   struct OnReload {
     std::function<void()> reopen_logs;
-    /// The configuration as it is now. Nothing, with the problems in `problems`, when it is bad:
-    /// the old one stays.
+    /// Reads the configuration as it is now. If that has errors, the result is nothing, the errors
+    /// are in `problems`, and the gateway keeps the old configuration.
     std::function<std::optional<Config>(std::vector<std::string>& problems)> read_config;
   };
 

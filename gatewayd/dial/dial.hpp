@@ -25,11 +25,11 @@
 
 namespace socks64::gateway {
 
-/// Our end towards one address; nothing: as for the others.
+/// Our own address towards one destination; nothing: the configured one.
 using SourceChoice = std::function<std::optional<IpAddress>(const Endpoint&)>;
 
-/// What one request wants otherwise than the configuration says: the part of a rule that is about
-/// dialling. It cannot bring back a family that the configuration does without.
+/// Where one request departs from the configuration: the part of a rule that is about dialling. It
+/// cannot bring back a family that the configuration has switched off.
 struct DialWishes {
   std::optional<FamilyPreference> prefer;
   bool ipv4 = true;

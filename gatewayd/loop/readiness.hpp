@@ -9,7 +9,7 @@
 // of sockets that were ready. docs/decisions/0010-readiness.md has the figures.
 //
 // An edge says that something has changed since the last one, not that something is there. So
-// whoever waits says whether he left the socket drained; if not, the socket is asked (poll(2)).
+// a waiter says whether it left the socket drained; if not, the socket is asked (poll(2)).
 //
 // For the thread of the io_context alone.
 #ifndef SOCKS64_GATEWAYD_READINESS_HPP

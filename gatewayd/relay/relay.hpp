@@ -82,7 +82,7 @@ struct RelayOrder {
   bool client_is_unix = false;
 };
 
-/// Makes a relay, to be started by the caller, which has then to leave it alone once the owner has
+/// Makes a relay that the caller starts. The caller must not touch it any more once the owner has
 /// heard of its end. Throws when there is no memory; the sockets are closed then.
 ///
 /// Only `both_closed` is an orderly end. Every other one resets whoever is still there, because a

@@ -20,11 +20,11 @@ struct ExposedListener {
 
 /// The listeners that would serve everybody who reaches them: those beyond loopback where a client
 /// need not authenticate and some rule - or the absence of any - allows clients that are not named.
-/// Every rule that allows counts that applies to the listener, has no `users` and stands before a
-/// rule that denies everything there; it is open without `clients`, or when its clients and those
-/// of the others together are everybody (rule_sets.hpp). A problem for each, of several lines:
-/// which rule it is, and the lines of TOML and the option that would make it safe. Leave UNIX
-/// listeners out: the permissions of their files judge.
+/// The rules that count are those that allow, apply to the listener, have no `users` and stand
+/// before any rule that denies everything there. Such a rule is open if it has no `clients`, or if
+/// its clients and those of the rules before it are everybody together (rule_sets.hpp). One problem
+/// for each listener, of several lines: which rule it is, and the lines of TOML and the option that
+/// make it safe. Leave UNIX listeners out: the permissions of their files judge.
 [[nodiscard]] std::vector<std::string> open_relays(const std::vector<ExposedListener>& listeners,
                                                    const std::vector<Rule>& rules);
 

@@ -53,10 +53,10 @@ class RuleIndex {
   Askers without_destination_;  ///< besides, as long as nothing is
 };
 
-/// The rules that may match a request, one after the other: those that match for certain and those
-/// that match perhaps, in their order, and others among them. Left out is, beside what cannot
-/// match, a rule that says nothing new: behind one with the same action that matches perhaps, for
-/// the same requesters and under the same criteria but `to`, and itself not for certain.
+/// The rules that may match a request, in their order; among them may be some that do not. Rules
+/// that cannot match are left out, and so are those that say nothing new: such a rule does not
+/// match for certain, and one before it has the same action, the same requesters and the same
+/// criteria except `to`, and matches perhaps.
 class RuleIndex::Candidates {
  public:
   /// Both must outlive it.

@@ -13,7 +13,7 @@ namespace socks64::gateway {
 
 class RuleTable {
  public:
-  /// So many are asked one after the other as fast as they are looked up.
+  /// Asking this many rules one after the other is as fast as looking them up in an index.
   static constexpr std::size_t few = 3;
 
   /// No rules.

@@ -140,8 +140,8 @@ struct Decision {
 /// all everything is allowed, otherwise what no rule matches is denied.
 [[nodiscard]] Decision decide(const std::vector<Rule>& rules, const RuleQuery& query) noexcept;
 
-/// The same, of rules that next() gives one after the other, and null behind the last. What next()
-/// leaves out does not match, or may match no sooner than another of its action.
+/// The same for the rules that next() returns one after the other, and null after the last. A rule
+/// that next() leaves out does not match, or a rule before it has the same action and may match.
 template <class Next>
 [[nodiscard]] Decision decide_among(Next next, const RuleQuery& query) noexcept {
   using Outcome = Decision::Outcome;

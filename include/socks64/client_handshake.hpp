@@ -2,9 +2,9 @@
 //
 //   greeting -> method choice [-> username/password -> status] -> request -> reply
 //
-// The owner writes what `output()` holds, and reads at most `read_size()` octets at a time: that is
-// never more than what the message at hand must still contain, so not one octet that the
-// destination sends behind the reply is swallowed. After a failure the machine stays failed. It
+// The owner writes what `output()` holds, and reads at most `read_size()` octets at a time. That is
+// never more than what the current message still lacks, so the machine swallows no octet that the
+// destination sends after the reply. After a failure the machine stays failed. It
 // holds no heap memory and no pointers but the caller's credentials, and wipes its encoded copy of
 // them as soon as they are written. It is a plain value: copying it copies the negotiation.
 #ifndef SOCKS64_CLIENT_HANDSHAKE_HPP

@@ -70,8 +70,8 @@ inline constexpr std::size_t userpass_status_size = 2;
 inline constexpr std::size_t max_request_size = 4 + 1 + 255 + 2;
 inline constexpr std::size_t max_reply_size = max_request_size;
 inline constexpr std::size_t max_udp_header_size = max_request_size;
-/// Every reply is at least this long (ATYP domain name with an empty name): reading so many octets
-/// never goes past one, and five of them are enough to know the length of any.
+/// Every reply is at least this long (ATYP domain name with an empty name). So reading this many
+/// octets never goes past the end of a reply, and its first five say how long it is.
 inline constexpr std::size_t min_reply_size = 4 + 1 + 2;
 
 /// VER NMETHODS METHODS. Unknown methods are kept and mean nothing to us: the server chooses (RFC

@@ -72,8 +72,8 @@ class ServerHandshake {
 
   [[nodiscard]] const Request& request() const noexcept { return request_; }
   /// In request_ready: encodes the reply into output(); the state becomes replied. In failed it is
-  /// ignored, so that an owner may answer without looking: the machine has already put the last
-  /// message there which the protocol asks for (see error()). In any other state: wrong_state. An
+  /// ignored, so that an owner may answer without looking: output() already holds the last message
+  /// that the protocol asks for (see error()). In any other state: wrong_state. An
   /// empty bound name cannot be encoded: bad_name. SOCKS4: what to_socks4() makes of it.
   void reply(const Reply& reply) noexcept;
   /// A second reply (BIND, RFC 1928 section 4); only in replied, after the first one was written

@@ -26,7 +26,7 @@ enum class Socks4Code : std::uint8_t {
   granted = 90,
   rejected = 91,       ///< "request rejected or failed": SOCKS4 has no finer reasons
   no_identd = 92,      ///< the client's identd could not be asked
-  identd_differs = 93  ///< the client's identd says another user than USERID
+  identd_differs = 93  ///< the client's identd names another user than USERID
 };
 
 /// The memo sets no bound on USERID; as in RFC 1929, 255 octets must do.

@@ -24,8 +24,8 @@
 // it must change nothing here.
 //
 // 6. A forked child has its own copy of the table, but shares the sockets. So handshakes live in
-// shared memory with a lock of their own and a generation: who finds that his handshake's slot has
-// changed hands knows that a relative finished it.
+// shared memory with a lock of their own and a generation: a process which finds that the slot of
+// its handshake has changed hands knows that a relative finished it.
 #include "descriptors/fd_table.hpp"
 
 #include <algorithm>

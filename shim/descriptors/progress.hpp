@@ -24,7 +24,7 @@ struct Progress {
   Candidate candidate{};
 };
 
-/// What who drives knows already, so that the kernel is not asked once more.
+/// What the caller of drive() knows already, so that the kernel is not asked once more.
 struct Seen {
   bool no_error = false;  ///< the kernel has just shown the socket's state, and no error
   /// Octets that arrive from now on wake the caller, or keep it from waiting: no read is tried

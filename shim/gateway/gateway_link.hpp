@@ -28,7 +28,7 @@ Progress drive_dialled(int fd, Connection& connection, PendingHandshake& handsha
 /// Fails the handshakes that have run out of time; cheap when none has.
 void serve_deadlines() noexcept;
 
-/// A wait in an epoll set looks after the pending handshakes so often.
+/// How often a wait in an epoll set looks after the pending handshakes.
 inline constexpr Nanoseconds patience = 4 * glance;
 
 /// Advances some of the pending handshakes, others with each call, if the last time was more than

@@ -1,4 +1,4 @@
-// For the readers of configuration values: where a value stands, and how a mistake in it is told.
+// For the readers of configuration values: where a value stands, and how mistakes are reported.
 #ifndef SOCKS64_SHIM_CONFIG_SITE_HPP
 #define SOCKS64_SHIM_CONFIG_SITE_HPP
 

@@ -1,4 +1,4 @@
-// Variables that look like settings and are none: a misspelt one would otherwise just not count.
+// Variables that look like settings but are not: a misspelt one would be ignored without a word.
 #ifndef SOCKS64_SHIM_UNKNOWN_VARIABLE_HPP
 #define SOCKS64_SHIM_UNKNOWN_VARIABLE_HPP
 

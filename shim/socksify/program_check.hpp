@@ -1,4 +1,4 @@
-// Whether a program can be followed: what the library cannot intercept in it, and why.
+// Whether a program can be intercepted: what of it the library cannot see, and why.
 #ifndef SOCKS64_SHIM_SOCKSIFY_PROGRAM_CHECK_HPP
 #define SOCKS64_SHIM_SOCKSIFY_PROGRAM_CHECK_HPP
 
