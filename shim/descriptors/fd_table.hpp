@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "descriptors/connection.hpp"
-#include "dns/dns_link.hpp"
+#include "descriptors/dns_record.hpp"
 #include "host/host_guard.hpp"
 #include "host/mapped_pool.hpp"
 
@@ -199,7 +199,8 @@ class FdTable {
 
 /// In a child that shares its parent's memory (vfork, posix_spawn): what it does to its descriptors
 /// is nothing to remember here. A child with a memory of its own that fork's handlers did not see
-/// (a raw system call, _Fork) is taken over first, see adopt_unseen_fork().
+/// (a raw system call, _Fork) is taken over first, see
+/// take_unseen_fork().
 [[nodiscard]] bool in_unseen_child() noexcept;
 
 }  // namespace socks64::shim

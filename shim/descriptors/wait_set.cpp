@@ -53,7 +53,6 @@
 #include <memory>
 
 #include "descriptors/epoll_info.hpp"
-#include "gateway/gateway_link.hpp"
 #include "host/hook_table.hpp"
 
 namespace socks64::shim {
@@ -398,7 +397,7 @@ bool WaitSet::is_of_failed(int epfd, std::uint64_t data) noexcept {
   return false;
 }
 
-int WaitSet::filter(int epfd, epoll_event* events, int count) noexcept {
+int WaitSet::filter(int epfd, epoll_event* events, int count, Drive drive) noexcept {
   int kept = 0;
   for (int i = 0; i < count; ++i) {
     epoll_event event = events[i];
@@ -408,7 +407,7 @@ int WaitSet::filter(int epfd, epoll_event* events, int count) noexcept {
           is_of_failed(epfd, event.data.u64)) {
         event.events |= EPOLLERR;
       }
-      if (keeps(epfd, event)) {
+      if (keeps(epfd, event, drive)) {
         events[kept++] = event;
       }
       continue;

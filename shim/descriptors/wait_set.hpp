@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include "descriptors/fd_table.hpp"
+#include "descriptors/progress.hpp"
 #include "host/mapped_pool.hpp"
 
 namespace socks64::shim {
@@ -42,16 +43,16 @@ class WaitSet {
   /// Takes marked events out of what the kernel reported of `epfd`, and advances their handshakes;
   /// takes out sets inside `epfd` that are readable for nothing but marks. Returns how many events
   /// are left.
-  int filter(int epfd, epoll_event* events, int count) noexcept;
+  int filter(int epfd, epoll_event* events, int count, Drive drive) noexcept;
 
   /// A set that holds marks, in itself or in a set inside it: the kernel calls it readable for a
   /// step of a handshake too. Cheap when nothing is marked.
   [[nodiscard]] bool holds_marks(int epfd) noexcept;
   /// Whether such a set is readable for the program. Advances the handshakes that it is readable
   /// for otherwise. Leaves errno alone.
-  [[nodiscard]] bool is_readable_set(int epfd) noexcept;
+  [[nodiscard]] bool is_readable_set(int epfd, Drive drive) noexcept;
   /// Advances the handshakes in such a set.
-  void advance(int epfd) noexcept;
+  void advance(int epfd, Drive drive) noexcept;
 
  private:
   struct Registration {
@@ -87,9 +88,9 @@ class WaitSet {
   [[nodiscard]] Holds next_held(int epfd, std::uint32_t& index, Registration& out) noexcept;
   void narrow(std::uint32_t index, const Registration& seen, short events) noexcept;
   [[nodiscard]] bool holds_marks(int epfd, unsigned depth) noexcept;
-  void advance(int epfd, unsigned depth) noexcept;
+  void advance(int epfd, unsigned depth, Drive drive) noexcept;
   [[nodiscard]] bool is_of_failed(int epfd, std::uint64_t data) noexcept;
-  [[nodiscard]] bool keeps(int epfd, const epoll_event& event) noexcept;
+  [[nodiscard]] bool keeps(int epfd, const epoll_event& event, Drive drive) noexcept;
 
   MappedPool<Registration, 1U << 18U> pool_;
   std::atomic<int> marked_{0};  ///< registrations that are marked

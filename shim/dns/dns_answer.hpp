@@ -12,6 +12,7 @@
 #include "socks64/address.hpp"
 #include "socks64/wire.hpp"
 
+#include "descriptors/dns_record.hpp"
 #include "host/file_text.hpp"
 #include "names/classify.hpp"
 #include "names/local_names.hpp"
@@ -59,9 +60,7 @@ inline constexpr std::size_t dns_header_size = 12;
 /// RFC 1035 section 2.3.4
 inline constexpr std::size_t dns_max_wire_name = 255;
 inline constexpr std::size_t dns_max_datagram = 512;
-/// The longest that is passed on: what resolvers usually send. Longer than any answer of ours, with
-/// header, question, every address of a name and OPT.
-inline constexpr std::size_t dns_max_answer = 4096;
+/// Longer than any answer of ours, with header, question, every address of a name and OPT.
 static_assert(dns_max_answer >= dns_header_size + dns_max_wire_name + 4 +
                                     std::tuple_size_v<decltype(HostAddresses::list)> * 28 + 11);
 

@@ -15,7 +15,7 @@
 #include "dns/self_address.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -285,7 +285,7 @@ std::optional<ssize_t> dns_sendmsg(int fd, const msghdr& message, int flags) noe
                ? std::optional(ask_by_datagram(fd, *link, message, link->resolver, flags))
                : std::nullopt;
   }
-  if (!ready() || message.msg_namelen < static_cast<socklen_t>(sizeof(sockaddr_in))) {
+  if (message.msg_namelen < static_cast<socklen_t>(sizeof(sockaddr_in))) {
     return std::nullopt;
   }
   // The kernel takes AF_UNSPEC for AF_INET here.

@@ -33,31 +33,9 @@
 #include "dns/self_address.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
-#include "host/mapped_pool.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 
 namespace socks64::shim {
-
-constinit std::atomic<int> dns_link_count{0};
-
-namespace {
-
-/// Guarded by the lock of fd_table.
-constinit MappedPool<DnsLink, 1U << 12U> pool;
-
-}  // namespace
-
-DialledAddress DialledAddress::of(const void* address, socklen_t length) noexcept {
-  DialledAddress copy;
-  copy.size = static_cast<std::uint8_t>(std::min<std::size_t>(length, copy.octets.size()));
-  std::memcpy(copy.octets.data(), address, copy.size);
-  return copy;
-}
-
-socklen_t DialledAddress::give(void* address, socklen_t room) const noexcept {
-  std::memcpy(address, octets.data(), std::min<std::size_t>(room, size));
-  return size;
-}
 
 DnsLink* find_dns_link(int fd) noexcept {
   if (!any_dns_link()) {
@@ -86,24 +64,11 @@ DnsLink* make_dns_link(int fd, bool stream) noexcept {
   if (DnsLink* link = entry->dns.load(std::memory_order_relaxed)) {
     return link;  // another thread's
   }
-  DnsLink* link = pool.allocate();
+  DnsLink* link = allocate_dns_link(stream);
   if (link == nullptr) {
     return nullptr;
   }
-  link->connected.store(false, std::memory_order_relaxed);
-  link->bare.store(false, std::memory_order_relaxed);
-  link->own_port.store(0, std::memory_order_relaxed);
-  link->stream = stream;
-  link->established = false;
-  link->references = 0;
-  link->resolver = {};
-  link->asked = {};
-  link->asked_count = 0;
-  link->query_size = 0;
-  link->answer_size = 0;
-  link->answer_sent = 0;
   link->inode.store(inode, std::memory_order_relaxed);
-  dns_link_count.fetch_add(1, std::memory_order_relaxed);
   fd_table().for_each_duplicate(fd, [&](int, FdEntry& each) {
     if (each.dns.load(std::memory_order_relaxed) == nullptr) {
       ++link->references;
@@ -225,17 +190,6 @@ void leave_resolver(int fd, DnsLink& link) noexcept {
 }
 
 }  // namespace
-
-void share(DnsLink& link) noexcept {
-  ++link.references;
-}
-
-void drop(DnsLink& link) noexcept {
-  if (--link.references == 0) {
-    dns_link_count.fetch_sub(1, std::memory_order_relaxed);
-    pool.release(&link);
-  }
-}
 
 std::optional<int> dns_connect(int fd, const sockaddr* address, socklen_t length) noexcept {
   const Result<Endpoint> destination = from_sockaddr(address, length);

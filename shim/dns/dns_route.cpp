@@ -8,7 +8,7 @@
 #include "host/local_file.hpp"
 #include "names/classify.hpp"
 #include "names/name_query.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 namespace socks64::shim {

@@ -8,7 +8,7 @@
 #include "gateway/gateways.hpp"
 #include "host/file_text.hpp"
 #include "process/diag.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 namespace socks64::shim {

@@ -19,7 +19,7 @@
 #include "gateway/gateways.hpp"
 #include "host/hook_table.hpp"
 #include "process/diag.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 
 namespace socks64::shim {
 namespace {

@@ -24,7 +24,7 @@
 #include "descriptors/socket_swap.hpp"
 #include "gateway/gateways.hpp"
 #include "process/diag.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 
 namespace socks64::shim {
 namespace {

@@ -32,7 +32,6 @@
 #include "gateway/gateways.hpp"
 #include "host/hook_table.hpp"
 #include "process/diag.hpp"
-#include "process/lifecycle.hpp"
 #include "tables/policy.hpp"
 
 namespace socks64::shim {

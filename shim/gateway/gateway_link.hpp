@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "descriptors/fd_table.hpp"
+#include "descriptors/progress.hpp"
 
 namespace socks64::shim {
 
@@ -14,29 +15,6 @@ namespace socks64::shim {
 /// octets: who reads them moves the handshake on, and the kernel has nothing to wake the others
 /// with.
 inline constexpr Nanoseconds glance = 50'000'000;
-
-/// How far a descriptor's handshake is.
-struct Progress {
-  enum class State : std::uint8_t {
-    none,         ///< no handshake, or the program knows its failure: the kernel has the truth
-    pending,      ///< wait for `events`, at most until `deadline`, and drive again
-    established,  ///< the destination is reached
-    failed,       ///< take_error() has the reason
-  };
-  State state = State::none;
-  short events = 0;  ///< POLLIN or POLLOUT; 0: nothing of the socket's, the deadline alone
-  Nanoseconds deadline = never;
-  bool unresolved = false;  ///< between drive() and its lock: `candidate` has a name to resolve
-  Candidate candidate{};
-};
-
-/// What who drives knows already, so that the kernel is not asked once more.
-struct Seen {
-  bool no_error = false;  ///< the kernel has just shown the socket's state, and no error
-  /// Octets that arrive from now on wake the caller, or keep it from waiting: no read is tried
-  /// right behind a write, when the gateway can hardly have answered.
-  bool input_wakes = false;
-};
 
 /// Advances the handshake of `fd` as far as it goes without waiting. Cheap when there is none.
 /// Leaves errno alone. (A gateway's name that has to be resolved is waited for.)

@@ -28,7 +28,7 @@
 
 #include "host/hook_table.hpp"
 #include "process/diag.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/fake_ip_table.hpp"
 
 namespace socks64::shim {

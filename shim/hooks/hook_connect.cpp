@@ -17,8 +17,9 @@
 #include "gateway/gateway_connect.hpp"
 #include "gateway/gateway_link.hpp"
 #include "gateway/gateways.hpp"
+#include "hooks/start.hpp"
 #include "host/hook_table.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 namespace socks64::shim {

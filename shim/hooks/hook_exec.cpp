@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <unistd.h>
 
+#include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "process/exec_environment.hpp"
 
@@ -22,7 +23,7 @@ int no_memory() noexcept {
 }
 
 int exec_here(const char* path, char* const* argv) noexcept {
-  const ExecEnvironment environment(environ);
+  const ExecEnvironment environment(environ, ready());
   if (environment.failed()) {
     return no_memory();
   }
@@ -31,7 +32,7 @@ int exec_here(const char* path, char* const* argv) noexcept {
 }
 
 int exec_searched(const char* file, char* const* argv) noexcept {
-  const ExecEnvironment environment(environ);
+  const ExecEnvironment environment(environ, ready());
   if (environment.failed()) {
     return no_memory();
   }
@@ -40,7 +41,7 @@ int exec_searched(const char* file, char* const* argv) noexcept {
 }
 
 int exec_with(const char* path, char* const* argv, char* const* given) noexcept {
-  const ExecEnvironment environment(given);
+  const ExecEnvironment environment(given, ready());
   return environment.failed() ? no_memory() : libc::execve(path, argv, environment.list());
 }
 
@@ -65,7 +66,7 @@ template <class Spawn, class Id>
 int spawn_with(Spawn spawn, Id* id, const char* program,
                const posix_spawn_file_actions_t* file_actions, const posix_spawnattr_t* attributes,
                char* const argv[], char* const envp[]) {
-  const ExecEnvironment environment(envp);
+  const ExecEnvironment environment(envp, ready());
   return environment.failed()
              ? ENOMEM
              : spawn(id, program, file_actions, attributes, argv, environment.list());
@@ -97,7 +98,7 @@ S64_EXPORT int execvp(const char* file, char* const argv[]) noexcept {
 }
 
 S64_EXPORT int execvpe(const char* file, char* const argv[], char* const envp[]) noexcept {
-  const ExecEnvironment environment(envp);
+  const ExecEnvironment environment(envp, ready());
   return environment.failed() ? no_memory() : libc::execvpe(file, argv, environment.list());
 }
 
@@ -121,7 +122,7 @@ S64_EXPORT int execle(const char* path, const char* argument, ...) noexcept {
 }
 
 S64_EXPORT int fexecve(int fd, char* const argv[], char* const envp[]) noexcept {
-  const ExecEnvironment environment(envp);
+  const ExecEnvironment environment(envp, ready());
   return environment.failed() ? no_memory() : libc::fexecve(fd, argv, environment.list());
 }
 
@@ -142,7 +143,7 @@ S64_EXPORT int posix_spawnp(pid_t* pid, const char* file,
 #ifdef __GLIBC__
 S64_EXPORT int execveat(int directory, const char* path, char* const argv[], char* const envp[],
                         int flags) noexcept {
-  const ExecEnvironment environment(envp);
+  const ExecEnvironment environment(envp, ready());
   return environment.failed() ? no_memory()
                               : libc::execveat(directory, path, argv, environment.list(), flags);
 }

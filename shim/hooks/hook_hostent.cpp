@@ -7,13 +7,13 @@
 #include <variant>
 
 #include "gateway/explain.hpp"
+#include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
 #include "names/classify.hpp"
 #include "names/host_entry.hpp"
 #include "names/name_query.hpp"
-#include "process/lifecycle.hpp"
-#include "tables/fake_ip_table.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 using namespace socks64;

@@ -6,8 +6,8 @@
 #include "descriptors/fd_table.hpp"
 #include "descriptors/gateway_socket.hpp"
 #include "gateway/gateway_connect.hpp"
+#include "hooks/start.hpp"
 #include "host/hook_table.hpp"
-#include "process/lifecycle.hpp"
 
 using namespace socks64::shim;
 

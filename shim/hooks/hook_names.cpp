@@ -13,14 +13,14 @@
 #include "socks64/sockaddr.hpp"
 
 #include "gateway/explain.hpp"
+#include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
 #include "names/address_info.hpp"
 #include "names/classify.hpp"
 #include "names/name_query.hpp"
 #include "names/services.hpp"
-#include "process/lifecycle.hpp"
-#include "tables/fake_ip_table.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 using namespace socks64;

@@ -9,13 +9,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "hooks/start.hpp"
 #include "host/file_text.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
 #include "host/local_file.hpp"
 #include "names/classify.hpp"
 #include "names/local_names.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 using namespace socks64;

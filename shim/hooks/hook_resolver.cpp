@@ -17,12 +17,13 @@
 #include "dns/dns_answer.hpp"
 #include "dns/dns_route.hpp"
 #include "gateway/explain.hpp"
+#include "hooks/start.hpp"
 #include "host/file_text.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
 #include "names/classify.hpp"
 #include "names/name_verification.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 using namespace socks64;

@@ -19,8 +19,9 @@
 #include "gateway/gateway_connect.hpp"
 #include "gateway/gateway_link.hpp"
 #include "hooks/passed_descriptors.hpp"
+#include "hooks/start.hpp"
 #include "host/hook_table.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 using namespace socks64;
@@ -252,7 +253,7 @@ S64_EXPORT ssize_t sendto(int fd, const void* buffer, std::size_t size, int flag
   if (!may_look_at(address, length)) {
     return -1;
   }
-  if (any_dns_link() || has_dns_port(address, length)) {
+  if ((any_dns_link() || has_dns_port(address, length)) && ready()) {
     iovec part{const_cast<void*>(buffer), size};  // NOLINT(cppcoreguidelines-pro-type-const-cast)
     msghdr message{};
     message.msg_name =
@@ -278,7 +279,7 @@ S64_EXPORT ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     return -1;
   }
   if (message != nullptr &&
-      (any_dns_link() || has_dns_port(message->msg_name, message->msg_namelen))) {
+      (any_dns_link() || has_dns_port(message->msg_name, message->msg_namelen)) && ready()) {
     if (const std::optional<ssize_t> done = dns_sendmsg(fd, *message, flags)) {
       return *done;
     }

@@ -16,7 +16,6 @@
 #include "descriptors/wait_set.hpp"
 #include "gateway/gateway_link.hpp"
 #include "host/hook_table.hpp"
-#include "process/lifecycle.hpp"
 
 using namespace socks64;
 using namespace socks64::shim;
@@ -124,7 +123,7 @@ int poll_through(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
         wake = std::min(wake, progress.deadline);
         pending = true;
       } else if (wait_set().holds_marks(fds[i].fd)) {
-        wait_set().advance(fds[i].fd);
+        wait_set().advance(fds[i].fd, drive);
         pending = true;
       }
     }
@@ -146,7 +145,7 @@ int poll_through(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
       const bool other_question = asked[i].events != fds[i].events;
       constexpr short input = POLLIN | POLLRDNORM;
       if ((asked[i].revents & input) != 0 && wait_set().holds_marks(fds[i].fd) &&
-          !wait_set().is_readable_set(fds[i].fd)) {
+          !wait_set().is_readable_set(fds[i].fd, drive)) {
         asked[i].revents = static_cast<short>(asked[i].revents & ~input);
       }
       fds[i].revents = hidden || other_question ? short{0} : asked[i].revents;
@@ -285,7 +284,7 @@ int epoll_through(int epfd, epoll_event* events, Nanoseconds end, Wait wait) noe
     if (count < 0 || (count == 0 && whole)) {
       return count;
     }
-    const int kept = wait_set().filter(epfd, events, count);
+    const int kept = wait_set().filter(epfd, events, count, drive);
     if (kept > 0) {
       return kept;
     }

@@ -1,7 +1,7 @@
 #include "names/classify.hpp"
 
-#include "names/name_query.hpp"
-#include "process/lifecycle.hpp"
+#include "host/numeric_name.hpp"
+#include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
 namespace socks64::shim {

@@ -13,10 +13,6 @@
 
 namespace socks64::shim {
 
-/// The numeric forms that libc takes: inet_aton's ("1.2.3", "0x7f.1"), and IPv6 with a %zone that
-/// may be an interface's name.
-[[nodiscard]] Result<IpAddress> parse_numeric(std::string_view text) noexcept;
-
 /// RFC 3089 section 3: a program that is bound to one family and is given a literal of the other
 /// can still get there, if the literal is treated as a name. Not for addresses that mean this host
 /// or this link: on the gateway they would mean something else.

@@ -29,7 +29,7 @@
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
 #include "process/diag.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 
 namespace socks64::shim {
 namespace {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "host/host_guard.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 
 namespace socks64::shim {
 

@@ -20,7 +20,7 @@
 
 #include "host/file_text.hpp"
 #include "host/host_guard.hpp"
-#include "process/lifecycle.hpp"
+#include "process/runtime.hpp"
 
 namespace socks64::shim {
 namespace {
@@ -198,8 +198,9 @@ std::string_view remembered_setting(std::string_view name) noexcept {
   return {};
 }
 
-ExecEnvironment::ExecEnvironment(char* const* given) noexcept : given_(given), list_(given) {
-  if (!ready() || (remembered.count == 0 && remembered.library.empty()) ||
+ExecEnvironment::ExecEnvironment(char* const* given, bool started) noexcept
+    : given_(given), list_(given) {
+  if (!started || (remembered.count == 0 && remembered.library.empty()) ||
       (given != nullptr && !is_readable(given, sizeof(char*)))) {
     return;
   }

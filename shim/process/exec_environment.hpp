@@ -20,7 +20,8 @@ namespace socks64::shim {
 /// is short. Allocates nothing, asks for no lock; for signal handlers and children of vfork too.
 class ExecEnvironment {
  public:
-  explicit ExecEnvironment(char* const* given) noexcept;
+  /// `started`: whether start-up is over; until then nothing is put back.
+  ExecEnvironment(char* const* given, bool started) noexcept;
   ~ExecEnvironment();
   ExecEnvironment(const ExecEnvironment&) = delete;
   ExecEnvironment& operator=(const ExecEnvironment&) = delete;

@@ -10,6 +10,7 @@
 
 #include "host/file_text.hpp"
 #include "settings/config_options.hpp"
+#include "settings/config_reader.hpp"
 #include "socksify/proxy_environment.hpp"
 
 namespace socks64::socksify {

@@ -32,7 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "settings/config.hpp"
+#include "settings/config_reader.hpp"
 #include "tables/fake_ip_table.hpp"
 #include "tables/table_file.hpp"
 

@@ -11,7 +11,7 @@
 #include "socks64/address.hpp"
 #include "socks64/prefix.hpp"
 
-#include "tables/table_file.hpp"
+#include "tables/table_layout.hpp"
 
 namespace socks64::shim {
 

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "settings/config_reader.hpp"
+
 namespace socks64::shim {
 namespace {
 

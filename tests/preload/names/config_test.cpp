@@ -1,5 +1,3 @@
-#include "settings/config.hpp"
-
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -9,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "settings/config_options.hpp"
+#include "settings/config_reader.hpp"
 #include "settings/unknown_variable.hpp"
 
 namespace socks64::shim {

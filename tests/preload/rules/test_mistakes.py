@@ -13,7 +13,7 @@ import scripted_gateway as script  # noqa: E402
 from probe_case import ProbeCase, main  # noqa: E402
 
 LOCAL = {"127.0.0.1", "::1"}
-SOURCE = pathlib.Path(os.environ["SOCKS64_TEST_SOURCE"], "config_options.cpp")
+SOURCE = pathlib.Path(os.environ["SOCKS64_TEST_SOURCE"], "settings", "config_options.cpp")
 # Every key there is, whoever added it.
 OPTIONS = re.findall(r'^ *\{"(\w+)", "(SOCKS64_\w+)", ', SOURCE.read_text(), re.MULTILINE)
 WRONG = "\x01no such value ann:secret@x"

@@ -1,10 +1,9 @@
-#include "process/lifecycle.hpp"
+#include "hooks/start.hpp"
 
 #include <atomic>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 
 #include "descriptors/fd_table.hpp"
 #include "gateway/gateways.hpp"
@@ -14,6 +13,8 @@
 #include "names/name_verification.hpp"
 #include "process/diag.hpp"
 #include "process/exec_environment.hpp"
+#include "process/runtime.hpp"
+#include "settings/config_reader.hpp"
 #include "settings/config_site.hpp"
 #include "settings/unknown_variable.hpp"
 #include "tables/direct_addresses.hpp"
@@ -29,36 +30,6 @@ enum class Stage : unsigned char { cold, starting, ready };
 std::atomic<Stage> stage{Stage::cold};
 std::atomic<const void*> starter{nullptr};  ///< identity of the thread that is starting us
 __attribute__((tls_model("initial-exec"))) thread_local char thread_mark;
-
-// Constant-initialised storage; filled by start().
-alignas(Config) unsigned char config_storage[sizeof(Config)];
-Config& config_object() noexcept {
-  return *reinterpret_cast<Config*>(config_storage);
-}
-
-// One page that the kernel empties in the memory of a forked child (MADV_WIPEONFORK), and leaves
-// alone where parent and child share theirs.
-std::atomic<std::atomic<std::uint32_t>*> fork_mark{nullptr};
-
-void set_fork_mark() noexcept {
-  if (std::atomic<std::uint32_t>* mark = fork_mark.load()) {
-    mark->store(1);
-  }
-}
-
-void make_fork_mark() noexcept {
-  constexpr std::size_t page = 4096;
-  void* memory = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
-    return;
-  }
-  if (madvise(memory, page, MADV_WIPEONFORK) != 0) {
-    munmap(memory, page);
-    return;
-  }
-  fork_mark.store(static_cast<std::atomic<std::uint32_t>*>(memory));
-  set_fork_mark();
-}
 
 void before_fork() noexcept {
   fd_table().before_fork();
@@ -114,7 +85,7 @@ void start() noexcept {
   const ErrnoGuard guard;
   note_process_id();
   make_fork_mark();
-  Config& config = *new (config_storage) Config();
+  Config& config = make_config();
   const EarlyEnvironment environment;
   const bool secure = getauxval(AT_SECURE) != 0;
   if (!remember_environment(secure)) {
@@ -158,21 +129,6 @@ bool ready() noexcept {
     sched_yield();
   }
   return true;
-}
-
-bool adopt_unseen_fork() noexcept {
-  std::atomic<std::uint32_t>* mark = fork_mark.load();
-  std::uint32_t wiped = 0;
-  if (mark == nullptr || !mark->compare_exchange_strong(wiped, 1)) {
-    return false;
-  }
-  note_process_id();
-  fd_table().after_unseen_fork();
-  return true;
-}
-
-const Config& config() noexcept {
-  return config_object();
 }
 
 namespace {

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "descriptors/wait_set.hpp"
-#include "gateway/gateway_link.hpp"
 #include "host/hook_table.hpp"
 
 namespace socks64::shim {
@@ -72,7 +71,7 @@ void WaitSet::narrow(std::uint32_t index, const Registration& seen, short events
   libc::epoll_ctl(registration.epfd, EPOLL_CTL_MOD, registration.fd, &event);
 }
 
-void WaitSet::advance(int epfd, unsigned depth) noexcept {
+void WaitSet::advance(int epfd, unsigned depth, Drive drive) noexcept {
   Registration held;
   for (std::uint32_t index = 0;;) {
     const Holds what = next_held(epfd, index, held);
@@ -80,25 +79,25 @@ void WaitSet::advance(int epfd, unsigned depth) noexcept {
       return;
     }
     if (what == Holds::marks) {
-      const Progress progress = drive(held.fd);
+      const Progress progress = drive(held.fd, {});
       if (progress.state == Progress::State::pending) {
         narrow(index - 1, held, progress.events);
       }
     } else if (depth < deepest) {
-      advance(held.fd, depth + 1);
+      advance(held.fd, depth + 1, drive);
     }
   }
 }
 
-void WaitSet::advance(int epfd) noexcept {
-  advance(epfd, 0);
+void WaitSet::advance(int epfd, Drive drive) noexcept {
+  advance(epfd, 0, drive);
 }
 
-bool WaitSet::is_readable_set(int epfd) noexcept {
+bool WaitSet::is_readable_set(int epfd, Drive drive) noexcept {
   const ErrnoGuard errno_guard;
   // Twice: the gateway may have answered meanwhile.
   for (int tries = 0; tries < 2 && holds_marks(epfd); ++tries) {
-    advance(epfd);
+    advance(epfd, drive);
     if (!is_readable_now(epfd)) {
       return false;
     }
@@ -106,7 +105,7 @@ bool WaitSet::is_readable_set(int epfd) noexcept {
   return is_readable_now(epfd);
 }
 
-bool WaitSet::keeps(int epfd, const epoll_event& event) noexcept {
+bool WaitSet::keeps(int epfd, const epoll_event& event, Drive drive) noexcept {
   if (nested_.load(std::memory_order_relaxed) == 0 ||
       marked_.load(std::memory_order_relaxed) == 0 || (event.events & EPOLLIN) == 0) {
     return true;
@@ -121,7 +120,7 @@ bool WaitSet::keeps(int epfd, const epoll_event& event) noexcept {
     if (what != Holds::sets || held.program.data.u64 != event.data.u64) {
       continue;
     }
-    if (is_readable_set(held.fd)) {
+    if (is_readable_set(held.fd, drive)) {
       return true;
     }
     dropped = true;
