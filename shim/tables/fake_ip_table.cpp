@@ -29,7 +29,7 @@
 //
 // Where a name is looked for. A table of 8 MiB in which each name has a page of its own costs a
 // page fault a name. So the slots are levels, each eight times as large as all before it, and a
-// name has a line of 16 slots in each but the last, where it is searched for from its place on. It
+// name has four slots in each but the last, where it is searched for from its place on. It
 // stands in the first of them that was free: the few names of most programs lie in the first page,
 // 20,000 in some sixty. Since nothing ever goes, the order in which a name's slots are searched is
 // all that the argument above needs.
@@ -148,15 +148,15 @@ class Places {
  private:
   static constexpr std::uint32_t first_level = 1024;
   static constexpr std::uint32_t growth = 8;
-  static constexpr std::uint32_t line = 64 / sizeof(Word);
+  static constexpr std::uint32_t group = 4;
 
   void begin_level(std::uint32_t from) noexcept {
     const std::uint32_t end = from == 0 ? first_level : from * growth;
     is_last_ = end >= slots_;
     from_ = from;
     size_ = (is_last_ ? slots_ : end) - from;
-    at_ = is_last_ ? place_among(size_) : place_among(size_ / line) * line;
-    left_ = is_last_ ? std::min(size_, max_probes) : line;
+    at_ = is_last_ ? place_among(size_) : place_among(size_ / group) * group;
+    left_ = is_last_ ? std::min(size_, max_probes) : group;
   }
   [[nodiscard]] std::uint32_t place_among(std::uint32_t count) const noexcept {
     return static_cast<std::uint32_t>((hash_ & 0xffffffffU) * count >> 32);

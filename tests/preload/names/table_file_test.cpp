@@ -81,8 +81,9 @@ TEST(TableFile, AllZeroIsAnEmptyTable) {
   ASSERT_TRUE(fake);
   EXPECT_EQ("a.test", memory.table().name_of(*fake)->view());
   EXPECT_EQ(1U, memory.words()[0]);  // the layout that the other tests write to
-  const auto* const end = memory.slots() + memory.layout().slots;
-  EXPECT_EQ(1, std::count_if(memory.slots(), end, [](std::uint32_t slot) { return slot != 0; }));
+  const std::uint32_t* const slots = memory.slots();
+  EXPECT_EQ(1, std::count_if(slots, slots + memory.layout().slots,
+                             [](std::uint32_t slot) { return slot != 0; }));
 }
 
 TEST(TableFile, RandomOctets) {
