@@ -28,10 +28,10 @@
 // same run of slots: the second finds the first's entry when its compare-and-swap fails.
 //
 // Where a name is looked for. A table of 8 MiB in which each name has a page of its own costs a
-// page fault a name. So the slots are levels, each eight times as large as all before it, and a
-// name has four slots in each but the last, where it is searched for from its place on. It
-// stands in the first of them that was free: the few names of most programs lie in the first page,
-// 20,000 in some sixty. Since nothing ever goes, the order in which a name's slots are searched is
+// page fault a name. So the slots are levels, each seven times as large as all before it. A name
+// has four slots in each but the last, where it is searched for from its place on, and stands in
+// the first slot that was free. The few names of most programs lie in the first page, 20,000 in
+// less than a hundred. Since nothing ever goes, the order in which a name's slots are searched is
 // all that the argument above needs.
 //
 // Why addresses are scattered. Dense slots must not make dense addresses: one that comes from
