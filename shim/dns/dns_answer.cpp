@@ -274,9 +274,9 @@ void answer_addresses(const Question& question, const DnsNames& names, Answer& a
     return;  // the root has no address, but it exists
   }
   const Families families{.ipv4 = question.type != type_aaaa, .ipv6 = question.type != type_a};
-  const Verdict verdict = question.plausible
-                              ? names.addresses(question.name.view(), families, answer.addresses)
-                              : Verdict::no_such_name;
+  const Verdict verdict = question.plausible ? names.addresses(names.known, question.name.view(),
+                                                               families, answer.addresses)
+                                             : Verdict::no_such_name;
   if (verdict != Verdict::found) {
     answer.addresses.count = 0;
     answer.code = verdict == Verdict::no_room ? server_failure : name_error;

@@ -14,6 +14,7 @@
 
 #include "descriptors/dns_record.hpp"
 #include "host/file_text.hpp"
+#include "names/classify.hpp"
 #include "names/local_names.hpp"
 #include "names/name_query.hpp"
 
@@ -35,10 +36,19 @@ enum class DnsReverse : std::uint8_t {
   elsewhere,  ///< the address of another host: nothing is known of it here
 };
 
+/// What is known already of the name in the question.
+struct DnsName {
+  ClassifiedName kind = NoName{};
+  HostAddresses local;  ///< its addresses, if it is local
+};
+
 /// Where the answers come from.
 struct DnsNames {
-  Verdict (*addresses)(std::string_view name, Families families, HostAddresses& out) noexcept;
+  /// `known`: null if the name has not been classified yet.
+  Verdict (*addresses)(const DnsName* known, std::string_view name, Families families,
+                       HostAddresses& out) noexcept;
   DnsReverse (*name)(const IpAddress& address, DomainName& name) noexcept;
+  const DnsName* known = nullptr;
 };
 
 /// In seconds. A fake address is valid in this process family alone, so nobody should keep one for

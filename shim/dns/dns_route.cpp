@@ -6,6 +6,8 @@
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
 #include "host/local_file.hpp"
+#include "names/classify.hpp"
+#include "names/name_query.hpp"
 #include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
@@ -60,32 +62,35 @@ DnsReverse find_name(const IpAddress& address, DomainName& name) noexcept {
                                                              : DnsReverse::elsewhere;
 }
 
-constexpr DnsNames own_names{.addresses = look_up_name, .name = find_name};
+Verdict find_addresses(const DnsName* known, std::string_view name, Families families,
+                       HostAddresses& out) noexcept {
+  if (known == nullptr) {
+    return look_up(classify(name, families, out), families, Waiting::forbidden, out);
+  }
+  out = known->local;
+  return look_up(known->kind, families, Waiting::forbidden, out);
+}
 
-Verdict fail_every_name(std::string_view, Families, HostAddresses&) noexcept {
+Verdict fail_every_name(const DnsName*, std::string_view, Families, HostAddresses&) noexcept {
   return Verdict::no_room;
 }
 
-constexpr DnsNames no_names{.addresses = fail_every_name, .name = find_name};
-
-/// Whether libc is asked: where a rule makes the name direct, unless it is one of this host's.
-bool is_for_resolver(const DnsQuestion& question) noexcept {
-  const std::string_view name = question.name.view();
-  if (name.empty() || !is_for_libc(name) || asks_libc_always(config())) {
-    return false;
+/// A direct name that is one of this host's is answered for here all the same.
+void prefer_local(const DnsQuestion& question, DnsName& name) noexcept {
+  if (!question.families.ipv4 && !question.families.ipv6) {
+    return;
   }
-  HostAddresses local;
-  const bool of_addresses = question.families.ipv4 || question.families.ipv6;
-  if (!of_addresses || !find_local(name, question.families, local)) {
-    return true;
+  if (!find_local(question.name.view(), question.families, name.local)) {
+    return;
   }
-  for (std::size_t i = 0; i < local.count; ++i) {
-    note_direct(name, local.list[i]);
+  const Rule* const rule = direct_rule(name.kind);
+  for (std::size_t i = 0; rule != nullptr && i < name.local.count; ++i) {
+    note_direct(*rule, name.local.list[i]);
   }
-  return false;
+  name.kind = LocalName{};
 }
 
-std::size_t ask_resolver(Bytes query, const DnsQuestion& question,
+std::size_t ask_resolver(Bytes query, const DnsQuestion& question, const Rule* rule,
                          std::span<std::uint8_t, dns_max_answer> out) noexcept {
   const ErrnoGuard guard;
   const int length = libc::res_send(query.data(), static_cast<int>(query.size()), out.data(),
@@ -94,7 +99,9 @@ std::size_t ask_resolver(Bytes query, const DnsQuestion& question,
     return 0;
   }
   const auto size = static_cast<std::size_t>(length);
-  note_direct_answer(question.name.view(), Bytes(out).first(std::min(size, out.size())));
+  if (rule != nullptr) {
+    note_direct_answer(*rule, Bytes(out).first(std::min(size, out.size())));
+  }
   if (size <= question.answer_limit) {
     return size;
   }
@@ -106,18 +113,26 @@ std::size_t ask_resolver(Bytes query, const DnsQuestion& question,
 
 std::size_t answer(Bytes query, DnsTransport transport, DnsOthers others,
                    std::span<std::uint8_t, dns_max_answer> out) noexcept {
-  const DnsNames* names = &own_names;
-  if (!config().rules.all().empty()) {
-    if (const auto question = read_dns_question(query, transport);
-        question && is_for_resolver(*question)) {
-      if (const std::size_t size = ask_resolver(query, *question, out)) {
-        return size;
-      }
-      names = &no_names;
-      others = DnsOthers::failure;
-    }
+  DnsNames names{.addresses = find_addresses, .name = find_name};
+  const auto question =
+      config().rules.all().empty() ? std::nullopt : read_dns_question(query, transport);
+  if (!question || question->name.view().empty()) {
+    return answer_dns(query, transport, others, names, out);
   }
-  return answer_dns(query, transport, others, *names, out);
+  DnsName name;
+  name.kind = classify(question->name.view(), question->families, name.local);
+  names.known = &name;
+  if (is_for_libc(name.kind)) {
+    prefer_local(*question, name);
+  }
+  if (is_for_libc(name.kind)) {
+    if (const std::size_t size = ask_resolver(query, *question, direct_rule(name.kind), out)) {
+      return size;
+    }
+    names.addresses = fail_every_name;
+    others = DnsOthers::failure;
+  }
+  return answer_dns(query, transport, others, names, out);
 }
 
 }  // namespace
@@ -165,10 +180,10 @@ std::size_t answer_query(Bytes query, std::span<std::uint8_t, dns_max_answer> ou
                 out);
 }
 
-void note_direct_answer(std::string_view name, Bytes message) noexcept {
+void note_direct_answer(const Rule& rule, Bytes message) noexcept {
   DnsAddresses addresses(message);
   for (IpAddress address; addresses.next(address);) {
-    note_direct(name, address);
+    note_direct(rule, address);
   }
 }
 

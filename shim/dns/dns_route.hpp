@@ -55,8 +55,8 @@ enum class DnsRoute : std::uint8_t {
 [[nodiscard]] std::size_t answer_query(Bytes query,
                                        std::span<std::uint8_t, dns_max_answer> out) noexcept;
 
-/// Remembers the addresses in an answer for a name that a rule makes direct.
-void note_direct_answer(std::string_view name, Bytes answer) noexcept;
+/// Remembers the addresses in an answer for a name that `rule` makes direct.
+void note_direct_answer(const Rule& rule, Bytes answer) noexcept;
 
 }  // namespace socks64::shim
 

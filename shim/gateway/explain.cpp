@@ -7,7 +7,6 @@
 #include "descriptors/socket_kind.hpp"
 #include "gateway/gateways.hpp"
 #include "host/file_text.hpp"
-#include "host/numeric_name.hpp"
 #include "process/diag.hpp"
 #include "process/runtime.hpp"
 #include "tables/policy.hpp"
@@ -168,22 +167,15 @@ void explain_refused(int fd, const Endpoint& destination, int error) noexcept {
             name_of_error(error)});
 }
 
-void explain_name(std::string_view name) noexcept {
-  if (!explains() || !config().usable()) {
+void explain_name(std::string_view name, const Rule& rule) noexcept {
+  if (!explains()) {
     return;
   }
   const ErrnoGuard guard;
-  const Result<IpAddress> literal = parse_numeric(name);
-  const Rule* rule = literal ? config().rules.find(*literal) : config().rules.find(name);
-  // A rule for some ports is judged when the port is known; and who reads a literal asks nobody.
-  if (rule == nullptr || !rule->every_port() || rule->action == RuleAction::gateway ||
-      (literal && rule->action == RuleAction::direct)) {
-    return;
-  }
   diagnose(LogLevel::explain, {part(name, 0, 253),
-                               rule->action == RuleAction::direct ? ": looked up by this host, "
-                                                                  : ": not looked up, refused by ",
-                               because_of(*rule)});
+                               rule.action == RuleAction::direct ? ": looked up by this host, "
+                                                                 : ": not looked up, refused by ",
+                               because_of(rule)});
 }
 
 void explain_outcome(const PendingHandshake& handshake, int error, std::string_view who) noexcept {

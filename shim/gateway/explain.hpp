@@ -18,9 +18,8 @@ namespace socks64::shim {
 void explain_direct(int fd, const Endpoint& destination, int error, Nanoseconds started) noexcept;
 void explain_refused(int fd, const Endpoint& destination, int error) noexcept;
 
-/// A look-up that a rule decides: the name is this host's to look up, or nobody's. Silent on
-/// others.
-void explain_name(std::string_view name) noexcept;
+/// A look-up that `rule` decides: the name is this host's to look up, or nobody's.
+void explain_name(std::string_view name, const Rule& rule) noexcept;
 
 /// A connect through the gateway has ended: `error` 0 for success, negative when the kernel alone
 /// knows it; `who` says who failed.

@@ -4,16 +4,16 @@
 #include <cerrno>
 #include <cstring>
 #include <netdb.h>
+#include <variant>
 
 #include "gateway/explain.hpp"
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
-#include "host/numeric_name.hpp"
+#include "names/classify.hpp"
 #include "names/host_entry.hpp"
 #include "names/name_query.hpp"
 #include "process/runtime.hpp"
-#include "tables/fake_ip_table.hpp"
 #include "tables/policy.hpp"
 
 using namespace socks64;
@@ -32,34 +32,25 @@ constexpr Outcome try_again{EAGAIN, TRY_AGAIN};
 constexpr Outcome bad_argument{EINVAL, NETDB_INTERNAL};
 constexpr Outcome small_buffer{ERANGE, NETDB_INTERNAL};
 
-Outcome find_by_name(const char* name, int family, HostAddresses& addresses) noexcept {
-  if (name == nullptr) {
-    return bad_argument;
+/// A question about a name, which may be null, and what it is to us.
+struct Asked {
+  const char* name;
+  int family;
+  HostAddresses addresses;  ///< of a local name, and then of the answer
+  ClassifiedName kind;
+
+  Asked(const char* asked, int in_family) noexcept : name(asked), family(in_family) {
+    kind = name != nullptr ? classify(name, families(), addresses) : ClassifiedName(NoName{});
   }
-  if (family != AF_INET && family != AF_INET6) {
-    return {EAFNOSUPPORT, NETDB_INTERNAL};
+  [[nodiscard]] Families families() const noexcept {
+    return {.ipv4 = family == AF_INET, .ipv6 = family == AF_INET6};
   }
-  const Families families{.ipv4 = family == AF_INET, .ipv6 = family == AF_INET6};
-  const std::string_view asked = name;
-  Verdict verdict = Verdict::found;
-  if (const Result<IpAddress> literal = parse_numeric(asked)) {
-    const IpAddress plain = families.ipv4 ? literal->unmapped() : *literal;
-    if (plain.is_v4() == families.ipv4) {
-      addresses.add(plain);
-      const Result<DomainName> itself = DomainName::from(asked);
-      if (!itself) {
-        return not_found;
-      }
-      addresses.canonical = *itself;
-      return success;
-    }
-    if (!can_be_delegated(*literal)) {
-      return not_found;
-    }
-    verdict = delegate_literal(*literal, families, addresses);
-  } else {
-    verdict = look_up_existing_name(asked, families, addresses);
+  [[nodiscard]] bool is_for_libc() const noexcept {
+    return name != nullptr ? shim::is_for_libc(kind) : asks_libc_always(config());
   }
+};
+
+Outcome outcome_of(Verdict verdict) noexcept {
   switch (verdict) {
     case Verdict::found:
       return success;
@@ -69,6 +60,36 @@ Outcome find_by_name(const char* name, int family, HostAddresses& addresses) noe
       break;
   }
   return not_found;
+}
+
+Outcome answer_literal(const LiteralName& literal, Asked& asked) noexcept {
+  const bool ipv4 = asked.family == AF_INET;
+  const IpAddress plain = ipv4 ? literal.address.unmapped() : literal.address;
+  if (plain.is_v4() == ipv4) {
+    asked.addresses.add(plain);
+    const Result<DomainName> itself = DomainName::from(asked.name);
+    if (!itself) {
+      return not_found;
+    }
+    asked.addresses.canonical = *itself;
+    return success;
+  }
+  return can_be_delegated(literal.address)
+             ? outcome_of(delegate_literal(literal, asked.families(), asked.addresses))
+             : not_found;
+}
+
+Outcome answer(Asked& asked) noexcept {
+  if (asked.name == nullptr) {
+    return bad_argument;
+  }
+  if (asked.family != AF_INET && asked.family != AF_INET6) {
+    return {EAFNOSUPPORT, NETDB_INTERNAL};
+  }
+  const auto* const literal = std::get_if<LiteralName>(&asked.kind);
+  return literal != nullptr
+             ? answer_literal(*literal, asked)
+             : outcome_of(look_up(asked.kind, asked.families(), Waiting::allowed, asked.addresses));
 }
 
 Result<IpAddress> read_address(const void* address, socklen_t length, int family) noexcept {
@@ -91,14 +112,13 @@ bool is_for_libc(const void* address, socklen_t length, int family) noexcept {
   return asked ? shim::is_for_libc(*asked) : asks_libc_always(config());
 }
 
-bool is_for_libc(const char* name) noexcept {
-  return name != nullptr ? shim::is_for_libc(std::string_view(name)) : asks_libc_always(config());
-}
-
-hostent* noted(const char* name, hostent* entry) noexcept {
-  if (ready() && name != nullptr) {
-    explain_name(name);
-    note_direct(name, entry);
+/// What libc found for a name that the rules leave to it.
+hostent* noted(const Asked& asked, hostent* entry) noexcept {
+  if (const auto* const direct = std::get_if<DirectName>(&asked.kind)) {
+    explain_name(asked.name, *direct->rule);
+  }
+  if (const Rule* const rule = direct_rule(asked.kind)) {
+    note_direct(*rule, entry);
   }
   return entry;
 }
@@ -158,43 +178,57 @@ hostent* finish_own(Outcome outcome, const HostAddresses& addresses, int family)
 }  // namespace
 
 S64_EXPORT hostent* gethostbyname2(const char* name, int family) {
-  if (!ready() || is_for_libc(name)) {
-    return noted(name, libc::gethostbyname2(name, family));
+  if (!ready()) {
+    return libc::gethostbyname2(name, family);
   }
-  HostAddresses addresses;
-  return finish_own(find_by_name(name, family, addresses), addresses, family);
+  Asked asked(name, family);
+  if (asked.is_for_libc()) {
+    return noted(asked, libc::gethostbyname2(name, family));
+  }
+  const Outcome outcome = answer(asked);
+  return finish_own(outcome, asked.addresses, family);
 }
 
 S64_EXPORT hostent* gethostbyname(const char* name) {
-  if (!ready() || is_for_libc(name)) {
-    return noted(name, libc::gethostbyname(name));
+  if (!ready()) {
+    return libc::gethostbyname(name);
   }
-  HostAddresses addresses;
-  return finish_own(find_by_name(name, AF_INET, addresses), addresses, AF_INET);
+  Asked asked(name, AF_INET);
+  if (asked.is_for_libc()) {
+    return noted(asked, libc::gethostbyname(name));
+  }
+  const Outcome outcome = answer(asked);
+  return finish_own(outcome, asked.addresses, AF_INET);
 }
 
 S64_EXPORT int gethostbyname2_r(const char* name, int family, hostent* entry, char* buffer,
                                 std::size_t size, hostent** result, int* error) {
-  if (!ready() || is_for_libc(name)) {
+  if (!ready()) {
+    return libc::gethostbyname2_r(name, family, entry, buffer, size, result, error);
+  }
+  Asked asked(name, family);
+  if (asked.is_for_libc()) {
     const int status = libc::gethostbyname2_r(name, family, entry, buffer, size, result, error);
-    noted(name, status == 0 ? *result : nullptr);
+    noted(asked, status == 0 ? *result : nullptr);
     return status;
   }
-  HostAddresses addresses;
-  const Outcome outcome = find_by_name(name, family, addresses);
-  return finish(outcome, addresses, family, entry, buffer, size, result, error);
+  const Outcome outcome = answer(asked);
+  return finish(outcome, asked.addresses, family, entry, buffer, size, result, error);
 }
 
 S64_EXPORT int gethostbyname_r(const char* name, hostent* entry, char* buffer, std::size_t size,
                                hostent** result, int* error) {
-  if (!ready() || is_for_libc(name)) {
+  if (!ready()) {
+    return libc::gethostbyname_r(name, entry, buffer, size, result, error);
+  }
+  Asked asked(name, AF_INET);
+  if (asked.is_for_libc()) {
     const int status = libc::gethostbyname_r(name, entry, buffer, size, result, error);
-    noted(name, status == 0 ? *result : nullptr);
+    noted(asked, status == 0 ? *result : nullptr);
     return status;
   }
-  HostAddresses addresses;
-  const Outcome outcome = find_by_name(name, AF_INET, addresses);
-  return finish(outcome, addresses, AF_INET, entry, buffer, size, result, error);
+  const Outcome outcome = answer(asked);
+  return finish(outcome, asked.addresses, AF_INET, entry, buffer, size, result, error);
 }
 
 S64_EXPORT hostent* gethostbyaddr(const void* address, socklen_t length, int family) {

@@ -7,6 +7,8 @@
 // that a rule makes direct: libc answers those as it would without us.
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <variant>
 
 #include "socks64/sockaddr.hpp"
 
@@ -14,12 +16,11 @@
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
-#include "host/numeric_name.hpp"
 #include "names/address_info.hpp"
+#include "names/classify.hpp"
 #include "names/name_query.hpp"
 #include "names/services.hpp"
 #include "process/runtime.hpp"
-#include "tables/fake_ip_table.hpp"
 #include "tables/policy.hpp"
 
 using namespace socks64;
@@ -41,7 +42,9 @@ bool has(const addrinfo& hints, int flag) noexcept {
 }
 
 Families families_of(const addrinfo& hints) noexcept {
-  return {.ipv4 = hints.ai_family != AF_INET6, .ipv6 = hints.ai_family != AF_INET};
+  return {.ipv4 = hints.ai_family != AF_INET6,
+          .ipv6 = hints.ai_family != AF_INET,
+          .mapped = hints.ai_family == AF_INET6 && has(hints, AI_V4MAPPED)};
 }
 
 int check(const addrinfo& hints, const char* node) noexcept {
@@ -107,33 +110,10 @@ void drop_unsupported(HostAddresses& addresses) noexcept {
   }
 }
 
-/// AI_V4MAPPED matters for local names alone: all others have an IPv6 address.
-bool find_mapped(std::string_view name, HostAddresses& addresses) noexcept {
-  HostAddresses plain;
-  if (!find_local(name, {.ipv4 = true, .ipv6 = false}, plain)) {
-    return false;
-  }
-  addresses.canonical = plain.canonical;
-  for (std::size_t i = 0; i < plain.count; ++i) {
-    addresses.add(plain.list[i].mapped());
-  }
-  return true;
-}
-
-Verdict find_name(std::string_view name, const addrinfo& hints, HostAddresses& out) noexcept {
-  const Families families = families_of(hints);
-  if (name.ends_with('.')) {
-    name.remove_suffix(1);
-  }
-  if (hints.ai_family == AF_INET6 && has(hints, AI_V4MAPPED) && may_be_local(name) &&
-      (find_local(name, families, out) || find_mapped(name, out))) {
-    return Verdict::found;
-  }
-  return look_up_existing_name(name, families, out);
-}
-
-int answer(const char* node, const char* service, const addrinfo& hints,
-           addrinfo** result) noexcept {
+/// The answer to a question that is not libc's. `name` is null without a node; the addresses of a
+/// local one are in `addresses`.
+int answer(const char* node, const ClassifiedName* name, const char* service, const addrinfo& hints,
+           HostAddresses& addresses, addrinfo** result) noexcept {
   if (const int error = check(hints, node); error != 0) {
     return error;
   }
@@ -141,16 +121,16 @@ int answer(const char* node, const char* service, const addrinfo& hints,
   if (const int error = find_transports(service, hints, transports); error != 0) {
     return error;
   }
-  HostAddresses addresses;
   Verdict verdict = Verdict::found;
   std::string_view canonical;
-  if (node == nullptr) {
+  if (name == nullptr) {
     addresses = own_addresses(hints);
-  } else if (Result<IpAddress> literal = parse_numeric(node)) {
-    if (const int error = fit_literal(*literal, hints); error == 0) {
-      addresses.add(*literal);
+  } else if (const auto* const literal = std::get_if<LiteralName>(name)) {
+    IpAddress address = literal->address;
+    if (const int error = fit_literal(address, hints); error == 0) {
+      addresses.add(address);
       canonical = node;
-    } else if (has(hints, AI_NUMERICHOST) || !can_be_delegated(*literal)) {
+    } else if (has(hints, AI_NUMERICHOST) || !can_be_delegated(address)) {
       return error;
     } else {
       verdict = delegate_literal(*literal, families_of(hints), addresses);
@@ -158,7 +138,7 @@ int answer(const char* node, const char* service, const addrinfo& hints,
   } else if (has(hints, AI_NUMERICHOST)) {
     return EAI_NONAME;
   } else {
-    verdict = find_name(node, hints, addresses);
+    verdict = look_up(*name, families_of(hints), Waiting::allowed, addresses);
   }
   if (verdict != Verdict::found) {
     return verdict == Verdict::no_room ? EAI_AGAIN : EAI_NONAME;
@@ -171,6 +151,19 @@ int answer(const char* node, const char* service, const addrinfo& hints,
   }
   return build_address_info({addresses.list.data(), addresses.count}, transports, canonical,
                             hints.ai_flags, result);
+}
+
+/// A name that is libc's to look up.
+int ask_libc(const char* node, const ClassifiedName& name, const char* service,
+             const addrinfo* hints, addrinfo** result) noexcept {
+  if (const auto* const direct = std::get_if<DirectName>(&name)) {
+    explain_name(node, *direct->rule);
+  }
+  const int error = libc::getaddrinfo(node, service, hints, result);
+  if (const Rule* const rule = direct_rule(name); error == 0 && rule != nullptr) {
+    note_direct(*rule, *result);
+  }
+  return error;
 }
 
 /// Copies text and its NUL; false when it does not fit.
@@ -196,13 +189,19 @@ S64_EXPORT int getaddrinfo(const char* node, const char* service, const addrinfo
   if (!ready() || (node == nullptr && asks_libc_always(config()))) {
     return libc::getaddrinfo(node, service, hints, result);
   }
-  if (node != nullptr && is_for_libc(node)) {
-    explain_name(node);
-    const int error = libc::getaddrinfo(node, service, hints, result);
-    if (error == 0) {
-      note_direct(node, *result);
+  addrinfo effective{};
+  effective.ai_flags =
+      AI_V4MAPPED | AI_ADDRCONFIG;  // what no hints mean, says POSIX of glibc's kin
+  if (hints != nullptr) {
+    effective = *hints;
+  }
+  HostAddresses addresses;
+  std::optional<ClassifiedName> name;
+  if (node != nullptr) {
+    name = classify(node, families_of(effective), addresses);
+    if (is_for_libc(*name)) {
+      return ask_libc(node, *name, service, hints, result);
     }
-    return error;
   }
   // libc takes "*" for "none" in both places.
   if (node != nullptr && std::string_view(node) == "*") {
@@ -214,14 +213,9 @@ S64_EXPORT int getaddrinfo(const char* node, const char* service, const addrinfo
   if (node == nullptr && service == nullptr) {
     return EAI_NONAME;
   }
-  addrinfo effective{};
-  effective.ai_flags =
-      AI_V4MAPPED | AI_ADDRCONFIG;  // what no hints mean, says POSIX of glibc's kin
-  if (hints != nullptr) {
-    effective = *hints;
-  }
   const int saved = errno;
-  const int error = answer(node, service, effective, result);
+  const int error =
+      answer(node, node != nullptr ? &*name : nullptr, service, effective, addresses, result);
   if (error != EAI_SYSTEM) {
     errno = saved;
   }

@@ -14,8 +14,8 @@
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
 #include "host/local_file.hpp"
+#include "names/classify.hpp"
 #include "names/local_names.hpp"
-#include "names/name_query.hpp"
 #include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
@@ -223,7 +223,7 @@ S64_EXPORT long gethostid() {
 namespace {
 
 bool is_direct(char* const* host) noexcept {
-  return host != nullptr && *host != nullptr && is_for_libc(std::string_view(*host));
+  return host != nullptr && *host != nullptr && is_for_libc(classify(*host));
 }
 
 int unreachable() noexcept {

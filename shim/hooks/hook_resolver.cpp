@@ -12,6 +12,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <resolv.h>
+#include <variant>
 
 #include "dns/dns_answer.hpp"
 #include "dns/dns_route.hpp"
@@ -20,7 +21,7 @@
 #include "host/file_text.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
-#include "names/name_query.hpp"
+#include "names/classify.hpp"
 #include "names/name_verification.hpp"
 #include "process/runtime.hpp"
 #include "tables/policy.hpp"
@@ -35,25 +36,33 @@ bool is_untouched() noexcept {
   return !ready() || config().dns == DnsMode::direct || asks_libc_always(config());
 }
 
-/// The same for one name, which a rule may make direct.
-bool is_untouched(const char* name) noexcept {
-  if (is_untouched()) {
-    return true;
+/// A question about one name, which may be null. A rule may leave it to libc.
+class Asked {
+ public:
+  explicit Asked(const char* name) noexcept : all_libcs_(is_untouched()) {
+    // With `dns = direct` the rules still count for the addresses that libc finds.
+    if (name != nullptr && ready()) {
+      kind_ = classify(name);
+    }
+    const auto* const direct = std::get_if<DirectName>(&kind_);
+    if (direct != nullptr && !all_libcs_) {
+      explain_name(name, *direct->rule);
+    }
   }
-  const bool direct = name != nullptr && is_for_libc(name);
-  if (direct) {
-    explain_name(name);
+  [[nodiscard]] bool is_for_libc() const noexcept { return all_libcs_ || shim::is_for_libc(kind_); }
+  /// What libc found, noted; `room` is the program's.
+  [[nodiscard]] int noted(const unsigned char* answer, int room, int length) const noexcept {
+    const Rule* const rule = direct_rule(kind_);
+    if (length > 0 && room > 0 && rule != nullptr) {
+      note_direct_answer(*rule, Bytes(answer, static_cast<std::size_t>(std::min(length, room))));
+    }
+    return length;
   }
-  return direct;
-}
 
-/// What libc found for a name, noted; `room` is the program's.
-int noted(const char* name, const unsigned char* answer, int room, int length) noexcept {
-  if (length > 0 && name != nullptr && room > 0 && ready()) {
-    note_direct_answer(name, Bytes(answer, static_cast<std::size_t>(std::min(length, room))));
-  }
-  return length;
-}
+ private:
+  bool all_libcs_;
+  ClassifiedName kind_ = NoName{};
+};
 
 /// One octet of a name in text form: `\.`, `\032` or itself (RFC 1035 section 5.1).
 bool take_octet(std::string_view& text, std::uint8_t& out) noexcept {
@@ -206,14 +215,17 @@ int ask_in(const char* name, const char* domain, int klass, int type, unsigned c
 
 S64_EXPORT int res_query(const char* name, int klass, int type, unsigned char* out,
                          int size) noexcept {
-  return is_untouched(name) ? noted(name, out, size, libc::res_query(name, klass, type, out, size))
-                            : ask(name, klass, type, out, size, h_errno);
+  const Asked asked(name);
+  return asked.is_for_libc() ? asked.noted(out, size, libc::res_query(name, klass, type, out, size))
+                             : ask(name, klass, type, out, size, h_errno);
 }
 
 S64_EXPORT int res_search(const char* name, int klass, int type, unsigned char* out,
                           int size) noexcept {
-  return is_untouched(name) ? noted(name, out, size, libc::res_search(name, klass, type, out, size))
-                            : ask(name, klass, type, out, size, h_errno);
+  const Asked asked(name);
+  return asked.is_for_libc()
+             ? asked.noted(out, size, libc::res_search(name, klass, type, out, size))
+             : ask(name, klass, type, out, size, h_errno);
 }
 
 S64_EXPORT int res_querydomain(const char* name, const char* domain, int klass, int type,
@@ -247,8 +259,9 @@ int ask_with(struct __res_state* state, const Ask& ask) noexcept {
 
 S64_EXPORT int res_nquery(struct __res_state* state, const char* name, int klass, int type,
                           unsigned char* out, int size) noexcept {
-  return is_untouched(name)
-             ? noted(name, out, size, libc::res_nquery(state, name, klass, type, out, size))
+  const Asked asked(name);
+  return asked.is_for_libc()
+             ? asked.noted(out, size, libc::res_nquery(state, name, klass, type, out, size))
              : ask_with(state, [&](int& host_error) {
                  return ask(name, klass, type, out, size, host_error);
                });
@@ -256,8 +269,9 @@ S64_EXPORT int res_nquery(struct __res_state* state, const char* name, int klass
 
 S64_EXPORT int res_nsearch(struct __res_state* state, const char* name, int klass, int type,
                            unsigned char* out, int size) noexcept {
-  return is_untouched(name)
-             ? noted(name, out, size, libc::res_nsearch(state, name, klass, type, out, size))
+  const Asked asked(name);
+  return asked.is_for_libc()
+             ? asked.noted(out, size, libc::res_nsearch(state, name, klass, type, out, size))
              : ask_with(state, [&](int& host_error) {
                  return ask(name, klass, type, out, size, host_error);
                });

@@ -65,7 +65,9 @@ bool HostAddresses::has(Family family) const noexcept {
                      [family](const IpAddress& address) { return address.family() == family; });
 }
 
-bool find_local(std::string_view name, Families families, HostAddresses& out) noexcept {
+namespace {
+
+bool find_plain(std::string_view name, Families families, HostAddresses& out) noexcept {
   {
     const LocalFile::Reading file = hosts.read();
     std::uint32_t cursor = 0;
@@ -106,6 +108,24 @@ bool find_local(std::string_view name, Families families, HostAddresses& out) no
     out.canonical = DomainName::from(name).value_or({});
   }
   return out.count != 0;
+}
+
+bool find_mapped(std::string_view name, HostAddresses& out) noexcept {
+  HostAddresses plain;
+  if (!find_plain(name, {.ipv4 = true, .ipv6 = false}, plain)) {
+    return false;
+  }
+  out.canonical = plain.canonical;
+  for (std::size_t i = 0; i < plain.count; ++i) {
+    out.add(plain.list[i].mapped());
+  }
+  return true;
+}
+
+}  // namespace
+
+bool find_local(std::string_view name, Families families, HostAddresses& out) noexcept {
+  return find_plain(name, families, out) || (families.mapped && find_mapped(name, out));
 }
 
 bool find_local(const IpAddress& address, DomainName& name) noexcept {

@@ -14,6 +14,9 @@ namespace socks64::shim {
 struct Families {
   bool ipv4 = false;
   bool ipv6 = false;
+  /// AI_V4MAPPED: of a local name without an IPv6 address, the IPv4 ones as ::ffff:a.b.c.d. (All
+  /// other names have an IPv6 address.)
+  bool mapped = false;
 };
 
 /// What a name stands for.

@@ -1,20 +1,14 @@
 #include "names/name_query.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <charconv>
 #include <cstring>
-#include <net/if.h>
-#include <optional>
 
 #include "socks64/sockaddr.hpp"
 
 #include "gateway/explain.hpp"
-#include "host/file_text.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
-#include "host/numeric_name.hpp"
 #include "names/name_verification.hpp"
 #include "process/runtime.hpp"
 #include "tables/direct_addresses.hpp"
@@ -23,37 +17,6 @@
 
 namespace socks64::shim {
 namespace {
-
-constexpr std::size_t npos = std::string_view::npos;
-
-/// RFC 1035 section 2.3.4, as text: the wire form has a length octet in front and a 0 behind.
-constexpr std::size_t max_name = 253;
-constexpr std::size_t max_label = 63;
-
-/// Any octets but blanks and control characters: underscores, UTF-8 and worse are in use, and the
-/// gateway decides. Digits and dots alone are an address gone wrong: no top-level domain is a
-/// number, so there is nobody to ask.
-bool is_host_name(std::string_view name) noexcept {
-  if (name.empty() || name.size() > max_name) {
-    return false;
-  }
-  std::size_t label = 0;
-  bool only_digits = true;
-  for (const char c : name) {
-    if (c == '.') {
-      if (label == 0) {
-        return false;
-      }
-      label = 0;
-      continue;
-    }
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || ++label > max_label) {
-      return false;
-    }
-    only_digits = only_digits && c >= '0' && c <= '9';
-  }
-  return label != 0 && !only_digits;
-}
 
 /// Would the kernel find a route? connect() on a datagram socket sends nothing.
 bool is_reachable(const IpAddress& address) noexcept {
@@ -121,121 +84,66 @@ bool can_be_delegated(const IpAddress& literal) noexcept {
          !fake_ips().covers(literal);
 }
 
-bool is_for_libc(std::string_view name) noexcept {
-  if (config().rules.all().empty()) {
-    return false;
-  }
-  if (asks_libc_always(config())) {
-    return true;
-  }
-  if (const Result<IpAddress> literal = parse_numeric(name)) {
-    return is_for_libc(*literal);
-  }
-  return decide_name(config(), name).action == RuleAction::direct;
-}
-
 bool is_for_libc(const IpAddress& address) noexcept {
   return !config().rules.all().empty() && !fake_ips().covers(address) &&
          asks_libc(config(), address);
 }
 
-namespace {
-
-/// The place of the rule that makes just this name direct.
-std::optional<std::uint16_t> direct_rule(std::string_view name) noexcept {
-  if (name.empty() || !config().usable() || parse_numeric(name)) {
-    return std::nullopt;
-  }
-  const Rules& rules = config().rules;
-  const Rule* const rule = rules.find(name);
-  if (rule == nullptr || rule->host == Rule::Host::any || rule->action != RuleAction::direct) {
-    return std::nullopt;
-  }
-  return static_cast<std::uint16_t>(rule - rules.all().data());
+void note_direct(const Rule& rule, const IpAddress& address) noexcept {
+  direct_addresses().add(address, static_cast<std::uint16_t>(&rule - config().rules.all().data()));
 }
 
-}  // namespace
-
-void note_direct(const char* name, const addrinfo* list) noexcept {
-  const std::optional<std::uint16_t> rule = direct_rule(name != nullptr ? name : "");
-  for (; rule && list != nullptr; list = list->ai_next) {
+void note_direct(const Rule& rule, const addrinfo* list) noexcept {
+  for (; list != nullptr; list = list->ai_next) {
     if (const Result<Endpoint> endpoint = from_sockaddr(list->ai_addr, list->ai_addrlen)) {
-      direct_addresses().add(endpoint->address, *rule);
+      note_direct(rule, endpoint->address);
     }
   }
 }
 
-void note_direct(const char* name, const hostent* entry) noexcept {
-  const std::optional<std::uint16_t> rule =
-      direct_rule(entry != nullptr && name != nullptr ? name : "");
-  for (char** each = rule ? entry->h_addr_list : nullptr; each != nullptr && *each != nullptr;
-       ++each) {
+void note_direct(const Rule& rule, const hostent* entry) noexcept {
+  for (char** each = entry != nullptr ? entry->h_addr_list : nullptr;
+       each != nullptr && *each != nullptr; ++each) {
     IpAddress::V4Bytes ipv4{};
     IpAddress::V6Bytes ipv6{};
     if (entry->h_addrtype == AF_INET) {
       std::memcpy(ipv4.data(), *each, ipv4.size());
-      direct_addresses().add(IpAddress::v4(ipv4), *rule);
+      note_direct(rule, IpAddress::v4(ipv4));
     } else if (entry->h_addrtype == AF_INET6) {
       std::memcpy(ipv6.data(), *each, ipv6.size());
-      direct_addresses().add(IpAddress::v6(ipv6), *rule);
+      note_direct(rule, IpAddress::v6(ipv6));
     }
   }
 }
 
-void note_direct(std::string_view name, const IpAddress& address) noexcept {
-  if (const std::optional<std::uint16_t> rule = direct_rule(name)) {
-    direct_addresses().add(address, *rule);
-  }
-}
-
-bool may_be_local(std::string_view name) noexcept {
-  const NameDecision decision = decide_name(config(), name);
-  return !decision.by_name || decision.action == RuleAction::direct;
-}
-
-namespace {
-
-Verdict look_up(std::string_view name, Families families, HostAddresses& out,
-                bool verify) noexcept {
-  if (name.ends_with('.')) {
-    name.remove_suffix(1);
-  }
-  if (!is_host_name(name)) {
-    return Verdict::no_such_name;
-  }
-  if (may_be_local(name) && find_local(name, families, out)) {
+Verdict look_up(const ClassifiedName& name, Families families, Waiting waiting,
+                HostAddresses& out) noexcept {
+  if (std::holds_alternative<LocalName>(name)) {
     order_local(out);
     return Verdict::found;
   }
-  if (decide_name(config(), name).action == RuleAction::refuse) {
-    explain_name(name);
+  if (const auto* const refused = std::get_if<RefusedName>(&name)) {
+    explain_name(refused->name, *refused->rule);
     return Verdict::no_such_name;
   }
-  if (verify && existence_of(name) == Existence::does_not_exist) {
+  const auto* const delegated = std::get_if<DelegatedName>(&name);
+  if (delegated == nullptr || (waiting == Waiting::allowed && config().verify_names &&
+                               existence_of(delegated->name) == Existence::does_not_exist)) {
     return Verdict::no_such_name;
   }
-  return delegate(name, families, out);
+  return delegate(delegated->name, families, out);
 }
 
-}  // namespace
-
-Verdict look_up_name(std::string_view name, Families families, HostAddresses& out) noexcept {
-  return look_up(name, families, out, false);
-}
-
-Verdict look_up_existing_name(std::string_view name, Families families,
-                              HostAddresses& out) noexcept {
-  return look_up(name, families, out, config().verify_names);
-}
-
-Verdict delegate_literal(const IpAddress& literal, Families families, HostAddresses& out) noexcept {
-  const Rule* rule = config().rules.find(literal);
-  if (rule != nullptr && rule->every_port() && rule->action == RuleAction::refuse) {
-    explain_name(literal.text().view());
-    return Verdict::no_such_name;
-  }
+Verdict delegate_literal(const LiteralName& literal, Families families,
+                         HostAddresses& out) noexcept {
   // "0x7f.1" would mean nothing to the gateway: it gets the usual spelling.
-  return delegate(literal.text().view(), families, out);
+  const IpAddress::Text text = literal.address.text();
+  if (literal.rule != nullptr && literal.rule->every_port() &&
+      literal.rule->action == RuleAction::refuse) {
+    explain_name(text, *literal.rule);
+    return Verdict::no_such_name;
+  }
+  return delegate(text, families, out);
 }
 
 bool look_up_address(const IpAddress& address, DomainName& name) noexcept {

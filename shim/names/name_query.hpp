@@ -8,6 +8,7 @@
 
 #include "socks64/address.hpp"
 
+#include "names/classify.hpp"
 #include "names/local_names.hpp"
 
 namespace socks64::shim {
@@ -23,33 +24,27 @@ enum class Verdict : unsigned char {
   no_room,       ///< the table of fake addresses is full
 };
 
-/// Whether the rules leave a question to libc, whose answer is then the program's: `name` as the
-/// program gave it, a literal too.
-[[nodiscard]] bool is_for_libc(std::string_view name) noexcept;
-/// The same for the name of an address.
+/// Whether the rules leave it to libc which name an address has.
 [[nodiscard]] bool is_for_libc(const IpAddress& address) noexcept;
 
-/// Remembers the addresses that libc gave for a name: by the rule that made the name direct they
-/// are direct, too.
-void note_direct(const char* name, const addrinfo* list) noexcept;
-void note_direct(const char* name, const hostent* entry) noexcept;
-void note_direct(std::string_view name, const IpAddress& address) noexcept;
+/// Remembers the addresses that libc gave for a name: by the rule that made the name direct
+/// (direct_rule()) they are direct, too.
+void note_direct(const Rule& rule, const IpAddress& address) noexcept;
+void note_direct(const Rule& rule, const addrinfo* list) noexcept;
+void note_direct(const Rule& rule, const hostent* entry) noexcept;
 
-/// Whether /etc/hosts and localhost may answer for a name: unless a rule is for just this name.
-[[nodiscard]] bool may_be_local(std::string_view name) noexcept;
+/// Whether a call may wait for the gateway. With `verify_names` a name that does not exist, says
+/// the gateway, is no_such_name then.
+enum class Waiting : unsigned char { allowed, forbidden };
 
-/// Local names get their addresses, all others a fake address in each family asked for. The order
-/// is the one to try them in.
-[[nodiscard]] Verdict look_up_name(std::string_view name, Families families,
-                                   HostAddresses& out) noexcept;
-
-/// The same, for calls that may wait: with `verify_names` a name that does not exist, says the
-/// gateway, is no_such_name.
-[[nodiscard]] Verdict look_up_existing_name(std::string_view name, Families families,
-                                            HostAddresses& out) noexcept;
+/// What the program is told of a name that is neither a literal nor direct: the addresses that
+/// classify() has left in `out` for a local name, a fake one in each family asked for otherwise.
+/// The order is the one to try them in.
+[[nodiscard]] Verdict look_up(const ClassifiedName& name, Families families, Waiting waiting,
+                              HostAddresses& out) noexcept;
 
 /// The same for a literal that can_be_delegated(), in place of a name.
-[[nodiscard]] Verdict delegate_literal(const IpAddress& literal, Families families,
+[[nodiscard]] Verdict delegate_literal(const LiteralName& literal, Families families,
                                        HostAddresses& out) noexcept;
 
 /// The other way: the name behind a fake address, or a local one.

@@ -15,24 +15,34 @@
 // owner died, and a repair of what it left half done. Here one compare-and-swap publishes an entry
 // and nothing is ever taken back:
 //
-//   slots   2^n words, open addressing with linear probing. A word is 0 (free) or
+//   slots   2^n words, open addressing searched in a fixed order. A word is 0 (free) or
 //           tag (7 bits of the hash) | offset of the record in the arena (25 bits, units of 8).
 //   arena   records {length, text}, handed out by advancing one word.
 //
-// The number of the slot IS the identity of the name: fake address = network + slot, in both
-// families. So there is no second index to keep in step, name_of() is one load, and a name whose
-// publication was interrupted simply does not exist: its record's bytes in the arena are lost,
-// nothing else. Entries never move and never go, hence a live fake address is never re-pointed,
-// however old the socket or cache that still holds it; when the table is full, new names fail
-// (EAI_AGAIN) and old ones go on working. Two threads that add the same name meet in the same run
-// of slots: the second finds the first's entry when its compare-and-swap fails.
+// The number of the slot IS the identity of the name: fake address = network + scattered(slot), in
+// both families. So there is no second index to keep in step, name_of() is one load, and a name
+// whose publication was interrupted simply does not exist: its record's bytes in the arena are
+// lost, nothing else. Entries never move and never go, hence a live fake address is never
+// re-pointed, however old the socket or cache that still holds it; when the table is full, new
+// names fail (EAI_AGAIN) and old ones go on working. Two threads that add the same name meet in the
+// same run of slots: the second finds the first's entry when its compare-and-swap fails.
+//
+// Where a name is looked for. A table of 8 MiB in which each name has a page of its own costs a
+// page fault a name. So the slots are levels, each seven times as large as all before it. A name
+// has four slots in each but the last, where it is searched for from its place on, and stands in
+// the first slot that was free. The few names of most programs lie in the first page, 20,000 in
+// less than a hundred. Since nothing ever goes, the order in which a name's slots are searched is
+// all that the argument above needs.
+//
+// Why addresses are scattered. Dense slots must not make dense addresses: one that comes from
+// another table (a cache on a disk, a program of another tree) has to be unknown here, and not some
+// other name's. So the number of a slot is mixed, by the seed, into any number of the range.
 //
 // Bounds. 2^20 names, or seven eighths of the smaller range, so that probing for a name that is
 // not there stays short. Memory: 4 octets a slot (2^21 slots, 8 MiB) and at most 160 MiB of text.
 //
 // The hash is seeded by the kernel: otherwise a web page could name hosts that all fall into the
-// same run of slots and make every look-up slow. Slots look random, therefore, and so do the
-// addresses.
+// same run of slots and make every look-up slow.
 //
 // The mapping is writable by every process of the family, also by one that dropped privileges: the
 // offsets found in it are checked before they are followed, and a search gives up after max_probes,
@@ -43,6 +53,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstring>
 #include <ctime>
 #include <sys/mman.h>
@@ -111,6 +122,73 @@ std::uint64_t hash_of(const Spelling& name, std::uint64_t seed) noexcept {
   }
   hash *= 0xff51afd7ed558ccdU ^ (seed | 1);
   return hash ^ (hash >> 29);
+}
+
+/// The slots in which a name may stand, in the order in which they are searched.
+class Places {
+ public:
+  Places(std::uint64_t hash, std::uint32_t slots) noexcept : hash_(hash), slots_(slots) {
+    begin_level(0);
+  }
+  [[nodiscard]] std::uint32_t slot() const noexcept { return from_ + at_; }
+  /// False when there are no more.
+  [[nodiscard]] bool next() noexcept {
+    if (--left_ == 0) {
+      if (is_last_) {
+        return false;
+      }
+      hash_ >>= 5;  // another place than in the level before; the tag's bits are far away
+      begin_level(from_ + size_);
+      return true;
+    }
+    at_ = at_ + 1 == size_ ? 0 : at_ + 1;
+    return true;
+  }
+
+ private:
+  static constexpr std::uint32_t first_level = 1024;
+  static constexpr std::uint32_t growth = 8;
+  static constexpr std::uint32_t group = 4;
+
+  void begin_level(std::uint32_t from) noexcept {
+    const std::uint32_t end = from == 0 ? first_level : from * growth;
+    is_last_ = end >= slots_;
+    from_ = from;
+    size_ = (is_last_ ? slots_ : end) - from;
+    at_ = is_last_ ? place_among(size_) : place_among(size_ / group) * group;
+    left_ = is_last_ ? std::min(size_, max_probes) : group;
+  }
+  [[nodiscard]] std::uint32_t place_among(std::uint32_t count) const noexcept {
+    return static_cast<std::uint32_t>((hash_ & 0xffffffffU) * count >> 32);
+  }
+
+  std::uint64_t hash_;
+  std::uint32_t slots_;
+  std::uint32_t from_ = 0;
+  std::uint32_t size_ = 0;
+  std::uint32_t at_ = 0;
+  std::uint32_t left_ = 0;
+  bool is_last_ = false;
+};
+
+/// The odd number that takes a multiplication by `odd` back, modulo 2^32 (Newton; each step doubles
+/// the bits that are right).
+constexpr std::uint32_t inverse_of(std::uint32_t odd) noexcept {
+  std::uint32_t inverse = odd;
+  for (int step = 0; step < 4; ++step) {
+    inverse *= 2 - odd * inverse;
+  }
+  return inverse;
+}
+static_assert(inverse_of(0x9e3779b9U) * 0x9e3779b9U == 1);
+
+/// One-to-one among `slots` numbers, a power of two; 0 stays 0. Mixing with the inverse of a factor
+/// takes mixing with the factor back.
+std::uint32_t mixed(std::uint32_t number, std::uint32_t factor, std::uint32_t slots) noexcept {
+  const std::uint32_t mask = slots - 1;
+  number = number * factor & mask;
+  number ^= number >> (static_cast<unsigned>(std::bit_width(mask)) + 1) / 2;
+  return number * factor & mask;
 }
 
 std::size_t range_size(const Prefix& prefix) noexcept {
@@ -191,6 +269,8 @@ TableLayout FakeIpTable::layout_for(const Prefix& ipv4, const Prefix& ipv6,
 void FakeIpTable::use(void* memory, const TableLayout& layout, std::uint64_t seed) noexcept {
   shared_ = static_cast<Shared*>(memory);
   seed_ = seed;
+  scatter_ = static_cast<std::uint32_t>(seed * 0x9e3779b97f4a7c15U >> 32) | 1;
+  gather_ = inverse_of(scatter_);
   slots_ = layout.slots;
   limit_ = std::min(max_names, layout.slots - layout.slots / 8);
   arena_units_ = layout.arena_units;
@@ -308,15 +388,15 @@ void FakeIpTable::give_back(std::uint32_t record, std::size_t size) noexcept {
 }
 
 IpAddress FakeIpTable::address_of(std::uint32_t slot, Family family) const noexcept {
-  slot += base_;
+  const std::uint32_t place = base_ + mixed(slot, scatter_, slots_);
   if (family == Family::ipv4) {
-    return IpAddress::v4(ipv4_.network().v4_value() + slot);
+    return IpAddress::v4(ipv4_.network().v4_value() + place);
   }
   IpAddress::V6Bytes bytes{};
   const auto network = ipv6_.network().bytes();
   std::memcpy(bytes.data(), network.data(), bytes.size());
   for (std::size_t i = 0; i < 4; ++i) {
-    bytes[15 - i] |= static_cast<std::uint8_t>(slot >> (8 * i));
+    bytes[15 - i] |= static_cast<std::uint8_t>(place >> (8 * i));
   }
   return IpAddress::v6(bytes);
 }
@@ -332,10 +412,10 @@ Result<IpAddress> FakeIpTable::fake_for(std::string_view name, Family family) no
   const std::string_view wanted = spelling.view();
   const std::uint64_t hash = hash_of(spelling, seed_);
   const std::uint32_t tag = static_cast<std::uint32_t>(hash >> 57) << offset_bits;
-  std::uint32_t slot = static_cast<std::uint32_t>(hash) & (slots_ - 1);
   std::uint32_t record = 0;
-  const std::uint32_t bound = std::min(slots_, max_probes);
-  for (std::uint32_t probes = 0; probes < bound; ++probes, slot = (slot + 1) & (slots_ - 1)) {
+  Places places(hash, slots_);
+  do {
+    const std::uint32_t slot = places.slot();
     if (slot == 0) {
       continue;  // the network's own address
     }
@@ -369,7 +449,7 @@ Result<IpAddress> FakeIpTable::fake_for(std::string_view name, Family family) no
         return address_of(slot, family);
       }
     }
-  }
+  } while (places.next());
   return Errc::no_space;
 }
 
@@ -378,20 +458,23 @@ Result<DomainName> FakeIpTable::name_of(const IpAddress& address) const noexcept
   if (shared_ == nullptr || !covers(plain)) {
     return Errc::bad_address;
   }
-  // What is left of the address without the network must be a slot number and nothing else.
+  // What is left of the address without the network must be a place of ours and nothing else.
   const auto octets = plain.bytes();
   const auto network = (plain.is_v4() ? ipv4_ : ipv6_).network().bytes();
-  std::uint64_t slot = 0;
+  std::uint64_t place = 0;
   for (std::size_t i = 0; i < octets.size(); ++i) {
-    slot = slot << 8 | static_cast<std::uint8_t>(octets[i] ^ network[i]);
-    if (slot >= std::uint64_t{base_} + slots_) {
+    place = place << 8 | static_cast<std::uint8_t>(octets[i] ^ network[i]);
+    if (place >= std::uint64_t{base_} + slots_) {
       return Errc::bad_address;
     }
   }
-  if (slot < base_ || !present(&shared_->slots[slot - base_], sizeof(Word))) {
+  if (place < base_) {
     return Errc::bad_address;
   }
-  slot -= base_;
+  const std::uint32_t slot = mixed(static_cast<std::uint32_t>(place) - base_, gather_, slots_);
+  if (!present(&shared_->slots[slot], sizeof(Word))) {
+    return Errc::bad_address;
+  }
   const Record* record = record_at(shared_->slots[slot].load(std::memory_order_acquire));
   if (record == nullptr) {
     return Errc::bad_address;

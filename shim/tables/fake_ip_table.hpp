@@ -73,6 +73,8 @@ class FakeIpTable {
 
   Shared* shared_ = nullptr;
   std::uint64_t seed_ = 0;
+  std::uint32_t scatter_ = 1;      ///< what mixes the number of a slot into its address
+  std::uint32_t gather_ = 1;       ///< and what takes that back
   std::uint32_t slots_ = 0;        ///< a power of two, at most the size of the smaller range
   std::uint32_t base_ = 0;         ///< what of the address comes before the slot's number
   std::uint32_t limit_ = 0;        ///< names that fit

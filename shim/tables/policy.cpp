@@ -126,7 +126,8 @@ NameDecision decide_name(const Config& config, std::string_view name) noexcept {
   if (rule == nullptr) {
     return {};
   }
-  return {rule->every_port() ? rule->action : RuleAction::gateway, rule->host != Rule::Host::any};
+  return {rule->every_port() ? rule->action : RuleAction::gateway, rule->host != Rule::Host::any,
+          rule};
 }
 
 bool asks_libc(const Config& config, const IpAddress& address) noexcept {

@@ -54,6 +54,8 @@ struct NameDecision {
   /// A rule is for this name, not for everything: then /etc/hosts and localhost do not go before
   /// gateway and refuse.
   bool by_name = false;
+  /// The rule that was found; null: none.
+  const Rule* rule = nullptr;
 };
 
 /// For look-ups. A name with a rule for some of its ports is the gateway's: only behind a fake

@@ -43,7 +43,7 @@ struct Header {
 static_assert(sizeof(Header) == 64);
 
 constexpr std::array<char, 8> magic{'S', '6', '4', 'T', 'A', 'B', 'L', 'E'};
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
 
 Header header_for(const Prefix& ipv4, const Prefix& ipv6, const TableLayout& layout,
                   std::uint64_t seed) noexcept {

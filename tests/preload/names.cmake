@@ -6,6 +6,7 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 include(GoogleTest)
 
 add_executable(shim_unit_tests
+  ${CMAKE_CURRENT_LIST_DIR}/names/classify_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/names/config_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/names/dns_answer_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/names/fake_ip_table_test.cpp

@@ -8,18 +8,12 @@
 
 namespace socks64::shim {
 
-// local_names.cpp reads the system's files; of it only this is needed here.
-void HostAddresses::add(const IpAddress& address) noexcept {
-  if (count < list.size()) {
-    list[count++] = address;
-  }
-}
-
 namespace {
 
 using Octets = std::vector<std::uint8_t>;
 
-Verdict find(std::string_view name, Families families, HostAddresses& out) noexcept {
+Verdict find(const DnsName*, std::string_view name, Families families,
+             HostAddresses& out) noexcept {
   if (name == "full.test") {
     return Verdict::no_room;
   }

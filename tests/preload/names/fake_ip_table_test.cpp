@@ -146,6 +146,33 @@ TEST(FakeIpTable, ASmallRangeFillsToSevenEighthsAndKeepsWhatItHas) {
   }
 }
 
+TEST(FakeIpTable, FewNamesTouchFewPages) {
+  if (instrumented()) {
+    GTEST_SKIP() << "a sanitizer's own memory is in the figure";
+  }
+  FakeIpTable& table = table_of();
+  ASSERT_TRUE(table.fake_for(name(0), Family::ipv4));
+  const long before = resident_kib();
+  for (std::size_t i = 1; i < 2000; ++i) {
+    ASSERT_TRUE(table.fake_for(name(i), Family::ipv4));
+  }
+  // Their texts are 64 KiB, their slots 36.
+  EXPECT_LT(resident_kib() - before, 512);
+}
+
+TEST(FakeIpTable, AddressesOfOneTableAreUnknownToAnother) {
+  FakeIpTable& one = table_of();
+  FakeIpTable& other = table_of();
+  std::size_t known = 0;
+  for (std::size_t i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(other.fake_for("other" + name(i), Family::ipv4));
+  }
+  for (std::size_t i = 0; i < 1000; ++i) {
+    known += other.name_of(*one.fake_for(name(i), Family::ipv4)) ? 1U : 0U;
+  }
+  EXPECT_LT(known, 20U);  // by chance: one in two thousand
+}
+
 TEST(FakeIpTable, AMillionNamesFitInTwoHundredMegabytes) {
   FakeIpTable& table = table_of();
   const long before = resident_kib();
