@@ -66,7 +66,7 @@ class Manual(unittest.TestCase):
         self.assert_options("gatewayd.8", GATEWAYD, "passwd")
 
     def test_every_key_of_the_library(self):
-        keys = re.findall(r'^    \{"(\w+)", "(\w+)"', (SOURCE / "shim" / "config_options.cpp").read_text(), re.MULTILINE)
+        keys = re.findall(r'^    \{"(\w+)", "(\w+)"', (SOURCE / "shim" / "settings" / "config_options.cpp").read_text(), re.MULTILINE)
         self.assertGreater(len(keys), 5)
         source = (PAGES / "socks64.conf.5").read_text()
         for key, variable in keys:
