@@ -40,6 +40,7 @@ add_executable(gateway_tests
   gateway/sockets.cpp
   gateway/socks4_test.cpp
   gateway/survival_test.cpp
+  gateway/token_bucket_test.cpp
   gateway/udp_bursts_test.cpp
   gateway/udp_datagram_test.cpp
   gateway/udp_names_test.cpp
