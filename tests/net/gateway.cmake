@@ -15,6 +15,7 @@ add_executable(gateway_tests
   gateway/bind_test.cpp
   gateway/client_limits_test.cpp
   gateway/command_line_test.cpp
+  gateway/config_keys_test.cpp
   gateway/config_test.cpp
   gateway/datagrams.cpp
   gateway/dialling_test.cpp
@@ -58,6 +59,7 @@ set_source_files_properties(gateway/survival_test.cpp PROPERTIES
 target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
+  GATEWAYD_PAGE="${PROJECT_SOURCE_DIR}/docs/man/gatewayd.toml.5"
   GATEWAYD_FAIL2BAN_FILTER="${PROJECT_SOURCE_DIR}/conf/fail2ban/filter.d/gatewayd.conf"
   GATEWAYD_VERSION="${PROJECT_VERSION}" GATEWAYD_DEFAULT_CONFIG="${CMAKE_INSTALL_FULL_SYSCONFDIR}/socks64/gatewayd.toml")
 target_link_libraries(gateway_tests PRIVATE gateway_daemon tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
