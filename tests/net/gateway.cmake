@@ -56,10 +56,11 @@ target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_me
 # As for the sources of the daemon that have coroutines.
 set_source_files_properties(gateway/survival_test.cpp PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+set_source_files_properties(gateway/config_keys_test.cpp PROPERTIES
+  COMPILE_DEFINITIONS GATEWAYD_PAGE="${PROJECT_SOURCE_DIR}/docs/man/gatewayd.toml.5")
 target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"
-  GATEWAYD_PAGE="${PROJECT_SOURCE_DIR}/docs/man/gatewayd.toml.5"
   GATEWAYD_FAIL2BAN_FILTER="${PROJECT_SOURCE_DIR}/conf/fail2ban/filter.d/gatewayd.conf"
   GATEWAYD_VERSION="${PROJECT_VERSION}" GATEWAYD_DEFAULT_CONFIG="${CMAKE_INSTALL_FULL_SYSCONFDIR}/socks64/gatewayd.toml")
 target_link_libraries(gateway_tests PRIVATE gateway_daemon tomlplusplus::tomlplusplus GTest::gtest_main socks64_warnings)
