@@ -11,7 +11,7 @@ Task<> serve_connect(Exchange& exchange) {
   // Stages 6 and 7: resolve and dial. Every address is judged right before it is dialled.
   JudgedFilter judged(*exchange.policy, exchange.requester, exchange.request);
   const AddressFilter permit = std::ref(judged);
-  const SourceChoice source = [&judged](const Endpoint& address) { return judged.source(address); };
+  const SourceChoice source = std::bind_front(&JudgedFilter::source, &judged);
   DialWishes wishes;
   wishes.prefer = judged.preference();
   wishes.source_for = &source;

@@ -21,6 +21,7 @@ add_executable(gateway_tests
   gateway/dialling_test.cpp
   gateway/framing_login_test.cpp
   gateway/framing_test.cpp
+  gateway/judged_filter_test.cpp
   gateway/life_cycle_test.cpp
   gateway/limits_test.cpp
   gateway/line_writer_test.cpp
@@ -41,6 +42,7 @@ add_executable(gateway_tests
   gateway/sockets.cpp
   gateway/socks4_test.cpp
   gateway/survival_test.cpp
+  gateway/ticket_test.cpp
   gateway/token_bucket_test.cpp
   gateway/udp_bursts_test.cpp
   gateway/udp_datagram_test.cpp
