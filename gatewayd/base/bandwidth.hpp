@@ -2,8 +2,8 @@
 //
 // A reader reserves what it is going to read before it reads, and waits for its turn: reservations
 // follow each other in time at the configured rate, so relays are served in the order in which they
-// asked, and none that pushes harder gets more. Nobody holds a lock, and nobody sleeps: a relay that
-// has to wait stops reading, and TCP makes its sender wait (relay.hpp).
+// asked, and none that pushes harder gets more. Nobody holds a lock, and nobody sleeps: a relay
+// that has to wait stops reading, and TCP makes its sender wait (relay.hpp).
 #ifndef SOCKS64_GATEWAYD_BANDWIDTH_HPP
 #define SOCKS64_GATEWAYD_BANDWIDTH_HPP
 
