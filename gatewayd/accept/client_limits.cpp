@@ -3,6 +3,7 @@
 #include <new>
 #include <random>
 #include <span>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -65,15 +66,14 @@ ClientTable::Key ClientTable::key_of(const Client& client) const noexcept {
   return key;
 }
 
-ClientTable::Verdict ClientTable::admit(const Client& client, SessionLimit::Ticket& ticket,
+ClientTable::Verdict ClientTable::admit(const Client& client, Ticket<Counter>& ticket,
                                         Clock::time_point now) noexcept {
   if (!limits_.any()) {
     return Verdict::admitted;
   }
   Record& record = record_of(key_of(client), now);
   Verdict verdict = Verdict::admitted;
-  if (limits_.sessions != 0 &&
-      record.sessions.load(std::memory_order_relaxed) >= limits_.sessions) {
+  if (limits_.sessions != 0 && record.sessions.count() >= limits_.sessions) {
     verdict = Verdict::too_many;
     ++refusals_.too_many;
   } else if (!record.rate.take(limits_.rate, now)) {
@@ -81,7 +81,7 @@ ClientTable::Verdict ClientTable::admit(const Client& client, SessionLimit::Tick
     ++refusals_.too_fast;
   }
   if (verdict == Verdict::admitted) {
-    ticket.count_in(record.sessions);
+    ticket = record.sessions.add();
   } else {
     refusals_.last = client;
   }

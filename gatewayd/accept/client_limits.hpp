@@ -2,8 +2,8 @@
 //
 // A client is a block of addresses, because whoever has an IPv6 /64 has all of its addresses; on a
 // UNIX socket it is a user id. The table belongs to the first worker, which accepts, so looking up
-// takes no lock; what other workers touch is the count of sessions that a ticket holds, which is
-// atomic.
+// takes no lock; what other workers touch is the count of sessions, when they destroy a ticket, and
+// that is atomic.
 //
 // Memory is bounded by a number of clients that are remembered. One is forgotten only when that
 // makes no difference: it has no session, and its rate has recovered. So no client loses its record
@@ -20,9 +20,9 @@
 #include <string>
 #include <unordered_map>
 
-#include "accept/limits.hpp"
 #include "base/client.hpp"
 #include "base/event_rate.hpp"
+#include "base/ticket.hpp"
 
 namespace socks64::gateway {
 
@@ -59,9 +59,9 @@ class ClientTable {
   /// a prefix length has changed, clients begin anew.
   void set_limits(const ClientLimits& limits) noexcept { limits_ = limits; }
 
-  /// Decides whether an accepted connection may become a session. `ticket` counts the session for
-  /// as long as the ticket exists. The table outlives every ticket.
-  [[nodiscard]] Verdict admit(const Client& client, SessionLimit::Ticket& ticket,
+  /// Of a connection that was accepted: whether it may become a session, which `ticket` is for, if
+  /// there are limits. The table outlives every ticket.
+  [[nodiscard]] Verdict admit(const Client& client, Ticket<Counter>& ticket,
                               Clock::time_point now) noexcept;
 
   /// What has been refused since the last time, at most every ten seconds: a flood must not become
@@ -84,14 +84,14 @@ class ClientTable {
     std::size_t operator()(const Key& key) const noexcept;
   };
   struct Record {
-    std::atomic<std::uint32_t> sessions{0};
+    Counter sessions;
     EventRate rate;
     const Key* key = nullptr;
     Record* older = nullptr;
     Record* newer = nullptr;
 
     [[nodiscard]] bool worthless(Clock::time_point now) const noexcept {
-      return sessions.load(std::memory_order_acquire) == 0 && rate.full(now);
+      return sessions.count() == 0 && rate.full(now);
     }
   };
 

@@ -16,7 +16,7 @@ std::optional<SessionLimit::Ticket> SessionLimit::admit() noexcept {
     return std::nullopt;
   }
   count_.fetch_add(1);
-  return Ticket(this);
+  return Ticket(*this);
 }
 
 void SessionLimit::when_idle(std::function<void()> idle) {

@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <utility>
+
+#include "base/ticket.hpp"
 
 namespace socks64::gateway {
 
@@ -21,37 +22,8 @@ namespace socks64::gateway {
 /// returned by any worker.
 class SessionLimit {
  public:
-  /// The right to be one of the sessions; given back on destruction.
-  class Ticket {
-   public:
-    Ticket(Ticket&& other) noexcept
-        : limit_(std::exchange(other.limit_, nullptr)),
-          also_(std::exchange(other.also_, nullptr)) {}
-    Ticket& operator=(Ticket&&) = delete;
-    Ticket(const Ticket&) = delete;
-    Ticket& operator=(const Ticket&) = delete;
-    ~Ticket() {
-      // Nothing is touched after the count: who reads 0 may free it.
-      if (also_ != nullptr) {
-        also_->fetch_sub(1, std::memory_order_release);
-      }
-      if (limit_ != nullptr) {
-        limit_->give_back();
-      }
-    }
-
-    /// One more in `count`, for as long as the ticket exists.
-    void count_in(std::atomic<std::uint32_t>& count) noexcept {
-      count.fetch_add(1, std::memory_order_relaxed);
-      also_ = &count;
-    }
-
-   private:
-    friend class SessionLimit;
-    explicit Ticket(SessionLimit* limit) noexcept : limit_(limit) {}
-    SessionLimit* limit_;
-    std::atomic<std::uint32_t>* also_ = nullptr;
-  };
+  /// The right to be one of the sessions.
+  using Ticket = gateway::Ticket<SessionLimit>;
 
   explicit SessionLimit(std::size_t limit) noexcept : limit_(limit) {}
   SessionLimit(const SessionLimit&) = delete;
@@ -78,6 +50,7 @@ class SessionLimit {
   void when_idle(std::function<void()> idle);
 
  private:
+  friend Ticket;
   void give_back() noexcept;
 
   std::size_t limit_;

@@ -107,6 +107,7 @@ Listener::Listener(const Executor& executor, ListeningSocket listening, SessionL
       local_(std::move(listening.local)),
       name_(local_.text()),
       file_(std::move(listening.file)),
+      index_(listening.index),
       limit_(limit),
       clients_(clients),
       log_(log),
@@ -114,10 +115,9 @@ Listener::Listener(const Executor& executor, ListeningSocket listening, SessionL
   open_reserve();
 }
 
-bool Listener::hand_over(Descriptor socket, const Client& client,
-                         SessionLimit::Ticket ticket) noexcept {
+bool Listener::hand_over(Accepted accepted) noexcept {
   try {
-    deliver_(std::move(socket), client, std::move(ticket));
+    deliver_(std::move(accepted));
     return true;
   } catch (...) {
     report_escape("accepting a connection", std::current_exception());
@@ -138,9 +138,10 @@ Listener::Outcome Listener::accept_some() noexcept {
       // Behind others that were taken, there may be nobody who waits.
       return i == 0 ? Outcome::no_session : Outcome::batch_full;
     }
-    std::optional<Client> client;
-    Descriptor socket = accept_one(client);
-    if (!socket) {
+    Accepted accepted;
+    accepted.session = std::move(*ticket);
+    const bool known = accept_one(accepted);
+    if (!accepted.socket) {
       switch (errno) {
         case EAGAIN:
           return Outcome::drained;
@@ -157,8 +158,7 @@ Listener::Outcome Listener::accept_some() noexcept {
       }
     }
     starved_since_ = Clock::time_point::max();
-    if (client && admit(socket, *client, *ticket) &&
-        !hand_over(std::move(socket), *client, std::move(*ticket))) {
+    if (known && admit(accepted) && !hand_over(std::move(accepted))) {
       return Outcome::no_memory;
     }
   }
@@ -170,35 +170,40 @@ bool Listener::somebody_waits() const noexcept {
   return ::poll(&state, 1, 0) != 0;
 }
 
-Descriptor Listener::accept_one(std::optional<Client>& client) noexcept {
+bool Listener::accept_one(Accepted& accepted) noexcept {
   sockaddr_storage name{};
   socklen_t length = sizeof name;
-  Descriptor socket(::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&name),
-                              &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!socket) {
-    return socket;
+  accepted.socket =
+      Descriptor(::accept4(acceptor_.native_handle(), reinterpret_cast<sockaddr*>(&name), &length,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!accepted.socket) {
+    return false;
   }
+  accepted.arrival.time = std::chrono::system_clock::now();
+  accepted.arrival.began = Clock::now();
+  accepted.listener = index_;
   if (local_.is_unix()) {
-    client = unix_client(socket.get());
-    set_option(socket.get(), SOL_SOCKET, SO_OOBINLINE, 1);  // not inherited, unlike TCP's
-  } else if (const Result<Endpoint> from =
-                 from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length)) {
-    client = *from;
+    const int fd = accepted.socket.get();
+    set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);  // not inherited, unlike TCP's
+    const std::optional<Client> client = unix_client(fd);
+    accepted.arrival.client = client.value_or(Client());
+    return client.has_value();
   }
-  return socket;
+  const Result<Endpoint> from = from_sockaddr(reinterpret_cast<const sockaddr*>(&name), length);
+  accepted.arrival.client = from.value_or(Endpoint());
+  return from.has_value();
 }
 
 /// Who has too much is refused at once, by RST: what costs us least, and leaves no state behind.
 /// There is no session then, so no record of one, but a line in the log now and then that counts.
-bool Listener::admit(Descriptor& socket, const Client& client,
-                     SessionLimit::Ticket& ticket) noexcept {
-  const Clock::time_point now = Clock::now();
-  if (clients_.admit(client, ticket, now) == ClientTable::Verdict::admitted) {
+bool Listener::admit(Accepted& accepted) noexcept {
+  if (clients_.admit(accepted.arrival.client, accepted.of_client, accepted.arrival.began) ==
+      ClientTable::Verdict::admitted) {
     return true;
   }
-  reset(socket);
+  reset(accepted.socket);
   try {
-    if (const auto refusals = clients_.report_refusals(now)) {
+    if (const auto refusals = clients_.report_refusals(accepted.arrival.began)) {
       log_.warning("{}", refusals->text());
     }
   } catch (...) {
@@ -216,12 +221,12 @@ void Listener::open_reserve() noexcept {
 void Listener::shed() noexcept {
   reserve_.close();
   for (int i = 0; i < batch_size; ++i) {
-    std::optional<Client> client;
-    Descriptor socket = accept_one(client);
-    if (!socket) {
+    Accepted refused;
+    (void)accept_one(refused);
+    if (!refused.socket) {
       break;
     }
-    reset(socket);
+    reset(refused.socket);
     ++shed_;
   }
   open_reserve();

@@ -14,16 +14,16 @@
 #ifndef SOCKS64_GATEWAYD_LISTENER_HPP
 #define SOCKS64_GATEWAYD_LISTENER_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 
 #include "socks64/address.hpp"
 
+#include "accept/accepted.hpp"
 #include "accept/client_limits.hpp"
 #include "accept/limits.hpp"
-#include "base/client.hpp"
 #include "base/descriptor.hpp"
 #include "base/unix_socket.hpp"
 #include "loop/net.hpp"
@@ -35,9 +35,10 @@ class Log;
 
 struct ListeningSocket {
   Descriptor socket;
-  ListenAddress local;  ///< with the port that was chosen when 0 was asked for
-  SocketFile file;      ///< of a UNIX socket
-  std::string error;    ///< set when there is no socket: one line, naming the address
+  ListenAddress local;    ///< with the port that was chosen when 0 was asked for
+  SocketFile file;        ///< of a UNIX socket
+  std::size_t index = 0;  ///< of the listener in Config::listeners
+  std::string error;      ///< set when there is no socket: one line, naming the address
 };
 
 /// Binds and listens. What sessions need of their sockets - TCP_NODELAY, keep-alive - is set here
@@ -49,8 +50,7 @@ struct ListeningSocket {
 
 class Listener {
  public:
-  using Deliver =
-      std::function<void(Descriptor socket, const Client& client, SessionLimit::Ticket ticket)>;
+  using Deliver = std::function<void(Accepted)>;
 
   Listener(const Executor& executor, ListeningSocket listening, SessionLimit& limit,
            ClientTable& clients, Log& log, Deliver deliver);
@@ -82,14 +82,13 @@ class Listener {
 
   [[nodiscard]] Outcome accept_some() noexcept;
   [[nodiscard]] bool somebody_waits() const noexcept;
-  /// accept4(2), and who it is; -1 with errno, or a client that cannot be told: none.
-  [[nodiscard]] Descriptor accept_one(std::optional<Client>& client) noexcept;
-  [[nodiscard]] bool admit(Descriptor& socket, const Client& client,
-                           SessionLimit::Ticket& ticket) noexcept;
+  /// accept4(2), when and who it is; no socket, with errno, when there is none. False also for a
+  /// client that cannot be told.
+  [[nodiscard]] bool accept_one(Accepted& accepted) noexcept;
+  [[nodiscard]] bool admit(Accepted& accepted) noexcept;
   void shed() noexcept;
   void open_reserve() noexcept;
-  [[nodiscard]] bool hand_over(Descriptor socket, const Client& client,
-                               SessionLimit::Ticket ticket) noexcept;
+  [[nodiscard]] bool hand_over(Accepted accepted) noexcept;
   [[nodiscard]] Task<> accept_until_closed();
   [[nodiscard]] Task<> pause(Outcome why);
 
@@ -98,6 +97,7 @@ class Listener {
   ListenAddress local_;
   std::string name_;
   SocketFile file_;
+  const std::size_t index_;
   SessionLimit& limit_;
   ClientTable& clients_;
   Log& log_;

@@ -5,10 +5,11 @@
 namespace socks64::gateway {
 
 BandwidthPair UserCounts::Ticket::bandwidth() const noexcept {
-  if (user_ == nullptr || user_->up.rate() == 0) {
+  User* const user = count();
+  if (user == nullptr || user->up.rate() == 0) {
     return {};
   }
-  return {&user_->up, &user_->down};
+  return {&user->up, &user->down};
 }
 
 UserCounts::Admission UserCounts::admit(std::string_view user, const UserLimits& limits,
@@ -19,7 +20,7 @@ UserCounts::Admission UserCounts::admit(std::string_view user, const UserLimits&
   }
   const std::lock_guard lock(mutex_);
   forget(now);
-  User& known = users_[std::string(user)];
+  User& known = users_.try_emplace(std::string(user), *this).first->second;
   if (limits.sessions != 0 && known.sessions >= limits.sessions) {
     result.refused = "user-session-limit";
   } else if (!known.rate.take(limits.rate, now)) {
@@ -29,7 +30,7 @@ UserCounts::Admission UserCounts::admit(std::string_view user, const UserLimits&
     // A reload may have changed it; that holds for the user's other sessions as well.
     known.up.set_rate(limits.bandwidth);
     known.down.set_rate(limits.bandwidth);
-    result.ticket = Ticket(this, &known);
+    result.ticket = Ticket(known);
   }
   return result;
 }
@@ -39,9 +40,9 @@ std::size_t UserCounts::size() const {
   return users_.size();
 }
 
-void UserCounts::give_back(User& user) noexcept {
-  const std::lock_guard lock(mutex_);
-  --user.sessions;
+void UserCounts::User::give_back() noexcept {
+  const std::lock_guard lock(table.mutex_);
+  --sessions;
 }
 
 /// Only those of whom nothing has to be remembered.

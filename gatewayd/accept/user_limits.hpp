@@ -13,10 +13,10 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 
 #include "base/bandwidth.hpp"
 #include "base/event_rate.hpp"
+#include "base/ticket.hpp"
 
 namespace socks64::gateway {
 
@@ -31,6 +31,10 @@ struct UserLimits {
 /// Any thread.
 class UserCounts {
   struct User {
+    explicit User(UserCounts& in) noexcept : table(in) {}
+    void give_back() noexcept;
+
+    UserCounts& table;
     std::uint32_t sessions = 0;
     EventRate rate;
     Bandwidth up;
@@ -41,33 +45,12 @@ class UserCounts {
   using Clock = EventRate::Clock;
 
   /// One of a user's sessions, for as long as it exists; or nobody's.
-  class Ticket {
+  class Ticket : public gateway::Ticket<User> {
    public:
-    Ticket() = default;
-    Ticket(Ticket&& other) noexcept
-        : table_(other.table_), user_(std::exchange(other.user_, nullptr)) {}
-    Ticket& operator=(Ticket&& other) noexcept {
-      std::swap(table_, other.table_);
-      std::swap(user_, other.user_);
-      return *this;
-    }
-    Ticket(const Ticket&) = delete;
-    Ticket& operator=(const Ticket&) = delete;
-    ~Ticket() {
-      if (user_ != nullptr) {
-        table_->give_back(*user_);
-      }
-    }
+    using gateway::Ticket<User>::Ticket;
 
     /// The user's, shared by all sessions of the user; nothing when it is not limited.
     [[nodiscard]] BandwidthPair bandwidth() const noexcept;
-
-   private:
-    friend class UserCounts;
-    Ticket(UserCounts* table, User* user) noexcept : table_(table), user_(user) {}
-
-    UserCounts* table_ = nullptr;
-    User* user_ = nullptr;
   };
 
   struct Admission {
@@ -87,7 +70,6 @@ class UserCounts {
   [[nodiscard]] std::size_t size() const;
 
  private:
-  void give_back(User& user) noexcept;
   void forget(Clock::time_point now);
 
   mutable std::mutex mutex_;

@@ -259,10 +259,11 @@ OpenRecord::~OpenRecord() {
   log_.write(record_);
 }
 
-void OpenRecord::open(std::uint64_t id, const Client& client) noexcept {
-  record_.time = std::chrono::system_clock::now();
-  record_.id = id;
-  record_.client = client;
+void OpenRecord::open(const Arrival& arrival) noexcept {
+  record_.time = arrival.time;
+  record_.id = arrival.id;
+  record_.client = arrival.client;
+  began_ = arrival.began;
   record_.end = SessionEnd::no_resources;
 }
 
@@ -270,7 +271,7 @@ void OpenRecord::stop_clock() noexcept {
   if (!stopped_) {
     stopped_ = true;
     record_.total_time = std::chrono::duration_cast<std::chrono::microseconds>(
-        std::chrono::steady_clock::now() - start_);
+        std::chrono::steady_clock::now() - began_);
   }
 }
 

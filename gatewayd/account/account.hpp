@@ -18,6 +18,7 @@
 #include "socks64/message.hpp"
 
 #include "account/udp_counts.hpp"
+#include "base/arrival.hpp"
 #include "base/client.hpp"
 
 namespace socks64::gateway {
@@ -106,16 +107,16 @@ class OpenRecord {
   OpenRecord& operator=(const OpenRecord&) = delete;
 
   AccessRecord* operator->() noexcept { return &record_; }
-  /// Who and when. Until the session says otherwise, it ends for want of memory: nothing else can
-  /// keep it from beginning.
-  void open(std::uint64_t id, const Client& client) noexcept;
+  /// Which, who and when. Until the session says otherwise, it ends for want of memory: nothing
+  /// else can keep it from beginning.
+  void open(const Arrival& arrival) noexcept;
   /// Fixes total_time: what comes after (a lingering close) is not the session's.
   void stop_clock() noexcept;
 
  private:
   AccessLog& log_;
   AccessRecord record_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point began_;
   bool stopped_ = false;
 };
 

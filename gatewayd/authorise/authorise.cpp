@@ -4,6 +4,7 @@
 #include <optional>
 #include <variant>
 
+#include "authorise/refusal_hints.hpp"
 #include "base/dns_name.hpp"
 #include "base/failure.hpp"
 #include "base/route.hpp"
@@ -35,11 +36,6 @@ RuleQuery query_of(const Policy& policy, const Requester& requester, Command com
           asked.name(),
           asked.address(),
           std::nullopt};
-}
-
-/// Nothing is reached by a look-up: what it tells is the rules' business alone.
-bool reaches(Command command) noexcept {
-  return command != Command::resolve && command != Command::resolve_ptr;
 }
 
 /// Only a rule that names this very endpoint, its port included, lets the gateway dial itself.
@@ -83,6 +79,17 @@ std::string_view name_in(const Target& target) noexcept {
 }
 
 }  // namespace
+
+bool reaches(Command command) noexcept {
+  return command != Command::resolve && command != Command::resolve_ptr;
+}
+
+void hint(const Policy& policy, const Requester& requester, std::string_view reason,
+          const Endpoint& address) noexcept {
+  if (policy.hints != nullptr) {
+    policy.hints->tell(requester, reason, address, !policy.rules.empty());
+  }
+}
 
 AskedTarget::AskedTarget(const Target& target) noexcept
     : name_(name_in(target)), port_(port_of(target)) {
@@ -136,7 +143,11 @@ Verdict judge(const Policy& policy, const Requester& requester, Command command,
 
 Verdict judge(const Policy& policy, const Requester& requester, Command command,
               const Target& target, const Endpoint& address) noexcept {
-  const AskedTarget asked(target);
+  return judge(policy, requester, command, AskedTarget(target), address);
+}
+
+Verdict judge(const Policy& policy, const Requester& requester, Command command,
+              const AskedTarget& asked, const Endpoint& address) noexcept {
   const RuleQuery query = query_about(policy, requester, command, asked, address);
   const Decision decision = decide(policy.rules, query);
   if (decision.outcome != Decision::Outcome::allow) {
@@ -149,12 +160,11 @@ Verdict judge(const Policy& policy, const Requester& requester, Command command,
 }
 
 std::optional<IpAddress> source_address(const Policy& policy, const Requester& requester,
-                                        Command command, const Target& target,
+                                        Command command, const AskedTarget& asked,
                                         const Endpoint& address) noexcept {
   if (!policy.any_source) {
     return std::nullopt;
   }
-  const AskedTarget asked(target);
   const RuleQuery query = query_about(policy, requester, command, asked, address);
   const Rule* const rule = decide(policy.rules, query).rule;
   if (rule == nullptr) {
@@ -164,11 +174,10 @@ std::optional<IpAddress> source_address(const Policy& policy, const Requester& r
 }
 
 std::optional<FamilyPreference> preference(const Policy& policy, const Requester& requester,
-                                           Command command, const Target& target) noexcept {
+                                           Command command, const AskedTarget& asked) noexcept {
   if (!policy.any_preference) {
     return std::nullopt;
   }
-  const AskedTarget asked(target);
   const RuleQuery query = query_before(policy, requester, command, asked);
   const Rule* const rule = first_to_allow(policy.rules, query);
   return rule == nullptr ? std::nullopt : rule->prefer;

@@ -37,17 +37,12 @@ struct Verdict {
 [[nodiscard]] Verdict judge(const Policy& policy, const Requester& requester, Command command,
                             const Target& target, const Endpoint& address) noexcept;
 
-/// `bind_address` of the rule that allows this address, if it has one for its family.
-[[nodiscard]] std::optional<IpAddress> source_address(const Policy& policy,
-                                                      const Requester& requester, Command command,
-                                                      const Target& target,
-                                                      const Endpoint& address) noexcept;
+/// Tells the operator now and then what would allow an address that was refused for this reason.
+void hint(const Policy& policy, const Requester& requester, std::string_view reason,
+          const Endpoint& address) noexcept;
 
-/// `prefer` of the first rule that allows the request, judged before its addresses are known.
-[[nodiscard]] std::optional<FamilyPreference> preference(const Policy& policy,
-                                                         const Requester& requester,
-                                                         Command command,
-                                                         const Target& target) noexcept;
+/// Nothing is reached by a look-up: what it tells is the rules' business alone.
+[[nodiscard]] bool reaches(Command command) noexcept;
 
 // What judge() asks the rules, for who wants to know why.
 
@@ -68,6 +63,22 @@ class AskedTarget {
   std::optional<IpAddress> address_;
   Port port_;
 };
+
+/// judge() of an address, for who asks about many (JudgedFilter).
+[[nodiscard]] Verdict judge(const Policy& policy, const Requester& requester, Command command,
+                            const AskedTarget& asked, const Endpoint& address) noexcept;
+
+/// `bind_address` of the rule that allows this address, if it has one for its family.
+[[nodiscard]] std::optional<IpAddress> source_address(const Policy& policy,
+                                                      const Requester& requester, Command command,
+                                                      const AskedTarget& asked,
+                                                      const Endpoint& address) noexcept;
+
+/// `prefer` of the first rule that allows the request as far as is known before its addresses are.
+[[nodiscard]] std::optional<FamilyPreference> preference(const Policy& policy,
+                                                         const Requester& requester,
+                                                         Command command,
+                                                         const AskedTarget& asked) noexcept;
 
 /// What is referred to must outlive the result.
 [[nodiscard]] RuleQuery query_before(const Policy& policy, const Requester& requester,

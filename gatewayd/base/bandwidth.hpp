@@ -2,9 +2,8 @@
 //
 // A reader reserves what it is going to read before it reads, and waits for its turn: reservations
 // follow each other in time at the configured rate, so relays are served in the order in which they
-// asked, and none that pushes harder gets more. The state is one number, the time at which the last
-// reservation is paid off. Nobody holds a lock, and nobody sleeps: a relay that has to wait stops
-// reading, and TCP makes its sender wait (relay.hpp).
+// asked, and none that pushes harder gets more. Nobody holds a lock, and nobody sleeps: a relay
+// that has to wait stops reading, and TCP makes its sender wait (relay.hpp).
 #ifndef SOCKS64_GATEWAYD_BANDWIDTH_HPP
 #define SOCKS64_GATEWAYD_BANDWIDTH_HPP
 
@@ -13,11 +12,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/token_bucket.hpp"
+
 namespace socks64::gateway {
 
 class Bandwidth {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = TokenBucket::Clock;
 
   /// The most that may go out at once after a silence.
   static constexpr std::chrono::milliseconds burst{100};
@@ -49,13 +50,11 @@ class Bandwidth {
   [[nodiscard]] bool take(std::size_t octets, Clock::time_point now) noexcept;
 
   /// Nothing is owed and nothing reserved.
-  [[nodiscard]] bool idle(Clock::time_point now) const noexcept;
+  [[nodiscard]] bool idle(Clock::time_point now) const noexcept { return bucket_.full(now); }
 
  private:
-  [[nodiscard]] std::int64_t price(std::size_t octets, std::uint64_t rate) const noexcept;
-
   std::atomic<std::uint64_t> rate_;
-  std::atomic<std::int64_t> paid_off_{0};  ///< nanoseconds of Clock
+  TokenBucket bucket_{burst};
 };
 
 /// Of the two directions of a relay; null: unlimited.

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <optional>
-#include <type_traits>
 #include <unistd.h>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include <toml++/toml.h>
 
 #include "base/descriptor.hpp"
+#include "config/config_keys.hpp"
 #include "config/config_reader.hpp"
 #include "config/config_rules.hpp"
 #include "rules/open_relay.hpp"
@@ -45,10 +45,47 @@ std::string read_mode(std::string_view text, mode_t& out) {
   return {};
 }
 
+// Defaults as the file would have them.
+
+std::string addresses_text(const std::vector<Endpoint>& addresses) {
+  std::vector<std::string> texts;
+  for (const Endpoint& address : addresses) {
+    texts.emplace_back(address.text().view());
+  }
+  return written(texts);
+}
+
+/// One of each family at most: an AddressPair, or a Source.
+template <class Pair>
+std::string addresses_text(const Pair& pair) {
+  std::vector<std::string> texts;
+  for (const std::optional<IpAddress>& address : {pair.v4, pair.v6}) {
+    if (address) {
+      texts.emplace_back(address->text().view());
+    }
+  }
+  return written(texts);
+}
+
+std::string ports_text(const PortRange& ports) {
+  return written(ports.first == 0 ? "" : fmt::format("{}-{}", ports.first, ports.last));
+}
+
+/// None where a listener has those of [auth].
+std::optional<std::string> methods_text(const Methods& methods) {
+  std::vector<std::string> texts;
+  for (const Method method : methods) {
+    texts.emplace_back(method == Method::none ? "none" : "password");
+  }
+  return texts.empty() ? std::nullopt : std::optional(written(texts));
+}
+
 void read_methods(TableReader& table, std::string_view key, const AuthConfig& auth, Methods& out) {
   constexpr std::string_view forms = "\"none\" or \"password\", the preferred one first";
   Methods methods;
-  table.parsed_list(key, forms, [&](std::string_view word) { return add_method(word, methods); });
+  table.parsed_list(
+      key, forms, [&](std::string_view word) { return add_method(word, methods); },
+      methods_text(out));
   if (table.has_empty_list(key)) {
     table.complain(fmt::format("{} is empty, expected {}", key, forms));
   }
@@ -116,13 +153,16 @@ void read_listener(TableReader& table, const AuthConfig& auth,
     }
     return problem;
   });
-  table.parsed("mode", mode_forms, [&](std::string_view text) -> std::string {
-    if (good && !listener.address.is_unix()) {
-      return "only a UNIX socket has a mode";
-    }
-    return read_mode(text, listener.mode);
-  });
-  table.flag("socks4", [&](bool value) { listener.socks4 = value; });
+  table.parsed(
+      "mode", mode_forms,
+      [&](std::string_view text) -> std::string {
+        if (good && !listener.address.is_unix()) {
+          return "only a UNIX socket has a mode";
+        }
+        return read_mode(text, listener.mode);
+      },
+      written(fmt::format("{:04o}", listener.mode)));
+  table.flag("socks4", listener.socks4);
   read_methods(table, "auth", auth, listener.auth.methods);
   table.tables("clients",
                [&](TableReader& clients) { read_client_methods(clients, auth, listener.auth); });
@@ -170,46 +210,40 @@ std::string server_problem(const Endpoint& server) {
 }
 
 void read_resolver(TableReader& table, ResolverConfig& resolver) {
-  table.choice("backend", {"dns", "system"}, [&](std::size_t index) {
-    resolver.source = index == 0 ? NameSource::dns : NameSource::system;
-  });
-  table.integer("system_threads", 1, 1024, [&](std::int64_t value) {
-    resolver.system_threads = static_cast<unsigned>(value);
-  });
+  table.choice("backend", {{"dns", NameSource::dns}, {"system", NameSource::system}},
+               resolver.source);
+  table.integer("system_threads", resolver.system_threads, 1, 1024);
   table.duration("system_ttl", resolver.system_ttl, 0s, 24h);
-  table.parsed_list("servers",
-                    "an address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
-                    "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"",
-                    [&](std::string_view text) -> std::string {
-                      Endpoint server;
-                      if (const Result<IpAddress> address = IpAddress::parse(text)) {
-                        server = {*address, 53};
-                      } else {
-                        const Result<Endpoint> parsed = Endpoint::parse(text);
-                        if (!parsed) {
-                          return std::string(describe(parsed.error()));
-                        }
-                        server = *parsed;
-                      }
-                      std::string problem = server_problem(server);
-                      if (problem.empty()) {
-                        resolver.servers.push_back(server);
-                      }
-                      return problem;
-                    });
+  table.parsed_list(
+      "servers",
+      "an address such as \"192.0.2.53\" or \"2001:db8::53\", with a port as in "
+      "\"192.0.2.53:5353\" or \"[2001:db8::53]:5353\"",
+      [&](std::string_view text) -> std::string {
+        Endpoint server;
+        if (const Result<IpAddress> address = IpAddress::parse(text)) {
+          server = {*address, 53};
+        } else {
+          const Result<Endpoint> parsed = Endpoint::parse(text);
+          if (!parsed) {
+            return std::string(describe(parsed.error()));
+          }
+          server = *parsed;
+        }
+        std::string problem = server_problem(server);
+        if (problem.empty()) {
+          resolver.servers.push_back(server);
+        }
+        return problem;
+      },
+      addresses_text(resolver.servers));
   table.text("hosts_file", resolver.hosts_file, "a path, or \"\" for none", true);
   table.duration("query_timeout", resolver.query_timeout, 50ms, 60s);
-  table.integer("tries", 1, 10,
-                [&](std::int64_t value) { resolver.tries = static_cast<unsigned>(value); });
-  table.integer("cache_entries", 0, 10'000'000, [&](std::int64_t value) {
-    resolver.cache_entries = static_cast<std::size_t>(value);
-  });
+  table.integer("tries", resolver.tries, 1, 10);
+  table.integer("cache_entries", resolver.cache_entries, 0, 10'000'000);
   table.duration("min_ttl", resolver.min_ttl, 0s, 24h);
   table.duration("max_ttl", resolver.max_ttl, 0s, a_week);
   table.duration("negative_ttl", resolver.negative_ttl, 0s, 24h);
-  table.integer("max_in_flight", 1, 1'000'000, [&](std::int64_t value) {
-    resolver.max_in_flight = static_cast<std::size_t>(value);
-  });
+  table.integer("max_in_flight", resolver.max_in_flight, 1, 1'000'000);
   if (resolver.source == NameSource::system && !resolver.servers.empty()) {
     table.complain(
         "servers is set, but only backend \"dns\" uses it; expected backend = \"dns\", or no "
@@ -222,19 +256,34 @@ void read_resolver(TableReader& table, ResolverConfig& resolver) {
 }
 
 void read_families(TableReader& table, DialConfig& dial) {
+  std::vector<std::string> initial;
+  if (dial.ipv4) {
+    initial.emplace_back("ipv4");
+  }
+  if (dial.ipv6) {
+    initial.emplace_back("ipv6");
+  }
+  struct {
+    bool ipv4 = false;
+    bool ipv6 = false;
+  } read;
+  bool any = false;
+  table.parsed_list(
+      "families", "\"ipv4\" or \"ipv6\"",
+      [&](std::string_view text) -> std::string {
+        any = true;
+        if (text != "ipv4" && text != "ipv6") {
+          return "it is not an address family";
+        }
+        bool& family = text == "ipv4" ? read.ipv4 : read.ipv6;
+        return std::exchange(family, true) ? "it is listed twice" : "";
+      },
+      written(initial));
   if (!table.has("families")) {
     return;
   }
-  dial.ipv4 = dial.ipv6 = false;
-  bool any = false;
-  table.parsed_list("families", "\"ipv4\" or \"ipv6\"", [&](std::string_view text) -> std::string {
-    any = true;
-    if (text != "ipv4" && text != "ipv6") {
-      return "it is not an address family";
-    }
-    bool& family = text == "ipv4" ? dial.ipv4 : dial.ipv6;
-    return std::exchange(family, true) ? "it is listed twice" : "";
-  });
+  dial.ipv4 = read.ipv4;
+  dial.ipv6 = read.ipv6;
   if (!any) {
     table.complain("families is empty, expected \"ipv4\", \"ipv6\" or both");
   }
@@ -275,11 +324,11 @@ std::string interface_problem(std::string_view name) {
 }
 
 void read_dial(TableReader& table, DialConfig& dial) {
-  table.choice("prefer", {"ipv6", "ipv4", "system"}, [&](std::size_t index) {
-    constexpr FamilyPreference preferences[] = {FamilyPreference::ipv6, FamilyPreference::ipv4,
-                                                FamilyPreference::system};
-    dial.prefer = preferences[index];
-  });
+  table.choice("prefer",
+               {{"ipv6", FamilyPreference::ipv6},
+                {"ipv4", FamilyPreference::ipv4},
+                {"system", FamilyPreference::system}},
+               dial.prefer);
   // RFC 8305 section 5 gives the bounds of the one, section 3 the purpose of the other.
   table.duration("attempt_delay", dial.attempt_delay, 100ms, 2s);
   table.duration("resolution_delay", dial.resolution_delay, 0ms, 2s);
@@ -300,58 +349,76 @@ void read_dial(TableReader& table, DialConfig& dial) {
         }
         (address->is_v4() ? dial.source.v4 : dial.source.v6) = *address;
         return {};
-      });
-  table.parsed("interface", "the name of an interface such as \"eth0\", or \"\" for any",
-               [&](std::string_view text) -> std::string {
-                 std::string problem = interface_problem(text);
-                 if (problem.empty()) {
-                   dial.source.interface = text;
-                 }
-                 return problem;
-               });
+      },
+      addresses_text(dial.source));
+  table.parsed(
+      "interface", "the name of an interface such as \"eth0\", or \"\" for any",
+      [&](std::string_view text) -> std::string {
+        std::string problem = interface_problem(text);
+        if (problem.empty()) {
+          dial.source.interface = text;
+        }
+        return problem;
+      },
+      written(dial.source.interface));
 }
 
 void read_bind(TableReader& table, BindConfig& bind) {
   constexpr std::string_view addresses =
       "an address such as \"192.0.2.1\" or \"2001:db8::1\", at most one of each family";
-  table.parsed_list("address", addresses,
-                    [&](std::string_view text) { return add_address(text, bind.address); });
-  table.parsed_list("advertise", addresses,
-                    [&](std::string_view text) { return add_address(text, bind.advertise); });
-  table.parsed("ports", "a range such as \"40000-40999\", or one port",
-               [&](std::string_view text) { return parse_port_range(text, bind.ports); });
+  table.parsed_list(
+      "address", addresses, [&](std::string_view text) { return add_address(text, bind.address); },
+      addresses_text(bind.address));
+  table.parsed_list(
+      "advertise", addresses,
+      [&](std::string_view text) { return add_address(text, bind.advertise); },
+      addresses_text(bind.advertise));
+  table.parsed(
+      "ports", "a range such as \"40000-40999\", or one port",
+      [&](std::string_view text) { return parse_port_range(text, bind.ports); },
+      ports_text(bind.ports));
   table.duration("timeout", bind.timeout, 100ms, 24h);
-  table.choice("peer_port", {"any", "exact"},
-               [&](std::size_t index) { bind.exact_port = index == 1; });
+  table.choice("peer_port", {{"any", false}, {"exact", true}}, bind.exact_port);
 }
 
 void read_udp(TableReader& table, UdpConfig& udp) {
   table.duration("idle", udp.idle, 0s, a_week);
-  table.parsed("ports", "a range of ports such as \"50000-50999\", or \"\" for any",
-               [&](std::string_view text) { return parse_port_range(text, udp.ports); });
-  table.parsed_list("advertise", "an address such as \"203.0.113.7\" or \"2001:db8::7\"",
-                    [&](std::string_view text) { return add_address(text, udp.advertise); });
+  table.parsed(
+      "ports", "a range of ports such as \"50000-50999\", or \"\" for any",
+      [&](std::string_view text) { return parse_port_range(text, udp.ports); },
+      ports_text(udp.ports));
+  table.parsed_list(
+      "advertise", "an address such as \"203.0.113.7\" or \"2001:db8::7\"",
+      [&](std::string_view text) { return add_address(text, udp.advertise); },
+      addresses_text(udp.advertise));
 }
 
 void read_relay(TableReader& table, RelayConfig& relay) {
-  table.choice("engine", {"auto", "splice", "copy", "sockmap"}, [&](std::size_t index) {
-    constexpr RelayPath paths[] = {RelayPath::adaptive, RelayPath::splice, RelayPath::copy,
-                                   RelayPath::adaptive};
-    relay = {paths[index], index == 3};
-  });
+  std::pair<RelayPath, bool> engine(relay.engine, relay.kernel);
+  table.choice("engine",
+               {{"auto", {RelayPath::adaptive, false}},
+                {"splice", {RelayPath::splice, false}},
+                {"copy", {RelayPath::copy, false}},
+                {"sockmap", {RelayPath::adaptive, true}}},
+               engine);
+  relay = {engine.first, engine.second};
 }
 
 void read_log(TableReader& table, LogConfig& log) {
-  table.choice("level", {"trace", "debug", "info", "warning", "error"},
-               [&](std::size_t index) { log.level = static_cast<LogLevel>(index); });
+  table.choice("level",
+               {{"trace", LogLevel::trace},
+                {"debug", LogLevel::debug},
+                {"info", LogLevel::info},
+                {"warning", LogLevel::warning},
+                {"error", LogLevel::error}},
+               log.level);
   table.text("target", log.target, "\"stderr\" or the path of a file", false);
 }
 
 void read_access_log(TableReader& table, AccessLogConfig& access_log) {
   table.text("target", access_log.target, "\"stderr\", \"none\" or the path of a file", false);
-  table.choice("format", {"text", "json"}, [&](std::size_t index) {
-    access_log.format = index == 0 ? AccessFormat::text : AccessFormat::json;
-  });
+  table.choice("format", {{"text", AccessFormat::text}, {"json", AccessFormat::json}},
+               access_log.format);
 }
 
 /// The parser of TOML says '\n' where a line ends too early, and takes text without quotes for a
@@ -383,23 +450,17 @@ std::string in_words(std::string_view description) {
 }
 
 void read_limits(TableReader& table, LimitConfig& limits) {
-  const auto number = [&table](std::string_view key, std::int64_t least, std::int64_t most,
-                               auto& out) {
-    table.integer(key, least, most, [&out](std::int64_t value) {
-      out = static_cast<std::remove_reference_t<decltype(out)>>(value);
-    });
-  };
-  number("sessions", 0, 100'000'000, limits.sessions);
-  number("sessions_per_client", 0, 100'000'000, limits.client.sessions);
-  number("rate_per_client", 0, 1'000'000, limits.client.rate);
-  number("client_prefix_v4", 1, 32, limits.client.prefix_v4);
-  number("client_prefix_v6", 1, 128, limits.client.prefix_v6);
-  number("sessions_per_user", 0, 100'000'000, limits.user.sessions);
-  number("rate_per_user", 0, 1'000'000, limits.user.rate);
+  table.integer("sessions", limits.sessions, 0, 100'000'000);
+  table.integer("sessions_per_client", limits.client.sessions, 0, 100'000'000);
+  table.integer("rate_per_client", limits.client.rate, 0, 1'000'000);
+  table.integer("client_prefix_v4", limits.client.prefix_v4, 1, 32);
+  table.integer("client_prefix_v6", limits.client.prefix_v6, 1, 128);
+  table.integer("sessions_per_user", limits.user.sessions, 0, 100'000'000);
+  table.integer("rate_per_user", limits.user.rate, 0, 1'000'000);
   table.size("bandwidth_per_user", limits.user.bandwidth, std::uint64_t{1} << 10U,
              std::uint64_t{1} << 40U);
-  number("udp_associations", 0, 1'000'000, limits.udp.associations);
-  number("udp_datagrams_per_second", 0, 1'000'000'000, limits.udp.datagrams_per_second);
+  table.integer("udp_associations", limits.udp.associations, 0, 1'000'000);
+  table.integer("udp_datagrams_per_second", limits.udp.datagrams_per_second, 0, 1'000'000'000);
 }
 
 void read_root(TableReader& root, Config& config) {
@@ -425,16 +486,15 @@ void read_root(TableReader& root, Config& config) {
     names.push_back(listener.address.text());
   }
   config.rules = read_rules(root, names);
-  root.integer("threads", 0, 1024,
-               [&](std::int64_t value) { config.threads = static_cast<unsigned>(value); });
+  root.integer("threads", config.threads, 0, 1024);
   root.table("timeouts", [&](TableReader& table) { read_timeouts(table, config); });
   root.table("resolver", [&](TableReader& table) { read_resolver(table, config.resolver); });
   root.table("dial", [&](TableReader& table) { read_dial(table, config.dial); });
   root.table("limits", [&](TableReader& table) { read_limits(table, config.limits); });
   root.table("commands", [&](TableReader& table) {
-    table.flag("bind", [&](bool value) { config.commands.bind = value; });
-    table.flag("resolve", [&](bool value) { config.commands.resolve = value; });
-    table.flag("udp", [&](bool value) { config.commands.udp = value; });
+    table.flag("bind", config.commands.bind);
+    table.flag("resolve", config.commands.resolve);
+    table.flag("udp", config.commands.udp);
   });
   root.table("bind", [&](TableReader& table) { read_bind(table, config.bind); });
   root.table("udp", [&](TableReader& table) { read_udp(table, config.udp); });
@@ -479,6 +539,16 @@ ConfigResult parse_config(std::string_view text, std::string_view file) {
   }
   result.problems = problems.take();
   return result;
+}
+
+std::vector<ConfigKey> config_keys() {
+  const toml::table nothing;
+  ProblemList problems("");
+  std::vector<ConfigKey> keys;
+  TableReader reader(nothing, problems, keys);
+  Config defaults;
+  read_root(reader, defaults);
+  return keys;
 }
 
 namespace {

@@ -167,6 +167,38 @@ std::string_view nearest(std::string_view name, const std::vector<std::string_vi
   return best;
 }
 
+std::string written(std::string_view text) {
+  return fmt::format("\"{}\"", text);
+}
+
+std::string written(const std::vector<std::string>& texts) {
+  std::string list = "[";
+  for (const std::string& text : texts) {
+    list += fmt::format("{}\"{}\"", list.size() == 1 ? "" : ", ", text);
+  }
+  return list + "]";
+}
+
+void TableReader::note(std::string_view key, const std::optional<std::string>& initial,
+                       std::string_view bounds, const std::vector<std::string_view>& words) {
+  if (keys_ != nullptr) {
+    keys_->push_back({heading_, std::string(key), initial, std::string(bounds),
+                      std::vector<std::string>(words.begin(), words.end())});
+  }
+}
+
+bool TableReader::note_table(std::string_view heading, std::string_view key,
+                             const std::function<void(TableReader&)>& read) {
+  if (keys_ == nullptr) {
+    return false;
+  }
+  TableReader reader(table_, problems_, *keys_);
+  reader.path_ = full(key);
+  reader.heading_ = heading;
+  read(reader);
+  return true;
+}
+
 const toml::node* TableReader::find(std::string_view key) {
   known_.push_back(key);
   return table_.get(key);
@@ -190,6 +222,8 @@ void TableReader::wrong(const toml::node& node, std::string_view key, std::strin
 
 void TableReader::duration(std::string_view key, milliseconds& out, milliseconds least,
                            milliseconds most) {
+  const std::string bounds = fmt::format("{} to {}", duration_text(least), duration_text(most));
+  note(key, written(duration_text(out)), bounds);
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -206,7 +240,7 @@ void TableReader::duration(std::string_view key, milliseconds& out, milliseconds
   if (value.count() < 0) {
     wrong(*node, key, fmt::format("{}, or a whole number of seconds", duration_forms));
   } else if (value < least || value > most) {
-    wrong(*node, key, fmt::format("{} to {}", duration_text(least), duration_text(most)));
+    wrong(*node, key, bounds);
   } else {
     out = value;
   }
@@ -224,6 +258,8 @@ void TableReader::duration(std::string_view key, seconds& out, seconds least, se
 
 void TableReader::size(std::string_view key, std::uint64_t& out, std::uint64_t least,
                        std::uint64_t most) {
+  note(key, written(out == 0 ? "0" : size_text(out)),
+       fmt::format("0 or {} to {}", size_text(least), size_text(most)));
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -243,8 +279,9 @@ void TableReader::size(std::string_view key, std::uint64_t& out, std::uint64_t l
   out = *value;
 }
 
-void TableReader::integer(std::string_view key, std::int64_t least, std::int64_t most,
-                          const std::function<void(std::int64_t)>& set) {
+void TableReader::whole(std::string_view key, std::int64_t initial, std::int64_t least,
+                        std::int64_t most, const std::function<void(std::int64_t)>& set) {
+  note(key, std::to_string(initial), fmt::format("{} to {}", least, most));
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -257,7 +294,8 @@ void TableReader::integer(std::string_view key, std::int64_t least, std::int64_t
   }
 }
 
-void TableReader::flag(std::string_view key, const std::function<void(bool)>& set) {
+void TableReader::flag(std::string_view key, bool& out) {
+  note(key, out ? "true" : "false");
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -266,11 +304,12 @@ void TableReader::flag(std::string_view key, const std::function<void(bool)>& se
   if (value == nullptr) {
     return wrong(*node, key, "true or false");
   }
-  set(value->get());
+  out = value->get();
 }
 
 void TableReader::text(std::string_view key, std::string& out, std::string_view expected,
                        bool may_be_empty) {
+  note(key, out.empty() && !may_be_empty ? std::nullopt : std::optional(written(out)));
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -284,27 +323,34 @@ void TableReader::text(std::string_view key, std::string& out, std::string_view 
   }
 }
 
-void TableReader::choice(std::string_view key, std::initializer_list<std::string_view> words,
+void TableReader::one_of(std::string_view key, const std::vector<std::string_view>& words,
+                         std::optional<std::size_t> initial,
                          const std::function<void(std::size_t)>& set) {
+  if (initial) {
+    note(key, written(words[*initial]), {}, words);
+  } else {
+    note(key, std::nullopt);
+  }
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
   }
   std::string expected;
-  for (const std::string_view* word = words.begin(); word != words.end(); ++word) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
     const auto* text = node->as_string();
-    if (text != nullptr && text->get() == *word) {
-      set(static_cast<std::size_t>(word - words.begin()));
-      return;
+    if (text != nullptr && text->get() == words[i]) {
+      return set(i);
     }
-    expected += expected.empty() ? "" : word + 1 == words.end() ? " or " : ", ";
-    expected += fmt::format("\"{}\"", *word);
+    expected += expected.empty() ? "" : i + 1 == words.size() ? " or " : ", ";
+    expected += written(words[i]);
   }
   wrong(*node, key, expected);
 }
 
 void TableReader::parsed(std::string_view key, std::string_view expected,
-                         const std::function<std::string(std::string_view)>& set) {
+                         const std::function<std::string(std::string_view)>& set,
+                         const std::optional<std::string>& initial) {
+  note(key, initial);
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -321,7 +367,9 @@ void TableReader::parsed(std::string_view key, std::string_view expected,
 }
 
 void TableReader::parsed_list(std::string_view key, std::string_view expected,
-                              const std::function<std::string(std::string_view)>& set) {
+                              const std::function<std::string(std::string_view)>& set,
+                              const std::optional<std::string>& initial) {
+  note(key, initial);
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -340,6 +388,7 @@ bool TableReader::has_empty_list(std::string_view key) const {
 
 void TableReader::some(std::string_view key, std::string_view expected, bool numbers,
                        const std::function<std::string(std::string_view)>& set) {
+  note(key, std::nullopt);
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -376,6 +425,9 @@ void TableReader::entries(const toml::array& array, std::string_view key, std::s
 }
 
 void TableReader::table(std::string_view key, const std::function<void(TableReader&)>& read) {
+  if (note_table(fmt::format("[{}]", full(key)), key, read)) {
+    return;
+  }
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;
@@ -390,6 +442,9 @@ void TableReader::table(std::string_view key, const std::function<void(TableRead
 }
 
 void TableReader::tables(std::string_view key, const std::function<void(TableReader&)>& read) {
+  if (note_table(fmt::format("[[{}]]", full(key)), key, read)) {
+    return;
+  }
   const toml::node* node = find(key);
   if (node == nullptr) {
     return;

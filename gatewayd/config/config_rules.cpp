@@ -1,7 +1,6 @@
 #include "config/config_rules.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 
@@ -109,9 +108,9 @@ class RuleReader {
     if (!table_.has("action")) {
       table_.complain("action is missing, expected \"allow\" or \"deny\"");
     }
-    table_.choice("action", {"allow", "deny"}, [this](std::size_t index) {
-      rule_.action = index == 0 ? RuleAction::allow : RuleAction::deny;
-    });
+    std::optional<RuleAction> action;
+    table_.choice("action", {{"allow", RuleAction::allow}, {"deny", RuleAction::deny}}, action);
+    rule_.action = action.value_or(rule_.action);
     read_who();
     read_what();
     read_how();
@@ -204,11 +203,11 @@ class RuleReader {
       }
     }
     words("families", family_words, rule_.families);
-    table_.choice("prefer", {"ipv6", "ipv4", "system"}, [this](std::size_t index) {
-      constexpr std::array preferences{FamilyPreference::ipv6, FamilyPreference::ipv4,
-                                       FamilyPreference::system};
-      rule_.prefer = preferences.at(index);
-    });
+    table_.choice("prefer",
+                  {{"ipv6", FamilyPreference::ipv6},
+                   {"ipv4", FamilyPreference::ipv4},
+                   {"system", FamilyPreference::system}},
+                  rule_.prefer);
     table_.some("bind_address", source_forms, false,
                 [this](std::string_view text) { return add_source(text); });
   }

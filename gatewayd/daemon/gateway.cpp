@@ -211,11 +211,10 @@ std::vector<std::string> Gateway::open() {
       problems.push_back(std::move(opened.error));
       continue;
     }
-    listeners_.push_back(std::make_unique<Listener>(
-        accepting(), std::move(opened), limit_, clients_, log_,
-        [this, index](Descriptor socket, const Client& client, SessionLimit::Ticket ticket) {
-          deliver(std::move(socket), client, index, std::move(ticket));
-        }));
+    opened.index = index;
+    listeners_.push_back(
+        std::make_unique<Listener>(accepting(), std::move(opened), limit_, clients_, log_,
+                                   [this](Accepted accepted) { deliver(std::move(accepted)); }));
     if (!wanted.address.is_unix()) {
       own_.push_back(listeners_.back()->local());
     }
@@ -258,8 +257,7 @@ bool Gateway::run() {
   return clean_;
 }
 
-void Gateway::deliver(Descriptor socket, const Client& client, std::size_t listener,
-                      SessionLimit::Ticket ticket) {
+void Gateway::deliver(Accepted accepted) {
   // The worker with the fewest sessions; among equals, each in its turn.
   Worker* chosen = nullptr;
   std::size_t least = 0;
@@ -272,7 +270,8 @@ void Gateway::deliver(Descriptor socket, const Client& client, std::size_t liste
     }
   }
   next_worker_ = (next_worker_ + 1) % workers_.size();
-  chosen->take({std::move(socket), client, listener, ++last_id_, std::move(ticket)});
+  accepted.arrival.id = ++last_id_;
+  chosen->take(std::move(accepted));
 }
 
 /// Rules, users and what else the policy holds are replaced as a whole or not at all; sessions that

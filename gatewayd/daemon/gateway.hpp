@@ -13,6 +13,7 @@
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
 
+#include "accept/accepted.hpp"
 #include "accept/client_limits.hpp"
 #include "accept/limits.hpp"
 #include "accept/listener.hpp"
@@ -67,8 +68,7 @@ class Gateway {
  private:
   /// The first worker's: what belongs to accepting is touched there alone.
   [[nodiscard]] Executor accepting() noexcept { return workers_.front()->executor(); }
-  void deliver(Descriptor socket, const Client& client, std::size_t listener,
-               SessionLimit::Ticket ticket);
+  void deliver(Accepted accepted);
   void use_policy(Config config);
   void reload();
   void await_signal();

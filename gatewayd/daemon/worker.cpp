@@ -49,11 +49,8 @@ void SessionList::stop_all(SessionControl::Stop reason) {
 /// A session's membership: in the list and in the count as long as its coroutine exists.
 class Worker::Member {
  public:
-  Member(Worker& worker, Accepted& accepted, Load load)
-      : worker_(worker),
-        load_(std::move(load)),
-        control_(accepted.id, accepted.client, accepted.listener, std::move(accepted.ticket),
-                 worker.services_.access_log) {
+  Member(Worker& worker, Accepted& accepted, Ticket<Counter> load)
+      : worker_(worker), load_(std::move(load)), control_(accepted, worker.services_.access_log) {
     worker_.sessions_.add(control_);
   }
   ~Member() { worker_.sessions_.remove(control_); }
@@ -64,7 +61,7 @@ class Worker::Member {
 
  private:
   Worker& worker_;
-  Load load_;
+  Ticket<Counter> load_;
   SessionControl control_;
 };
 
@@ -103,27 +100,26 @@ void Worker::start() {
 }
 
 void Worker::take(Accepted accepted) {
-  const std::uint64_t id = accepted.id;
-  const Client client = accepted.client;
+  const Arrival arrival = accepted.arrival;
   if (executor().running_in_this_thread()) {
-    return begin(std::move(accepted), Load(load_));
+    return begin(std::move(accepted), load_.add());
   }
   try {
-    asio::post(context_, [this, accepted = std::move(accepted), load = Load(load_)]() mutable {
+    asio::post(context_, [this, accepted = std::move(accepted), load = load_.add()]() mutable {
       begin(std::move(accepted), std::move(load));
     });
   } catch (...) {
-    write_stillborn(id, client);
+    write_stillborn(arrival);
     throw;
   }
 }
 
-void Worker::begin(Accepted accepted, Load load) {
+void Worker::begin(Accepted accepted, Ticket<Counter> load) {
   std::shared_ptr<Member> member;
   try {
     member = std::make_shared<Member>(*this, accepted, std::move(load));
   } catch (...) {
-    write_stillborn(accepted.id, accepted.client);
+    write_stillborn(accepted.arrival);
     throw;
   }
   const Executor executor = context_.get_executor();
@@ -137,9 +133,9 @@ void Worker::begin(Accepted accepted, Load load) {
 }
 
 /// "One access record per session, on every path": also for one that memory did not reach.
-void Worker::write_stillborn(std::uint64_t id, const Client& client) noexcept {
+void Worker::write_stillborn(const Arrival& arrival) noexcept {
   OpenRecord record(services_.access_log);
-  record.open(id, client);
+  record.open(arrival);
 }
 
 void Worker::use(std::shared_ptr<const Policy> policy) {

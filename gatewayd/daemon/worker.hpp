@@ -2,22 +2,17 @@
 #ifndef SOCKS64_GATEWAYD_WORKER_HPP
 #define SOCKS64_GATEWAYD_WORKER_HPP
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
-#include <optional>
-#include <span>
 #include <thread>
-#include <utility>
 
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 
-#include "accept/limits.hpp"
+#include "accept/accepted.hpp"
 #include "account/account.hpp"
-#include "base/descriptor.hpp"
+#include "base/ticket.hpp"
 #include "loop/deadline.hpp"
 #include "relay/relay_pool.hpp"
 #include "session/session.hpp"
@@ -34,15 +29,6 @@ class SessionList {
 
  private:
   SessionControl* first_ = nullptr;
-};
-
-/// A connection on its way from the listener to a worker.
-struct Accepted {
-  Descriptor socket;
-  Client client;
-  std::size_t listener;  ///< index into Config::listeners
-  std::uint64_t id;
-  SessionLimit::Ticket ticket;
 };
 
 struct WorkerConfig {
@@ -70,7 +56,7 @@ class Worker {
   /// accounted for then.
   void take(Accepted accepted);
   /// Sessions here, those under way included. Any thread.
-  [[nodiscard]] std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t load() const noexcept { return load_.count(); }
   /// From now on sessions begin with this policy. Any thread.
   void use(std::shared_ptr<const Policy> policy);
   /// Somebody waits for a session to end: the handshakes that have taken longest are ended, a few
@@ -83,29 +69,10 @@ class Worker {
   void stop();
 
  private:
-  /// One in load(), for as long as it exists.
-  class Load {
-   public:
-    explicit Load(std::atomic<std::size_t>& load) noexcept : load_(&load) {
-      load_->fetch_add(1, std::memory_order_relaxed);
-    }
-    Load(Load&& other) noexcept : load_(std::exchange(other.load_, nullptr)) {}
-    Load& operator=(Load&&) = delete;
-    Load(const Load&) = delete;
-    Load& operator=(const Load&) = delete;
-    ~Load() {
-      if (load_ != nullptr) {
-        load_->fetch_sub(1, std::memory_order_relaxed);
-      }
-    }
-
-   private:
-    std::atomic<std::size_t>* load_;
-  };
   class Member;
 
-  void begin(Accepted accepted, Load load);
-  void write_stillborn(std::uint64_t id, const Client& client) noexcept;
+  void begin(Accepted accepted, Ticket<Counter> load);
+  void write_stillborn(const Arrival& arrival) noexcept;
 
   asio::io_context context_{1};
   asio::executor_work_guard<Executor> work_;
@@ -116,7 +83,7 @@ class Worker {
   SessionServices services_;
   SessionList sessions_;
   bool cancelling_ = false;
-  std::atomic<std::size_t> load_{0};
+  Counter load_;
   std::thread thread_;
 };
 

@@ -4,7 +4,6 @@
 
 #include "socks64/socks4.hpp"
 
-#include "authorise/refusal_hints.hpp"
 #include "handshake/farewell.hpp"
 #include "handshake/handshake.hpp"
 #include "handshake/reply.hpp"
@@ -26,23 +25,6 @@ bool Exchange::reply(ReplyCode code, const Target& bound) const noexcept {
   }
   open->reply = code;
   return true;
-}
-
-bool Exchange::permits(const Endpoint& address, std::string_view& denied) const noexcept {
-  const Verdict verdict = judge(*policy, requester, request.command, request.target, address);
-  if (verdict.allowed) {
-    return true;
-  }
-  denied = verdict.reason;
-  hint(verdict.reason, address);
-  return false;
-}
-
-void Exchange::hint(std::string_view reason, const Endpoint& address) const noexcept {
-  if (policy->hints == nullptr) {
-    return;
-  }
-  policy->hints->tell(requester, reason, address, !policy->rules.empty());
 }
 
 bool Exchange::stopped() const noexcept {

@@ -35,11 +35,6 @@ struct Exchange {
   /// Sends a reply without waiting and notes it in the record; false, with the end noted as
   /// client_gone, when the client is gone. `bound`: all zero where it has no meaning.
   [[nodiscard]] bool reply(ReplyCode code, const Target& bound) const noexcept;
-  /// Judges an address right before it is used; the reason why not goes to `denied`, and now and
-  /// then a hint to the log.
-  [[nodiscard]] bool permits(const Endpoint& address, std::string_view& denied) const noexcept;
-  /// Tells the operator now and then what would allow this address.
-  void hint(std::string_view reason, const Endpoint& address) const noexcept;
   /// Whether the session was stopped meanwhile; what is left to do then has been noted: nothing if
   /// the client is gone, a failing reply at shutdown. For after every wait that comes before a
   /// reply.

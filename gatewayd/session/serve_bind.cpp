@@ -1,8 +1,10 @@
 // BIND, RFC 1928 section 4: two replies on one stream, then a relay like any other.
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <utility>
 
+#include "authorise/judged_filter.hpp"
 #include "base/failure.hpp"
 #include "base/local_end.hpp"
 #include "bind/bind.hpp"
@@ -29,10 +31,8 @@ Task<> serve_bind(Exchange& exchange) {
   OpenRecord& record = exchange.record();
 
   // Stage 6: whom does DST name? Those who may not connect are not waited for.
-  std::string_view denied = describe(Failure::denied);
-  const AddressFilter may_come = [&exchange, &denied](const Endpoint& address) {
-    return exchange.permits(address, denied);
-  };
+  JudgedFilter judged(*exchange.policy, exchange.requester, exchange.request);
+  const AddressFilter may_come = std::ref(judged);
   const std::optional<IpAddress> client = local_address_of(exchange.client);
   // A reply of SOCKS4 has no room for an IPv6 address, and its client nothing else to pass on.
   DialWishes wishes;
@@ -48,7 +48,7 @@ Task<> serve_bind(Exchange& exchange) {
   }
   if (expected.failure != Failure::none) {
     const std::string_view reason =
-        expected.failure == Failure::denied ? denied : describe(expected.failure);
+        expected.failure == Failure::denied ? judged.reason() : describe(expected.failure);
     co_return co_await refuse(exchange, reply_code(expected.failure), reason);
   }
   Rendezvous rendezvous = open_rendezvous(services.config, expected.local, port_of(target),
@@ -65,9 +65,8 @@ Task<> serve_bind(Exchange& exchange) {
   }
 
   // Stage 7: the peer is judged as the one that it turns out to be.
-  const AddressFilter is_right = [&exchange, &target, &expected](const Endpoint& peer) {
-    return expected.peer.matches(peer) &&
-           judge(*exchange.policy, exchange.requester, Command::bind, target, peer).allowed;
+  const AddressFilter is_right = [&judged, &expected](const Endpoint& peer) {
+    return expected.peer.matches(peer) && judged.allows(peer);
   };
   PeerArrival arrival = co_await wait_for_peer(exchange.client, exchange.early, rendezvous,
                                                is_right, services.config.timeout);

@@ -1,5 +1,7 @@
+#include <functional>
 #include <utility>
 
+#include "authorise/judged_filter.hpp"
 #include "handshake/reply.hpp"
 #include "session/exchange.hpp"
 #include "session/reset_watch.hpp"
@@ -7,17 +9,11 @@
 namespace socks64::gateway {
 Task<> serve_connect(Exchange& exchange) {
   // Stages 6 and 7: resolve and dial. Every address is judged right before it is dialled.
-  std::string_view denied = describe(Failure::denied);
-  const AddressFilter permit = [&exchange, &denied](const Endpoint& address) {
-    return exchange.permits(address, denied);
-  };
-  const SourceChoice source = [&exchange](const Endpoint& address) {
-    return source_address(*exchange.policy, exchange.requester, Command::connect,
-                          exchange.request.target, address);
-  };
+  JudgedFilter judged(*exchange.policy, exchange.requester, exchange.request);
+  const AddressFilter permit = std::ref(judged);
+  const SourceChoice source = std::bind_front(&JudgedFilter::source, &judged);
   DialWishes wishes;
-  wishes.prefer =
-      preference(*exchange.policy, exchange.requester, Command::connect, exchange.request.target);
+  wishes.prefer = judged.preference();
   wishes.source_for = &source;
   DialResult reached;
   {
@@ -33,7 +29,7 @@ Task<> serve_connect(Exchange& exchange) {
   }
   if (reached.failure != Failure::none) {
     const std::string_view reason =
-        reached.failure == Failure::denied ? denied : describe(reached.failure);
+        reached.failure == Failure::denied ? judged.reason() : describe(reached.failure);
     co_return co_await refuse(exchange, reply_code(reached.failure), reason);
   }
 

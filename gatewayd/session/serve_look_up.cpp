@@ -1,5 +1,7 @@
+#include <functional>
 #include <variant>
 
+#include "authorise/judged_filter.hpp"
 #include "dial/look_up.hpp"
 #include "handshake/farewell.hpp"
 #include "handshake/reply.hpp"
@@ -12,18 +14,10 @@ Task<> serve_look_up(Exchange& exchange) {
   const bool wants_address = exchange.request.command == Command::resolve;
   const LookUp& look_up = *exchange.services.look_up;
   // Nothing is reached by what is told, so the protection has no part in it; the rules do.
-  std::string_view denied = describe(Failure::denied);
-  const AddressFilter permit = [&exchange, &denied](const Endpoint& address) {
-    const Verdict verdict = judge(*exchange.policy, exchange.requester, Command::resolve,
-                                  exchange.request.target, address);
-    if (!verdict.allowed) {
-      denied = verdict.reason;
-    }
-    return verdict.allowed;
-  };
+  JudgedFilter judged(*exchange.policy, exchange.requester, exchange.request);
+  const AddressFilter permit = std::ref(judged);
   DialWishes wishes;
-  wishes.prefer =
-      preference(*exchange.policy, exchange.requester, Command::resolve, exchange.request.target);
+  wishes.prefer = judged.preference();
   LookUpResult found;
   {
     const ResetWatch watch(exchange.client, exchange.control);
@@ -44,7 +38,7 @@ Task<> serve_look_up(Exchange& exchange) {
                                ? ReplyCode::address_type_not_supported
                                : look_up_reply_code(found.failure);
     const std::string_view reason =
-        found.failure == Failure::denied ? denied : describe(found.failure);
+        found.failure == Failure::denied ? judged.reason() : describe(found.failure);
     co_return co_await refuse(exchange, code, reason);
   }
   // Done with its reply: nothing is connected, and the connection ends as after a failing one.

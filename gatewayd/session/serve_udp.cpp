@@ -42,8 +42,7 @@ Task<> serve_udp_associate(Exchange& exchange) {
   if (exchange.requester.client.process) {
     co_return co_await refuse(exchange, ReplyCode::command_not_supported, "udp-on-unix-socket");
   }
-  const std::optional<AssociationLimit::Ticket> ticket =
-      service.limit.admit(exchange.policy->limits.udp.associations);
+  const Ticket<Counter> ticket = service.limit.admit(exchange.policy->limits.udp.associations);
   if (!ticket) {
     co_return co_await refuse(exchange, ReplyCode::general_failure, "udp-associations-limit");
   }

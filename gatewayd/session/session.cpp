@@ -124,7 +124,7 @@ Task<> serve(Exchange& exchange) {
     // A name has no address here that a rule could be written for, yet.
     const auto* literal = std::get_if<Endpoint>(&exchange.request.target);
     if (literal != nullptr) {
-      exchange.hint(verdict.reason, *literal);
+      hint(*exchange.policy, exchange.requester, verdict.reason, *literal);
     }
     co_return co_await refuse(exchange, ReplyCode::not_allowed, verdict.reason);
   }

@@ -13,7 +13,7 @@
 
 #include "socks64/address.hpp"
 
-#include "accept/limits.hpp"
+#include "accept/accepted.hpp"
 #include "accept/user_limits.hpp"
 #include "account/account.hpp"
 #include "config/config.hpp"
@@ -61,17 +61,20 @@ class SessionControl {
  public:
   enum class Stop : std::uint8_t { none, client_gone, shutdown };
 
-  /// `listener`: where it came in, an index into Config::listeners.
-  SessionControl(std::uint64_t id, const Client& client, std::size_t listener,
-                 SessionLimit::Ticket ticket, AccessLog& access_log)
-      : ticket_(std::move(ticket)), record_(access_log), listener_(listener) {
-    record_.open(id, client);
+  /// Takes the tickets of what was accepted; the socket is session()'s.
+  SessionControl(Accepted& accepted, AccessLog& access_log)
+      : ticket_(std::move(accepted.session)),
+        of_client_(std::move(accepted.of_client)),
+        record_(access_log),
+        listener_(accepted.listener) {
+    record_.open(accepted.arrival);
   }
   SessionControl(const SessionControl&) = delete;
   SessionControl& operator=(const SessionControl&) = delete;
 
   /// Written when the control is destroyed, so whatever became of the session.
   [[nodiscard]] OpenRecord& record() noexcept { return record_; }
+  /// Where it came in, an index into Config::listeners.
   [[nodiscard]] std::size_t listener() const noexcept { return listener_; }
   [[nodiscard]] Stop stopped() const noexcept { return stop_; }
   [[nodiscard]] asio::cancellation_slot slot() noexcept { return signal_.slot(); }
@@ -96,7 +99,8 @@ class SessionControl {
   friend class SessionList;
 
   SessionLimit::Ticket ticket_;
-  OpenRecord record_;  ///< behind the ticket: written before the session has stopped to count
+  Ticket<Counter> of_client_;
+  OpenRecord record_;  ///< behind the tickets: written before the session has stopped to count
   std::size_t listener_;
   Stop stop_ = Stop::none;
   Relay* relay_ = nullptr;

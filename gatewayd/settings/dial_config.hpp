@@ -13,7 +13,7 @@ struct DialConfig {
   std::chrono::milliseconds connect_timeout{10'000};  ///< for the whole of resolving and connecting
   std::chrono::milliseconds resolution_delay{
       50};                                       ///< RFC 8305 section 3: how long A waits for AAAA
-  std::chrono::milliseconds attempt_delay{250};  ///< RFC 8305 section 5; 100 ms to 2 s
+  std::chrono::milliseconds attempt_delay{250};  ///< RFC 8305 section 5
   FamilyPreference prefer = FamilyPreference::system;  ///< system: RFC 6724 alone
   bool ipv4 = true;  ///< whether addresses of this family may be dialled at all
   bool ipv6 = true;

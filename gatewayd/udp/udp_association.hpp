@@ -5,11 +5,8 @@
 #define SOCKS64_GATEWAYD_UDP_ASSOCIATION_HPP
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <optional>
-#include <utility>
 
 #include "socks64/address.hpp"
 
@@ -17,6 +14,7 @@
 #include "authorise/authorise.hpp"
 #include "base/bandwidth.hpp"
 #include "base/descriptor.hpp"
+#include "base/ticket.hpp"
 #include "dial/dial.hpp"
 #include "loop/net.hpp"
 #include "resolve/resolve.hpp"
@@ -30,42 +28,19 @@ namespace socks64::gateway {
 /// A bound on all associations. Any thread.
 class AssociationLimit {
  public:
-  /// The right to be one of them; given back on destruction.
-  class Ticket {
-   public:
-    Ticket(Ticket&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
-    Ticket& operator=(Ticket&&) = delete;
-    Ticket(const Ticket&) = delete;
-    Ticket& operator=(const Ticket&) = delete;
-    ~Ticket() {
-      if (count_ != nullptr) {
-        count_->fetch_sub(1);
-      }
-    }
-
-   private:
-    friend class AssociationLimit;
-    explicit Ticket(std::atomic<std::size_t>* count) noexcept : count_(count) {}
-    std::atomic<std::size_t>* count_;
-  };
-
   /// `most`: never more than that.
   explicit AssociationLimit(std::size_t most) noexcept : most_(most) {}
   AssociationLimit(const AssociationLimit&) = delete;
   AssociationLimit& operator=(const AssociationLimit&) = delete;
 
-  /// Nothing when there are `limit` already, which may be another one each time.
-  [[nodiscard]] std::optional<Ticket> admit(std::size_t limit) noexcept {
-    if (count_.fetch_add(1) < std::min(limit, most_)) {
-      return Ticket(&count_);
-    }
-    count_.fetch_sub(1);
-    return std::nullopt;
+  /// Empty when there are `limit` already, which may be another one each time.
+  [[nodiscard]] Ticket<Counter> admit(std::size_t limit) noexcept {
+    return associations_.add_below(std::min(limit, most_));
   }
 
  private:
   const std::size_t most_;
-  std::atomic<std::size_t> count_{0};
+  Counter associations_;
 };
 
 /// What all associations of the gateway have in common.

@@ -87,23 +87,4 @@ ClientSource::ClientSource(const IpAddress& client, const Target& announced) noe
   }
 }
 
-bool DatagramRate::admits(std::uint64_t per_second, Time now) noexcept {
-  if (per_second == 0) {
-    return true;
-  }
-  const auto most = static_cast<double>(per_second);
-  if (last_) {
-    const std::chrono::duration<double> since = now - *last_;
-    tokens_ = std::min(tokens_ + since.count() * most, most);
-  } else {
-    tokens_ = most;
-  }
-  last_ = now;
-  if (tokens_ < 1) {
-    return false;
-  }
-  tokens_ -= 1;
-  return true;
-}
-
 }  // namespace socks64::gateway

@@ -13,6 +13,7 @@
 #include "socks64/wire.hpp"
 
 #include "account/udp_counts.hpp"
+#include "base/token_bucket.hpp"
 
 namespace socks64::gateway {
 
@@ -77,14 +78,15 @@ class ClientSource {
 /// So many datagrams a second, and as many in one burst.
 class DatagramRate {
  public:
-  using Time = std::chrono::steady_clock::time_point;
+  using Time = TokenBucket::Clock::time_point;
 
   /// `per_second`: 0 for any number. May change between two calls.
-  [[nodiscard]] bool admits(std::uint64_t per_second, Time now) noexcept;
+  [[nodiscard]] bool admits(std::uint64_t per_second, Time now) noexcept {
+    return per_second == 0 || bucket_.take(1, per_second, now);
+  }
 
  private:
-  double tokens_ = 0;
-  std::optional<Time> last_;
+  TokenBucket bucket_{std::chrono::seconds{1}};
 };
 
 }  // namespace socks64::gateway

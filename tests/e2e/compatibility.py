@@ -132,10 +132,10 @@ def version(row, run):
 def render(outcomes, run):
     lines = [
         "# Compatibility", "",
-        "Made by `tests/e2e/lab.py compatibility docs/compatibility.md`: each program, as it is, under socksify, from a host of one",
-        "family to destinations of IPv4, of IPv6 and of both; the contents compared, the crossing read from the gateway's log, and",
-        "nothing seen on the client's link but the flow to the gateway. The tests are `tests/e2e/test_programs.py` and",
-        "`test_breadth.py`.", "",
+        "Made by `tests/e2e/lab.py compatibility docs/compatibility.md`. Each program runs as it is, under",
+        "socksify, on a host of one family, and goes to destinations of IPv4, of IPv6 and of both. The",
+        "contents are compared, and the gateway's log shows the crossing. The client's link carries nothing",
+        "but the flow to the gateway. The tests are `tests/e2e/test_programs.py` and `test_breadth.py`.", "",
         "| Program | Version | " + " | ".join(f"{HEADING[client]} → {TARGET[name]}" for client, name in PAIRS) + " |",
         "|---|---|" + "---|" * len(PAIRS),
     ]

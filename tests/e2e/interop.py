@@ -269,14 +269,18 @@ def sections():
 
 HEAD = """# Interoperation
 
-Made by `tests/e2e/lab.py interop docs/interop.md`, in the lab of network namespaces ([testing](testing.md)): SOCKS clients of others at
-gatewayd, then programs under socksify at SOCKS servers of others. A column is a host of one family and a destination of one family.
-"By name" is `v4only.test` or `v6only.test`, which only the gateway can look up; "by address" is the IPv4 or IPv6 address itself. The
-destination's own page and 90 kB are compared, and at gatewayd the access record must name what was asked for and the crossing.
+Made by `tests/e2e/lab.py interop docs/interop.md`, in the lab of network namespaces
+([testing](testing.md)): first SOCKS clients of others at gatewayd, then programs under socksify at
+SOCKS servers of others. A column is a host of one family and a destination of one family. "By name"
+is `v4only.test` or `v6only.test`, which only the gateway can look up. "By address" is the IPv4 or
+IPv6 address itself. The destination's page and 90 kB are compared. At gatewayd the access record
+must name what was asked for, and the crossing.
 
-The tests are `tests/e2e/test_interop_clients.py`, `test_interop_inbound.py` and `test_interop_servers.py`, the rows `interop.py`; how each
-program is told of its gateway stands in `interop_programs.py` and `interop_inbound.py`. Behind each "no" is a program that was run
-and failed, and below why. What the RFCs demand octet by octet is in `test_protocol.py` and its neighbours.
+The tests are `tests/e2e/test_interop_clients.py`, `test_interop_inbound.py` and
+`test_interop_servers.py`; the rows stand in `interop.py`. `interop_programs.py` and
+`interop_inbound.py` tell each program of its gateway. Behind each "no" is a program that was run
+and failed; the reason is below. What the RFCs demand octet by octet is in `test_protocol.py` and
+its neighbours.
 """
 COLUMNS = " | ".join(f"IPv{FAMILY[client]} → {FAMILY[name]}" for client, name in PAIRS)
 

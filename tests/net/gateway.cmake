@@ -15,11 +15,13 @@ add_executable(gateway_tests
   gateway/bind_test.cpp
   gateway/client_limits_test.cpp
   gateway/command_line_test.cpp
+  gateway/config_keys_test.cpp
   gateway/config_test.cpp
   gateway/datagrams.cpp
   gateway/dialling_test.cpp
   gateway/framing_login_test.cpp
   gateway/framing_test.cpp
+  gateway/judged_filter_test.cpp
   gateway/life_cycle_test.cpp
   gateway/limits_test.cpp
   gateway/line_writer_test.cpp
@@ -40,6 +42,8 @@ add_executable(gateway_tests
   gateway/sockets.cpp
   gateway/socks4_test.cpp
   gateway/survival_test.cpp
+  gateway/ticket_test.cpp
+  gateway/token_bucket_test.cpp
   gateway/udp_bursts_test.cpp
   gateway/udp_datagram_test.cpp
   gateway/udp_names_test.cpp
@@ -54,6 +58,8 @@ target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_me
 # As for the sources of the daemon that have coroutines.
 set_source_files_properties(gateway/survival_test.cpp PROPERTIES
   COMPILE_OPTIONS $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
+set_source_files_properties(gateway/config_keys_test.cpp PROPERTIES
+  COMPILE_DEFINITIONS GATEWAYD_PAGE="${PROJECT_SOURCE_DIR}/docs/man/gatewayd.toml.5")
 target_include_directories(gateway_tests PRIVATE ${CMAKE_CURRENT_LIST_DIR}/gateway)
 target_compile_definitions(gateway_tests PRIVATE
   GATEWAYD_BINARY="$<TARGET_FILE:gatewayd>" GATEWAYD_CONF="${PROJECT_SOURCE_DIR}/conf/gatewayd.toml"

@@ -186,7 +186,7 @@ TEST(AuthConfig, TheInstalledFileShowsTheDefaults) {
   const AuthConfig defaults;
   EXPECT_EQ(defaults.methods, Methods{Method::none});
   EXPECT_EQ(defaults.cache_time, 5min);
-  for (const char* line : {"\n#methods = [\"none\"]\n", "\n#cache_time = \"5m\"\n"}) {
+  for (const char* line : {"\n#methods = [\"none\"]\n", "\n#cache_time = \"5m\"  # 0s to 24h\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line;
   }
 }

@@ -20,7 +20,7 @@ class Clients : public ::testing::Test {
   using Clock = ClientTable::Clock;
 
   Verdict admit(ClientTable& table, const Client& client, Clock::duration later = {}) {
-    tickets_.push_back(std::make_unique<SessionLimit::Ticket>(std::move(*limit_.admit())));
+    tickets_.push_back(std::make_unique<Ticket<Counter>>());
     const Verdict verdict = table.admit(client, *tickets_.back(), now_ + later);
     if (verdict != Verdict::admitted) {
       tickets_.pop_back();
@@ -31,8 +31,7 @@ class Clients : public ::testing::Test {
     return admit(table, Client(endpoint(address, 1000)), later);
   }
 
-  SessionLimit limit_{1'000'000};
-  std::vector<std::unique_ptr<SessionLimit::Ticket>> tickets_;
+  std::vector<std::unique_ptr<Ticket<Counter>>> tickets_;
   Clock::time_point now_ = Clock::now();
 };
 

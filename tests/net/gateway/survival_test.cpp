@@ -260,11 +260,11 @@ TEST(Accepting, GoesOnAfterAConnectionThatMemoryDidNotReach) {
   int failures = 3;
   std::vector<Descriptor> delivered;
   Listener listener(context.get_executor(), std::move(opened), limit, known, log,
-                    [&](Descriptor socket, const Client&, SessionLimit::Ticket) {
+                    [&](Accepted accepted) {
                       if (failures-- > 0) {
                         throw std::bad_alloc();
                       }
-                      delivered.push_back(std::move(socket));
+                      delivered.push_back(std::move(accepted.socket));
                       context.stop();
                     });
   spawn_logged(context.get_executor(), "listener", listener.accept_connections());
@@ -295,7 +295,7 @@ TEST(Accepting, EndsAlthoughClientsKeepComing) {
   const auto come = [&local] { Stream::connect(local).reset(); };
   int delivered = 0;
   Listener listener(context.get_executor(), std::move(opened), limit, known, log,
-                    [&](const Descriptor&, const Client&, const SessionLimit::Ticket&) {
+                    [&](const Accepted&) {
                       if (++delivered < for_ever) {
                         come();
                       }

@@ -19,14 +19,14 @@ def keys_of_the_commented_file(text):
     for line in text.splitlines():
         if found := re.match(r"(?:#|# +)?(\[\[?[a-z_.]+\]\]?)$", line):
             table = found[1]
-        elif found := re.match(r"#([a-z_0-9]+) = (.*)", line):
+        elif found := re.match(r"#([a-z_0-9]+) = (.*?)(?:  #.*)?$", line):
             # The two listeners that are served without any are examples, not defaults.
             keys[table, found[1]] = None if (table, found[1]) == ("[[listener]]", "address") else found[2]
         elif found := re.match(r"# +([a-z_]+) = ", line):
             keys.setdefault((table, found[1]), None)
         elif found := re.match(r"#   ([a-z_]+) {2,}", line):
             keys["[[rule]]", found[1]] = None
-    # The file explains it in words.
+    # It is shown as an example, for a UNIX socket alone has it.
     keys["[[listener]]", "mode"] = '"0660"'
     return keys
 
@@ -41,7 +41,7 @@ def keys_of_the_page(text):
             key = (table, line[7:])
             keys[key] = None
         elif key and line.startswith(".Pq Li "):
-            keys[key] = line[7:].replace(r"\(dq", '"')
+            keys[key] = line[7:].split(" , ")[0].replace(r"\(dq", '"')  # behind it, its bounds
     return keys
 
 
