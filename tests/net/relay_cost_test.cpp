@@ -3,9 +3,11 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <fcntl.h>
 #include <new>
 #include <string>
 #include <time.h>
+#include <unistd.h>
 
 #include "allocation_count.hpp"
 #include "relay_peer.hpp"
@@ -15,6 +17,7 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
 std::uint64_t allocations_of(Worker& worker) {
@@ -75,9 +78,14 @@ TEST_P(RelayCost, NoAllocationPerChunkUnderBackPressure) {
     worker_->pool().take_back(worker_->pool().lend_block());
     return true;
   });
+  // The kernel's part has a timer, made when it first has to ask again, which may be in any flood:
+  // the timer itself, and its place among those of the loop.
+  const std::uint64_t made_once = GetParam() == Way::kernel ? 2 : 0;
   const std::uint64_t before = allocations_of(*worker_);
-  flood();
-  EXPECT_EQ(allocations_of(*worker_) - before, 0u);
+  for (int i = 0; i < 4; ++i) {
+    flood();
+  }
+  EXPECT_LE(allocations_of(*worker_) - before, made_once);
 }
 
 TEST_P(RelayCost, AStalledReaderStopsItsSender) {
@@ -142,14 +150,43 @@ TEST_P(RelayCost, NoCpuWhenNothingMoves) {
   EXPECT_LT((cpu_of(*worker_) - before).count(), 100);
 }
 
-/// The median and the 99th percentile of 64-octet round trips.
-std::pair<microseconds, microseconds> round_trips(Relayed& relayed, const Stream& stream,
-                                                  const char* beside) {
+/// How long a thread of this process has stood in line for a processor since it began, as
+/// /proc/PID/task/TID/schedstat has it; nothing where the kernel does not count that.
+class InLine {
+ public:
+  explicit InLine(pid_t thread)
+      : file_(::open(("/proc/self/task/" + std::to_string(thread) + "/schedstat").c_str(),
+                     O_RDONLY | O_CLOEXEC)) {}
+  [[nodiscard]] nanoseconds time() const {
+    char text[100] = {};
+    unsigned long long ran = 0;
+    unsigned long long waited = 0;
+    if (::pread(file_.get(), text, sizeof text - 1, 0) <= 0 ||
+        std::sscanf(text, "%llu %llu", &ran, &waited) != 2) {
+      return {};
+    }
+    return nanoseconds(waited);
+  }
+
+ private:
+  Fd file_;
+};
+
+/// The median and the 99th percentile of 64-octet round trips, as far as they are the relay's: a
+/// busy machine lets the worker, or the peers, stand in line, and that time does not count.
+std::pair<microseconds, microseconds> round_trips(Worker& worker, Relayed& relayed,
+                                                  const Stream& stream, const char* beside) {
+  const InLine of_worker(worker.ask([] { return ::gettid(); }));
+  const InLine of_peers(::gettid());
   std::vector<microseconds> trips;
   for (int i = 0; i < 300; ++i) {
+    const nanoseconds in_line = of_worker.time() + of_peers.time();
     const auto begin = Clock::now();
     exchange(relayed, stream, 64, 1);
-    trips.push_back(std::chrono::duration_cast<microseconds>(Clock::now() - begin));
+    const nanoseconds trip = Clock::now() - begin;
+    const nanoseconds not_ours = of_worker.time() + of_peers.time() - in_line;
+    trips.push_back(
+        std::chrono::duration_cast<microseconds>(std::max(nanoseconds(0), trip - not_ours)));
   }
   std::sort(trips.begin(), trips.end());
   const microseconds p50 = trips[trips.size() / 2];
@@ -164,7 +201,7 @@ TEST_P(RelayCost, NeighboursOfAStalledReader) {
   Relayed stuck(*worker_, {}, {}, 64 << 10);
   send_until_stuck(stuck.client, stream_, 0, milliseconds(100));
   Relayed quick(*worker_);
-  const auto [p50, p99] = round_trips(quick, stream_, "a stalled reader");
+  const auto [p50, p99] = round_trips(*worker_, quick, stream_, "a stalled reader");
   EXPECT_LT(p50, milliseconds(50));
   EXPECT_LT(p99, milliseconds(500));
 }
@@ -184,7 +221,7 @@ TEST_P(RelayCost, NeighboursOfAFlood) {
     EXPECT_EQ(ending_after_octets(flood.destination, octets), 0);
   });
   Relayed quick(*worker_);
-  const auto [p50, p99] = round_trips(quick, stream_, "a flood");
+  const auto [p50, p99] = round_trips(*worker_, quick, stream_, "a flood");
   stop = true;
   sender.join();
   reader.join();

@@ -25,22 +25,42 @@ foreach(target connect_probe32 connect_early32 probe_names32 connect_probe32_tim
   target_link_libraries(${target} PRIVATE Threads::Threads resolv ${CMAKE_DL_LIBS})
 endforeach()
 
+# The compiler makes 32-bit programs; whether the kernel runs them is asked once, and every test that needs it is told.
+add_executable(class32_runs ${dir}/class32/runs.c)
+target_compile_options(class32_runs PRIVATE -m32)
+target_link_options(class32_runs PRIVATE -m32)
+set(class32_answer ${CMAKE_CURRENT_BINARY_DIR}/class32_runs.answer)
+add_preload_test(NAME preload.class32.runs LABELS class32
+  COMMAND ${Python3_EXECUTABLE} -B ${dir}/class32/runs.py ask $<TARGET_FILE:class32_runs> ${class32_answer})
+set_tests_properties(preload.class32.runs PROPERTIES FIXTURES_SETUP class32)
+add_test(NAME preload.class32.runs.selftest COMMAND ${Python3_EXECUTABLE} -B ${dir}/class32/test_runs.py)
+set_tests_properties(preload.class32.runs.selftest PROPERTIES LABELS "preload;class32" TIMEOUT 120)
+
+# add_class32_test(NAME name COMMAND command... ...): as add_preload_test, and skipped where no 32-bit program runs.
+function(add_class32_test)
+  cmake_parse_arguments(PARSE_ARGV 0 class32 "" "NAME" "COMMAND")
+  add_preload_test(NAME ${class32_NAME} ${class32_UNPARSED_ARGUMENTS}
+    COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/preload/class32/runs.py tell ${class32_answer} ${class32_COMMAND})
+  set_tests_properties(${class32_NAME} PROPERTIES FIXTURES_REQUIRED class32)
+endfunction()
+
 set(narrow "SOCKS64_TEST_PRELOAD=$<TARGET_FILE:socks64_shim32>" "SOCKS64_TEST_LIBRARY=$<TARGET_FILE:socks64_shim32>"
   "SOCKS64_TEST_CLASS=32" "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early32>"
   "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
 foreach(group blocking readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io hostile regressions
         library)
-  add_preload_test(NAME preload.class32.${group} LABELS class32 TIMEOUT 300
-    ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32>"
-    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py)
+  add_class32_test(NAME preload.class32.${group} LABELS class32 TIMEOUT 300
+    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
+    ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32>")
 endforeach()
 foreach(group blocking readiness_scan readiness_epoll failures pending_io introspection)
-  add_preload_test(NAME preload.class32.time64.${group} LABELS class32 TIMEOUT 300
-    ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32_time64>"
-    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py)
+  add_class32_test(NAME preload.class32.time64.${group} LABELS class32 TIMEOUT 300
+    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
+    ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32_time64>")
 endforeach()
 foreach(group delegation families transports services invalid numeric literals local reverse hostent buffers fork spelling freeing
         errno)
-  add_preload_test(NAME preload.class32.names.${group} LABELS class32 TIMEOUT 180 ENVIRONMENT ${narrow}
-    COMMAND ${Python3_EXECUTABLE} ${dir}/names/lab.py $<TARGET_FILE:probe_names32> ${group})
+  add_class32_test(NAME preload.class32.names.${group} LABELS class32 TIMEOUT 180
+    COMMAND ${Python3_EXECUTABLE} ${dir}/names/lab.py $<TARGET_FILE:probe_names32> ${group}
+    ENVIRONMENT ${narrow})
 endforeach()

@@ -18,14 +18,17 @@ foreach(group options check proxies walk explain completions manual)
       "SOCKS64_TEST_GATEWAYD=${gatewayd}")
 endforeach()
 
-set(class32_environment "")
 if(TARGET socks64_shim32)
   add_executable(dial_probe32 ${CMAKE_CURRENT_LIST_DIR}/socksify/dial.c)
   target_compile_definitions(dial_probe32 PRIVATE _GNU_SOURCE)
   target_compile_options(dial_probe32 PRIVATE -m32)
   target_link_options(dial_probe32 PRIVATE -m32)
-  set(class32_environment "SOCKS64_TEST_DIAL32=$<TARGET_FILE:dial_probe32>" "SOCKS64_TEST_LIBRARY32=$<TARGET_FILE:socks64_shim32>")
+  add_class32_test(NAME preload.socksify.class32 LABELS socksify TIMEOUT 300
+    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_LIST_DIR}/socksify/test_class32.py
+    ENVIRONMENT "SOCKS64_TEST_DIAL=$<TARGET_FILE:dial_probe>" "SOCKS64_TEST_DIAL32=$<TARGET_FILE:dial_probe32>"
+      "SOCKS64_TEST_LIBRARY32=$<TARGET_FILE:socks64_shim32>")
+else()
+  # It says that nothing was tested.
+  add_preload_test(NAME preload.socksify.class32 LABELS socksify
+    COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_LIST_DIR}/socksify/test_class32.py)
 endif()
-add_preload_test(NAME preload.socksify.class32 LABELS socksify TIMEOUT 300
-  COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_LIST_DIR}/socksify/test_class32.py
-  ENVIRONMENT "SOCKS64_TEST_DIAL=$<TARGET_FILE:dial_probe>" ${class32_environment})
