@@ -294,8 +294,7 @@ void CaresChannel::on_result(void* argument, int status, int /*timeouts*/, unsig
   DnsReply reply;
   try {
     const Clock::time_point now = Clock::now();
-    if (status == ARES_ETIMEOUT && now < query->patient_until &&
-        now - query->asked >= least_wait) {
+    if (status == ARES_ETIMEOUT && now < query->patient_until && now - query->asked >= least_wait) {
       query->channel.ask(std::move(query));
       return;
     }

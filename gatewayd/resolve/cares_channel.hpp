@@ -52,7 +52,7 @@ class CaresChannel {
   asio::io_context& context_;
   Timer timer_;
   std::chrono::milliseconds patience_;  ///< the least time until a question times out
-  ares_channel channel_ = nullptr;  ///< null: c-ares could not start
+  ares_channel channel_ = nullptr;      ///< null: c-ares could not start
   bool has_servers_ = true;
   std::size_t waiting_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< what an expired timer asks

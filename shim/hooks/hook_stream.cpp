@@ -355,8 +355,8 @@ S64_EXPORT ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) no
   return may_read(in) && may_write(out) ? libc::sendfile(out, in, offset, size) : -1;
 }
 
-S64_EXPORT ssize_t splice(int in, loff_t* in_offset, int out, loff_t* out_offset,
-                          std::size_t size, unsigned flags) {
+S64_EXPORT ssize_t splice(int in, loff_t* in_offset, int out, loff_t* out_offset, std::size_t size,
+                          unsigned flags) {
   constexpr unsigned non_block = 2;  // SPLICE_F_NONBLOCK
   const int dont_wait = (flags & non_block) != 0 ? MSG_DONTWAIT : 0;
   return may_read(in, dont_wait) && may_write(out, dont_wait)
