@@ -17,9 +17,13 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
-#include <asio/experimental/as_tuple.hpp>
 #include <asio/io_context.hpp>
 #include <asio/use_awaitable.hpp>
+#if __has_include(<asio/as_tuple.hpp>)
+#include <asio/as_tuple.hpp>
+#else
+#include <asio/experimental/as_tuple.hpp>  // where it was before Asio 1.24
+#endif
 
 #include "loop/socket.hpp"
 
@@ -33,11 +37,19 @@ using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Execut
 template <class T = void>
 using Task = asio::awaitable<T, Executor>;
 
+#if __has_include(<asio/as_tuple.hpp>)
+template <class Token>
+using AsTuple = asio::as_tuple_t<Token>;
+#else
+template <class Token>
+using AsTuple = asio::experimental::as_tuple_t<Token>;
+#endif
+
 /// The completion token of every asynchronous operation: errors come back as values, `auto [ec, n]
 /// = co_await ...`. Out of memory is not a value, and at the start of an operation not
 /// even an exception that could be caught: Asio 1.22 starts it in an await_suspend() that is
 /// noexcept, so std::bad_alloc there ends the process.
-inline constexpr asio::experimental::as_tuple_t<asio::use_awaitable_t<Executor>> as_result{};
+inline constexpr AsTuple<asio::use_awaitable_t<Executor>> as_result{};
 
 /// Called with what escaped from a coroutine: a defect, never a network failure. Set once, at
 /// start-up, by main.

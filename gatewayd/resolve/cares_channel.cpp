@@ -11,6 +11,11 @@
 //  - ares_process_fd() may do anything: open and close sockets, run callbacks that ask anew. So
 //    nothing is iterated over while it runs, and what may be gone afterwards is looked at again.
 //
+// c-ares 1.32 and later give a server five times as long as it took for answers so far, 250 ms at
+// least, in the place of the time that was configured: a name that its server has yet to look up
+// would fail beside names that it knows. So a question that timed out early is asked again until
+// the configured time has passed.
+//
 // What we do not use: EDNS, which 1.18 switches off for the whole channel at the first SERVFAIL of
 // any name; plain 512 octets and the retry over TCP (RFC 7766) are slower for huge answers only.
 // Search domains: ares_query() never applies them. STAYOPEN: a new socket after an idle moment is
@@ -177,32 +182,43 @@ bool names_a_server(const std::string& resolv_conf) {
   return false;
 }
 
+/// c-ares gives no server less; a timeout that took less was none, and asking again would not help.
+constexpr std::chrono::milliseconds least_wait{50};
+
 bool initialise_library() noexcept {
   static const bool good = ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS;
   return good;
 }
 
-std::vector<ares_addr_port_node> server_list(const std::vector<Endpoint>& servers,
-                                             Port default_port) {
-  std::vector<ares_addr_port_node> nodes(servers.size());
-  for (std::size_t i = 0; i < servers.size(); ++i) {
-    const IpAddress address = servers[i].address.unmapped();
-    ares_addr_port_node& node = nodes[i];
-    node = {};
-    node.next = i + 1 < nodes.size() ? &nodes[i + 1] : nullptr;
-    node.family = address.is_v4() ? AF_INET : AF_INET6;
-    std::memcpy(&node.addr, address.bytes().data(), address.bytes().size());
-    node.udp_port = node.tcp_port = servers[i].port == 0 ? default_port : servers[i].port;
+/// "192.0.2.53:53,[2001:db8::53]:53", without zones.
+std::string server_list(const std::vector<Endpoint>& servers, Port default_port) {
+  std::string list;
+  for (const auto& [given, port] : servers) {
+    IpAddress address = given.unmapped();
+    if (address.zone() != 0) {
+      IpAddress::V6Bytes bytes{};
+      std::ranges::copy(address.bytes(), bytes.begin());
+      address = IpAddress::v6(bytes);
+    }
+    list += list.empty() ? "" : ",";
+    list += Endpoint{address, port == 0 ? default_port : port}.text().view();
   }
-  return nodes;
+  return list;
+}
+
+/// How long a silent server is waited for: each try takes twice as long as the one before.
+std::chrono::milliseconds patience_of(const ResolverConfig& config) noexcept {
+  return config.query_timeout * ((1U << config.tries) - 1);
 }
 
 }  // namespace
 
 struct CaresChannel::Query {
   CaresChannel& channel;
-  RecordType type;
+  Question question;
   OnReply on_reply;
+  Clock::time_point patient_until;
+  Clock::time_point asked;
 };
 
 struct CaresChannel::Watch {
@@ -217,7 +233,7 @@ struct CaresChannel::Watch {
 };
 
 CaresChannel::CaresChannel(asio::io_context& context, const ResolverConfig& config)
-    : context_(context), timer_(context.get_executor()) {
+    : context_(context), timer_(context.get_executor()), patience_(patience_of(config)) {
   ares_options options{};
   // With servers of our own the file has nothing to say, and must not be able to fail us.
   std::string resolv_conf = config.servers.empty() ? config.resolv_conf : "/dev/null";
@@ -227,9 +243,14 @@ CaresChannel::CaresChannel(asio::io_context& context, const ResolverConfig& conf
   options.sock_state_cb = &CaresChannel::on_socket_state;
   options.sock_state_cb_data = this;
   options.resolvconf_path = resolv_conf.data();
-  const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT |
-                   ARES_OPT_SOCK_STATE_CB | ARES_OPT_NOROTATE |
-                   (resolv_conf.empty() ? 0 : ARES_OPT_RESOLVCONF);
+  int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_UDP_PORT |
+             ARES_OPT_TCP_PORT | ARES_OPT_SOCK_STATE_CB | ARES_OPT_NOROTATE |
+             (resolv_conf.empty() ? 0 : ARES_OPT_RESOLVCONF);
+#ifdef ARES_OPT_QUERY_CACHE
+  // answer_cache.hpp is the cache: it has the limits that are configured, and forgets at a reload.
+  options.qcache_max_ttl = 0;
+  mask |= ARES_OPT_QUERY_CACHE;
+#endif
   if (!initialise_library() || ares_init_options(&channel_, &options, mask) != ARES_SUCCESS) {
     channel_ = nullptr;
     return;
@@ -238,8 +259,8 @@ CaresChannel::CaresChannel(asio::io_context& context, const ResolverConfig& conf
     has_servers_ = names_a_server(config.resolv_conf);
     return;
   }
-  std::vector<ares_addr_port_node> nodes = server_list(config.servers, config.default_port);
-  has_servers_ = ares_set_servers_ports(channel_, nodes.data()) == ARES_SUCCESS;
+  const std::string servers = server_list(config.servers, config.default_port);
+  has_servers_ = ares_set_servers_ports_csv(channel_, servers.c_str()) == ARES_SUCCESS;
 }
 
 CaresChannel::~CaresChannel() {
@@ -253,25 +274,36 @@ void CaresChannel::query(const Question& question, OnReply on_reply) {
     on_reply(DnsReply{});
     return;
   }
-  auto query = std::make_unique<Query>(Query{*this, question.type, std::move(on_reply)});
   ++waiting_;
-  // on_result() is called exactly once for each query, whatever happens, and takes it back.
-  ares_query(channel_, escaped(question.name).c_str(), ns_c_in, wire_type(question.type),
-             &CaresChannel::on_result, query.release());
+  ask(std::make_unique<Query>(
+      Query{*this, question, std::move(on_reply), Clock::now() + patience_, {}}));
   arm_timer();
+}
+
+void CaresChannel::ask(std::unique_ptr<Query> query) {
+  query->asked = Clock::now();
+  const std::string name = escaped(query->question.name);
+  const int type = wire_type(query->question.type);
+  // on_result() is called exactly once for each ares_query(), whatever happens, and takes it back.
+  ares_query(channel_, name.c_str(), ns_c_in, type, &CaresChannel::on_result, query.release());
 }
 
 void CaresChannel::on_result(void* argument, int status, int /*timeouts*/, unsigned char* message,
                              int size) {
-  const std::unique_ptr<Query> query(static_cast<Query*>(argument));
-  --query->channel.waiting_;
+  std::unique_ptr<Query> query(static_cast<Query*>(argument));
   DnsReply reply;
   try {
-    reply = reply_of(query->type, status,
+    const Clock::time_point now = Clock::now();
+    if (status == ARES_ETIMEOUT && now < query->patient_until && now - query->asked >= least_wait) {
+      query->channel.ask(std::move(query));
+      return;
+    }
+    reply = reply_of(query->question.type, status,
                      message == nullptr ? Bytes() : Bytes(message, static_cast<std::size_t>(size)));
   } catch (const std::bad_alloc&) {
     reply.failure = Failure::no_resources;  // nothing may be thrown through c-ares
   }
+  --query->channel.waiting_;
   query->on_reply(std::move(reply));
 }
 

@@ -3,6 +3,7 @@
 #ifndef SOCKS64_GATEWAYD_CARES_CHANNEL_HPP
 #define SOCKS64_GATEWAYD_CARES_CHANNEL_HPP
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <unordered_map>
@@ -41,6 +42,7 @@ class CaresChannel {
   struct Query;
   struct Watch;
 
+  void ask(std::unique_ptr<Query> query);
   static void on_result(void* query, int status, int timeouts, unsigned char* message, int size);
   static void on_socket_state(void* self, ares_socket_t socket, int readable, int writable);
   static void wait(const std::shared_ptr<Watch>& watch);
@@ -49,7 +51,8 @@ class CaresChannel {
 
   asio::io_context& context_;
   Timer timer_;
-  ares_channel channel_ = nullptr;  ///< null: c-ares could not start
+  std::chrono::milliseconds patience_;  ///< the least time until a question times out
+  ares_channel channel_ = nullptr;      ///< null: c-ares could not start
   bool has_servers_ = true;
   std::size_t waiting_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  ///< what an expired timer asks

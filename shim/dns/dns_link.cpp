@@ -104,13 +104,30 @@ int connect_to_own(int fd, DnsLink& link, const IpAddress& home) noexcept {
   return connect_to(fd, own);
 }
 
+/// bind() gives no port to a socket with IP_BIND_ADDRESS_NO_PORT (dig 9.20 sets it), so that is off
+/// meanwhile.
+int bind_to_a_port(int fd, const IpAddress& home) noexcept {
+  const int off = 0;
+  int set = 0;
+  socklen_t size = sizeof set;
+  const bool without_port =
+      libc::getsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &set, &size) == 0 && set != 0 &&
+      libc::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off, sizeof off) == 0;
+  const int result = bind_to(fd, {home, 0});
+  if (without_port) {
+    const ErrnoGuard guard;
+    libc::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &set, sizeof set);
+  }
+  return result;
+}
+
 /// Gives a socket a port, unless it has one. A datagram socket gets it by a connect, because what
 /// bind() says would outlast a disconnect. Nothing is sent.
 bool has_port(int fd, bool stream, const IpAddress& home) noexcept {
   constexpr Port discard = 9;
   const Result<Endpoint> local = local_endpoint(fd);
   return local && (local->port != 0 ||
-                   (stream ? bind_to(fd, {home, 0}) : connect_to(fd, {home, discard})) == 0);
+                   (stream ? bind_to_a_port(fd, home) : connect_to(fd, {home, discard})) == 0);
 }
 
 int connect_to_itself(int fd, DnsLink& link, const IpAddress& resolver) noexcept {

@@ -356,8 +356,8 @@ S64_EXPORT ssize_t sendfile(int out, int in, off_t* offset, std::size_t size) no
   return may_read(in) && may_write(out) ? libc::sendfile(out, in, offset, size) : -1;
 }
 
-S64_EXPORT ssize_t splice(int in, off64_t* in_offset, int out, off64_t* out_offset,
-                          std::size_t size, unsigned flags) {
+S64_EXPORT ssize_t splice(int in, loff_t* in_offset, int out, loff_t* out_offset, std::size_t size,
+                          unsigned flags) {
   constexpr unsigned non_block = 2;  // SPLICE_F_NONBLOCK
   const int dont_wait = (flags & non_block) != 0 ? MSG_DONTWAIT : 0;
   return may_read(in, dont_wait) && may_write(out, dont_wait)
@@ -391,11 +391,11 @@ S64_EXPORT ssize_t pwritev2(int fd, const iovec* parts, int count, off_t offset,
   return may_write(fd) ? libc::pwritev2(fd, parts, count, offset, flags) : -1;
 }
 
-S64_EXPORT ssize_t preadv64v2(int fd, const iovec* parts, int count, off64_t offset, int flags) {
+S64_EXPORT ssize_t preadv64v2(int fd, const iovec* parts, int count, loff_t offset, int flags) {
   return may_read(fd) ? libc::preadv64v2(fd, parts, count, offset, flags) : -1;
 }
 
-S64_EXPORT ssize_t pwritev64v2(int fd, const iovec* parts, int count, off64_t offset, int flags) {
+S64_EXPORT ssize_t pwritev64v2(int fd, const iovec* parts, int count, loff_t offset, int flags) {
   return may_write(fd) ? libc::pwritev64v2(fd, parts, count, offset, flags) : -1;
 }
 
@@ -412,7 +412,7 @@ S64_EXPORT ssize_t __send(int fd, const void* buffer, std::size_t size, int flag
   return send(fd, buffer, size, flags);
 }
 
-S64_EXPORT ssize_t sendfile64(int out, int in, off64_t* offset, std::size_t size) noexcept {
+S64_EXPORT ssize_t sendfile64(int out, int in, loff_t* offset, std::size_t size) noexcept {
   return may_read(in) && may_write(out) ? libc::sendfile64(out, in, offset, size) : -1;
 }
 

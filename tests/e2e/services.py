@@ -65,8 +65,9 @@ def make_certificates():
     home = f"{LAB}/ca"
     os.makedirs(home)
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    run_checked(["openssl", "req", "-x509", *key, "-subj", "/CN=socks64 lab", "-keyout", f"{home}/ca.key",
-                 "-out", f"{home}/ca.crt"])
+    run_checked(["openssl", "req", "-x509", *key, "-subj", "/CN=socks64 lab",
+                 "-addext", "keyUsage=critical,keyCertSign,cRLSign",  # or Python 3.13 does not take it for a CA
+                 "-keyout", f"{home}/ca.key", "-out", f"{home}/ca.crt"])
     run_checked(["openssl", "req", *key, "-subj", "/CN=lab.test", "-keyout", f"{home}/server.key",
                  "-out", f"{home}/server.csr"])
     write(f"{home}/extensions", "subjectAltName=" + ",".join(f"DNS:{name}" for name in topology.CERTIFIED) + "\n")

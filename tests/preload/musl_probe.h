@@ -106,19 +106,22 @@ static inline int epoll_pwait2(int epfd, struct epoll_event* events, int count,
   return epoll_pwait(epfd, events, count, milliseconds, mask);
 }
 
-static inline ssize_t preadv2(int fd, const struct iovec* parts, int count, off_t offset,
-                              int flags) {
+static inline ssize_t probe_preadv2(int fd, const struct iovec* parts, int count, off_t offset,
+                                    int flags) {
   (void)flags;
   return offset == -1 ? readv(fd, parts, count) : preadv(fd, parts, count, offset);
 }
 
-static inline ssize_t pwritev2(int fd, const struct iovec* parts, int count, off_t offset,
-                               int flags) {
+static inline ssize_t probe_pwritev2(int fd, const struct iovec* parts, int count, off_t offset,
+                                     int flags) {
   (void)flags;
   return offset == -1 ? writev(fd, parts, count) : pwritev(fd, parts, count, offset);
 }
 
-#define preadv64v2 preadv2
-#define pwritev64v2 pwritev2
+/* musl 1.2.5 declares two of these. */
+#define preadv2 probe_preadv2
+#define pwritev2 probe_pwritev2
+#define preadv64v2 probe_preadv2
+#define pwritev64v2 probe_pwritev2
 
 #endif

@@ -300,6 +300,39 @@ TEST_F(Resolve, ADeadFirstServerDelaysByOneTimeout) {
   EXPECT_EQ(dead.queries("a.test", Family::ipv4), 1);
 }
 
+TEST_F(Resolve, ASlowNameHasTheConfiguredTimeBesideQuickOnes) {
+  // What a server is still looking up it answers to whoever asks once it knows.
+  dns_.script("slow.test", Family::ipv4, {.drop = true});
+  ResolverConfig patient = config();
+  patient.query_timeout = 2s;
+  Resolver resolver(patient);
+  for (const char* const name : {"a.test", "b.test", "c.test", "d.test"}) {
+    dns_.script(name, Family::ipv4, {.addresses = {"192.0.2.1"}});
+    EXPECT_EQ(ask(resolver, name), "none 192.0.2.1") << name;
+  }
+  const std::future<void> known = std::async(std::launch::async, [this] {
+    std::this_thread::sleep_for(900ms);
+    dns_.script("slow.test", Family::ipv4, {.addresses = {"192.0.2.2"}});
+  });
+  EXPECT_EQ(ask(resolver, "slow.test"), "none 192.0.2.2");
+}
+
+TEST_F(Resolve, ASilentServerIsGivenUpWhenTheConfiguredTimeHasPassed) {
+  dns_.script("a.test", Family::ipv4, {.addresses = {"192.0.2.1"}});
+  dns_.script("silent.test", Family::ipv4, {.drop = true});
+  ResolverConfig patient = config();
+  patient.query_timeout = 400ms;
+  patient.max_ttl = 0s;
+  Resolver resolver(patient);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(ask(resolver, "a.test"), "none 192.0.2.1");
+  }
+  EXPECT_EQ(dns_.queries("a.test", Family::ipv4), 4);
+  const Clock::time_point start = Clock::now();
+  EXPECT_EQ(ask(resolver, "silent.test"), "name-timeout");
+  EXPECT_GE(elapsed_since(start), 1100ms);
+}
+
 TEST_F(Resolve, EqualQuestionsOfManyThreadsAreOneQuery) {
   dns_.script("shared.test", Family::ipv4, {.addresses = {"192.0.2.1"}, .ttl = 0, .delay = 300ms});
   Resolver resolver(config());

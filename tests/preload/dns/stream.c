@@ -53,6 +53,28 @@ PROBE(stream_blocking) {
   CHECK_EQ(wait_and_read(fd, data, sizeof(data)), 0);
 }
 
+/* A program that bound its socket to no port, and keeps the option by which the kernel gave none.
+ */
+PROBE(stream_bound_without_port) {
+  const int fd = tcp(0);
+  const int on = 1;
+  CHECK(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) == 0);
+  struct sockaddr_storage own;
+  socklen_t length = sizeof(own);
+  CHECK(getsockname(fd, (struct sockaddr*)&own, &length) == 0);
+  CHECK(bind(fd, (struct sockaddr*)&own, length) == 0);
+  CHECK(dial(fd, DNS) == 0);
+  check_peer(fd);
+  unsigned char data[MESSAGE];
+  const size_t size = query_in_stream(data, NAME, ns_t_a, 3);
+  CHECK_EQ(send(fd, data, size, 0), size);
+  check_message(fd, ns_t_a, 3);
+  int set = 0;
+  length = sizeof(set);
+  CHECK(getsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &set, &length) == 0);
+  CHECK_EQ(set, 1);
+}
+
 /* stream_nonblocking WAITER */
 PROBE(stream_nonblocking) {
   const int fd = tcp(SOCK_NONBLOCK);

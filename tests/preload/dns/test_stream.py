@@ -15,6 +15,10 @@ class Streams(DnsCase):
     def test_a_blocking_client(self):
         self.probe_in_all_forms("stream_blocking")
 
+    def test_a_client_that_is_bound_without_a_port(self):
+        self.probe_all([("stream_bound_without_port",)])
+        self.probe_all([("stream_bound_without_port",)], environment=IPV6)
+
     def test_a_nonblocking_client_and_every_waiter(self):
         for form, environment in BOTH.items():
             with self.subTest(form=form):
