@@ -35,6 +35,7 @@ add_executable(gateway_tests
   rig/dns_server.cpp
   rig/process.cpp
   rig/sockets.cpp
+  rules/disguise_test.cpp
   rules/open_relay_test.cpp
   rules/protection_test.cpp
   rules/rule_index_test.cpp
