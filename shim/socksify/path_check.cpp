@@ -1,4 +1,4 @@
-#include "socksify/gateway_test.hpp"
+#include "socksify/path_check.hpp"
 
 #include <algorithm>
 #include <array>

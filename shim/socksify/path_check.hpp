@@ -1,6 +1,6 @@
 // socksify --test: the way to a destination walked step by step, on a socket of our own.
-#ifndef SOCKS64_SHIM_SOCKSIFY_GATEWAY_TEST_HPP
-#define SOCKS64_SHIM_SOCKSIFY_GATEWAY_TEST_HPP
+#ifndef SOCKS64_SHIM_SOCKSIFY_PATH_CHECK_HPP
+#define SOCKS64_SHIM_SOCKSIFY_PATH_CHECK_HPP
 
 #include <optional>
 #include <string>
