@@ -83,6 +83,18 @@ class Source(unittest.TestCase):
                     if (path.name, name) not in ALLOWED:
                         self.fail(f"{path.name}: calls {name}: {line.strip()}")
 
+    def test_a_hook_stands_in_the_table_under_the_file_that_defines_it(self):
+        text = (SOURCE / "host" / "hooks.inc").read_text()
+        sections = re.split(r"^// (hook_\w+\.cpp) - .*$", text, flags=re.MULTILINE)
+        found = 0
+        for file, section in zip(sections[1::2], sections[2::2]):
+            code = code_of(SOURCE / "hooks" / file)
+            for name in re.findall(r"^S64_HOOK(?:_VARIADIC)?\([^,]*,\s*(\w+)\s*,", section, re.MULTILINE):
+                found += 1
+                self.assertRegex(code, r"(?m)^S64_EXPORT[^;{}]*?\b" + name + r"\s*\([^;{}]*\{", f"{file} does not define {name}")
+        self.assertGreater(found, 40)
+        self.assertEqual(len(re.findall(r"^S64_HOOK", text, re.MULTILINE)), found, "a hook before the first section")
+
     def test_it_installs_no_signal_handler(self):
         for path in sources_of_the_library("*.cpp"):
             for call in re.findall(r"\bsigaction\s*\(([^)]*)\)", code_of(path)):
