@@ -44,9 +44,10 @@ class Udp : public ::testing::Test {
       "hosts", "127.0.0.1 v4.destination.test\n::1 v6.destination.test\n224.0.0.251 many.test\n");
 };
 
-#define REQUIRE_IPV6_LOOPBACK() \
-  if (!has_ipv6_loopback())     \
-  GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback"
+#define REQUIRE_IPV6_LOOPBACK()                                   \
+  if (!has_ipv6_loopback()) {                                     \
+    GTEST_SKIP() << "NOT RUN: this machine has no IPv6 loopback"; \
+  }
 
 TEST_F(Udp, BothFamiliesAndNamesInOneAssociation) {
   REQUIRE_IPV6_LOOPBACK();

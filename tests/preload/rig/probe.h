@@ -67,9 +67,10 @@ _Noreturn void fail_at(const char* file, int line, const char* format, ...)
 #define CHECK_EQ(actual, expected)                                                                \
   do {                                                                                            \
     const long long actual_ = (long long)(actual), expected_ = (long long)(expected);             \
-    if (actual_ != expected_)                                                                     \
+    if (actual_ != expected_) {                                                                   \
       fail_at(__FILE__, __LINE__, "%s is %lld, not %lld (errno %s)", #actual, actual_, expected_, \
               strerrorname_np(errno));                                                            \
+    }                                                                                             \
   } while (0)
 /* The call fails with just this errno. */
 #define CHECK_FAILS(call, expected)                                                             \
@@ -77,17 +78,19 @@ _Noreturn void fail_at(const char* file, int line, const char* format, ...)
     errno = 0;                                                                                  \
     const long long result_ = (long long)(call);                                                \
     const int error_ = errno;                                                                   \
-    if (result_ != -1 || error_ != (expected))                                                  \
+    if (result_ != -1 || error_ != (expected)) {                                                \
       fail_at(__FILE__, __LINE__, "%s: result %lld, errno %s; expected -1, %s", #call, result_, \
               strerrorname_np(error_), strerrorname_np(expected));                              \
+    }                                                                                           \
   } while (0)
 /* At least `least`, exactly; at most `most`, with room for a loaded machine. */
 #define CHECK_TIME(elapsed, least, most)                                                          \
   do {                                                                                            \
     const long long elapsed_ = (long long)(elapsed);                                              \
-    if (elapsed_ < (least) || elapsed_ > (most))                                                  \
+    if (elapsed_ < (least) || elapsed_ > (most)) {                                                \
       fail_at(__FILE__, __LINE__, "took %lld us, not %lld to %lld", elapsed_, (long long)(least), \
               (long long)(most));                                                                 \
+    }                                                                                             \
   } while (0)
 
 long long now_us(void);
