@@ -12,7 +12,7 @@ namespace socks64::gateway {
 namespace {
 
 // RFC 1928 section 6 allows 10 s between a failing reply and the close; see farewell() in
-// session.cpp.
+// handshake/farewell.cpp.
 constexpr std::chrono::milliseconds farewell_time{2000};
 
 // An honest handshake takes a few round trips. What is asked for comes every ten milliseconds or so

@@ -48,7 +48,7 @@ Disguise::Disguise(const IpAddress& address) noexcept {
   } else if (starts_with(octets, {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01})) {
     // NAT64 inside a network, RFC 8215: where in the address is up to the network (RFC 6052 section
     // 2.2), so all its places are read. Nothing is sent to 0.0.0.0/8: that is padding.
-    const std::array<std::uint32_t, 4> places{
+    const std::array<std::uint32_t, nat64_places> places{
         // The octet from bit 64 on is passed over.
         static_cast<std::uint32_t>(octets[6] << 24U | octets[7] << 16U | octets[9] << 8U |
                                    octets[10]),

@@ -3,6 +3,7 @@
 #define SOCKS64_GATEWAYD_DISGUISE_HPP
 
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -15,8 +16,11 @@ namespace socks64::gateway {
 /// a translator takes out of it.
 class Disguise {
  public:
-  /// The most readings that one address has.
-  static constexpr std::size_t most = 8;
+  /// Where RFC 6052 section 2.2 may put an IPv4 address.
+  static constexpr std::size_t nat64_places = 4;
+  /// The most readings that an address may have: those of one prefix, none of which has more than
+  /// NAT64, and that of an ISATAP interface identifier.
+  static constexpr std::size_t most = nat64_places + 1;
 
   /// Any address; an IPv4 one hides nothing.
   explicit Disguise(const IpAddress& address) noexcept;
@@ -46,7 +50,10 @@ class Disguise {
   [[nodiscard]] Iterator end() const noexcept { return Iterator(inside_.data() + count_); }
 
  private:
-  void add(std::uint32_t address) noexcept { inside_[count_++] = address; }
+  void add(std::uint32_t address) noexcept {
+    assert(count_ < most);
+    inside_[count_++] = address;
+  }
 
   std::array<std::uint32_t, most> inside_;  ///< in host byte order
   std::size_t count_ = 0;

@@ -59,6 +59,7 @@ bool KernelRegistration::is_spent() const noexcept {
   return (events & EPOLLONESHOT) != 0 && (events & (EPOLLERR | EPOLLHUP)) == 0;
 }
 
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): the buffer has what `have_` counts
 KernelRegistrations::KernelRegistrations(int epfd) noexcept : file_(open_info(epfd)) {}
 
 KernelRegistrations::~KernelRegistrations() {

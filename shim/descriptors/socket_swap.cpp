@@ -66,8 +66,10 @@ void copy_status_flags(int from, int to) noexcept {
       libc::fcntl(to, F_SETOWN_EX, &owner);
     }
     const long signal = libc::fcntl(from, F_GETSIG);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): fcntl's third argument is a word
     libc::fcntl(to, F_SETSIG, reinterpret_cast<void*>(signal));
   }
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   libc::fcntl(to, F_SETFL, reinterpret_cast<void*>(static_cast<long>(flags)));
 }
 

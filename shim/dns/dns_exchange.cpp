@@ -104,6 +104,7 @@ constexpr int kept_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 ssize_t ask_by_datagram(int fd, DnsLink& link, const msghdr& message, const DialledAddress& to,
                         int flags) noexcept {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many octets as are counted
   std::array<std::uint8_t, DnsLink::max_query> query;
   std::size_t size = 0;
   if (const int error = gather(message, query, size); error != 0) {
@@ -112,6 +113,7 @@ ssize_t ask_by_datagram(int fd, DnsLink& link, const msghdr& message, const Dial
   }
   const Result<Endpoint> resolver =
       from_sockaddr(reinterpret_cast<const sockaddr*>(to.octets.data()), to.size);
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many octets as are counted
   std::array<std::uint8_t, dns_max_answer> answer;
   const std::size_t answer_size =
       resolver ? answer_query(Bytes(query).first(size), DnsTransport::datagram, resolver->address,
@@ -351,6 +353,7 @@ bool is_from(const DnsLink& link, const Endpoint& sender) noexcept {
 
 /// A query that nobody turned into its answer: it got past the hooks for sending.
 ssize_t answer_late(const DnsLink& link, msghdr& message, ssize_t size) noexcept {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many octets as are counted
   std::array<std::uint8_t, DnsLink::max_query> query;
   std::size_t room = 0;
   for (std::size_t i = 0; i < message.msg_iovlen; ++i) {
@@ -368,6 +371,7 @@ ssize_t answer_late(const DnsLink& link, msghdr& message, ssize_t size) noexcept
   }
   const Result<Endpoint> resolver = from_sockaddr(
       reinterpret_cast<const sockaddr*>(link.resolver.octets.data()), link.resolver.size);
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many octets as are counted
   std::array<std::uint8_t, dns_max_answer> answer;
   const std::size_t whole = answer_query(Bytes(query).first(room), DnsTransport::datagram,
                                          resolver ? resolver->address : IpAddress(), answer);

@@ -140,7 +140,7 @@ int connect_to_itself(int fd, DnsLink& link, const IpAddress& resolver) noexcept
   for (const IpAddress& home : ways_home(resolver)) {
     if (resolver.is_v6() && first_error != 0) {
       const int off = 0;  // fails on a socket that is bound: then there is no other way
-      setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+      libc::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
     }
     const int result = has_port(fd, link.stream, home) ? connect_to_own(fd, link, home) : -1;
     if (result == 0) {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
@@ -63,7 +65,8 @@ int connect_to(int fd, const Endpoint& endpoint) noexcept {
 
 int bind_to(int fd, const Endpoint& endpoint) noexcept {
   const SocketAddress address(endpoint);
-  return bind(fd, address.get(), address.length);
+  // By number, as in socket_swap.cpp: a hook of that name would be entered otherwise.
+  return static_cast<int>(syscall(SYS_bind, fd, address.get(), address.length));
 }
 
 }  // namespace socks64::shim

@@ -20,12 +20,12 @@ std::atomic<pid_t> process_id{0};
 }  // namespace
 
 // Called at start-up and in the child of every fork.
-pid_t noted_process_id() noexcept {
-  return process_id.load(std::memory_order_relaxed);
-}
-
 void note_process_id() noexcept {
   process_id.store(getpid(), std::memory_order_relaxed);
+}
+
+pid_t noted_process_id() noexcept {
+  return process_id.load(std::memory_order_relaxed);
 }
 
 namespace {

@@ -36,6 +36,7 @@ class MappedPool {
 
   void release(T* object) noexcept {
     const std::uint32_t index = index_of(object) + 1;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): the object is one of this mapping's
     slots_[index - 1].next = free_;
     free_ = index;
   }

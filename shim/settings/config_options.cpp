@@ -29,7 +29,7 @@ bool set_balance(const Site& site, std::string_view text) noexcept {
 bool set_seconds(const Site& site, std::string_view text, std::uint32_t least, std::uint32_t most,
                  std::uint32_t& out) noexcept {
   std::uint32_t seconds = 0;
-  if (!decimal(text, seconds) || seconds < least || seconds > most) {
+  if (!parse_decimal(text, seconds) || seconds < least || seconds > most) {
     return site.problem("expected seconds, from ", least == 0 ? "0" : "1", " to ",
                         most == 3600 ? "3600" : "86400", ", not ", shown(text));
   }
@@ -212,6 +212,8 @@ constinit const Option table[] = {
     {"follow_exec", "SOCKS64_FOLLOW_EXEC", set_follow_exec, once},
     {"log", "SOCKS64_LOG", set_log, once},
 };
+
+static_assert(std::size(table) <= most_options);
 
 }  // namespace
 

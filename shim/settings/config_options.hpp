@@ -2,6 +2,9 @@
 #ifndef SOCKS64_SHIM_CONFIG_OPTIONS_HPP
 #define SOCKS64_SHIM_CONFIG_OPTIONS_HPP
 
+#include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 
@@ -17,7 +20,11 @@ struct Option {
   bool repeatable;  ///< may stand in the file more than once; each adds to what is there
 };
 
-/// In the order of the table in config.hpp. At most 32.
+/// A set of options, a bit for each in the order of options().
+using OptionSet = std::uint32_t;
+constexpr std::size_t most_options = std::numeric_limits<OptionSet>::digits;
+
+/// In the order of the table in config.hpp, at most `most_options`.
 [[nodiscard]] std::span<const Option> options() noexcept;
 
 }  // namespace socks64::shim

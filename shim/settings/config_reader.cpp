@@ -86,7 +86,7 @@ bool set_option(Config& config, std::string_view place, std::string_view key,
 }
 
 bool apply_file(Config& config, std::string_view path, std::string_view text) noexcept {
-  std::uint32_t seen = 0;
+  OptionSet seen = 0;
   std::uint32_t number = 0;
   Lines lines(text);
   std::string_view line;
@@ -122,7 +122,7 @@ bool apply_file(Config& config, std::string_view path, std::string_view text) no
     if (((seen >> index) & 1U) != 0 && !options()[index].repeatable) {
       return site.problem("'", key, "' is set twice");
     }
-    seen |= 1U << index;
+    seen |= OptionSet{1} << index;
     place.append(": ");
     place.append(key);
     if (!set_option(config, place.view(), key, trimmed(part(line, equals + 1)))) {

@@ -55,8 +55,9 @@ inline bool is_plain_word(std::string_view text) noexcept {
          });
 }
 
+/// The whole text is a decimal number that fits.
 template <class Number>
-bool decimal(std::string_view text, Number& out) noexcept {
+bool parse_decimal(std::string_view text, Number& out) noexcept {
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, out);
   return !text.empty() && error == std::errc{} && stop == end;

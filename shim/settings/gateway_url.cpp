@@ -215,7 +215,7 @@ bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noex
   }
   gateway.endpoint.address = *address;
   gateway.endpoint.port = 1080;  // the port that IANA gave to socks
-  if (has_port && (!decimal(port, gateway.endpoint.port) || gateway.endpoint.port == 0)) {
+  if (has_port && (!parse_decimal(port, gateway.endpoint.port) || gateway.endpoint.port == 0)) {
     return site.problem("expected a port from 1 to 65535 after the last ':'");
   }
   out = gateway;

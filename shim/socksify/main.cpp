@@ -1,6 +1,6 @@
 // socksify PROGRAM ARGS...: runs a program with libsocks64.so in it. Here is the table of contents:
 // command_line what was asked, settings what the library is told, library_path where it lies,
-// program_check and gateway_test what is told instead of running.
+// program_check and path_check what is told instead of running.
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -13,8 +13,8 @@
 #include "settings/config.hpp"
 #include "settings/unknown_variable.hpp"
 #include "socksify/command_line.hpp"
-#include "socksify/gateway_test.hpp"
 #include "socksify/library_path.hpp"
+#include "socksify/path_check.hpp"
 #include "socksify/program_check.hpp"
 #include "socksify/settings.hpp"
 #include "socksify/shared_table.hpp"

@@ -72,7 +72,7 @@ std::string without_host_bits(const std::string& entry) {
   }
   const Result<IpAddress> address = IpAddress::parse(entry.substr(0, slash));
   unsigned length = 0;
-  if (!address || !shim::decimal(std::string_view(entry).substr(slash + 1), length)) {
+  if (!address || !shim::parse_decimal(std::string_view(entry).substr(slash + 1), length)) {
     return entry;
   }
   const Result<Prefix> block = Prefix::make(*address, length);

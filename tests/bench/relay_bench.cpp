@@ -9,7 +9,7 @@
 #include <string_view>
 #include <time.h>
 
-#include "relay_rig.hpp"
+#include "rig/relay_rig.hpp"
 
 namespace {
 

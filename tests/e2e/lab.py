@@ -37,7 +37,7 @@ def product(variable):
     if os.environ.get(variable):
         return os.environ[variable]
     given = os.environ.get("SOCKS64_BUILD_DIR")
-    for tree in [given] if given else [os.path.join(SOURCE, "build", preset) for preset in ("release", "dev", "demo")]:
+    for tree in [given] if given else [os.path.join(SOURCE, "build", preset) for preset in ("release", "dev")]:
         candidate = os.path.join(tree, PRODUCTS[variable])
         if os.path.exists(candidate):
             return candidate

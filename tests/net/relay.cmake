@@ -2,12 +2,15 @@
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
-foreach(name readiness_test relay_flow_test relay_test relay_end_test relay_cost_test relay_bandwidth_test relay_kernel_test)
-  add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.cpp)
+foreach(test loop/readiness_test relay/relay_flow_test relay/relay_test relay/relay_end_test relay/relay_cost_test
+             relay/relay_bandwidth_test relay/relay_kernel_test)
+  get_filename_component(name ${test} NAME)
+  add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${test}.cpp)
+  target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR})
   target_link_libraries(${name} PRIVATE gateway_relay GTest::gtest_main socks64_warnings)
   gtest_discover_tests(${name} PROPERTIES TIMEOUT 180 DISCOVERY_TIMEOUT 60)
 endforeach()
-target_sources(relay_cost_test PRIVATE ${CMAKE_CURRENT_LIST_DIR}/allocation_count.cpp)
+target_sources(relay_cost_test PRIVATE ${CMAKE_CURRENT_LIST_DIR}/relay/allocation_count.cpp)
 
 # Figures, never run by ctest.
 add_executable(relay_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/../bench/relay_bench.cpp)

@@ -11,7 +11,7 @@ endif()
 
 set(dir ${CMAKE_CURRENT_LIST_DIR})
 add_executable(connect_probe32 ${probe_sources})
-add_library(connect_early32 SHARED ${probe_dir}/early_library.c)
+add_library(connect_early32 SHARED ${dir}/host/early_library.c)
 target_compile_definitions(connect_early32 PRIVATE _GNU_SOURCE)
 add_executable(probe_names32 ${dir}/names/probe_names.c)
 # Once with 32-bit times and once with 64-bit ones, which are other calls of libc.
@@ -20,6 +20,7 @@ target_compile_definitions(connect_probe32 PRIVATE _GNU_SOURCE)
 target_compile_definitions(connect_probe32_time64 PRIVATE _GNU_SOURCE _FILE_OFFSET_BITS=64 _TIME_BITS=64)
 foreach(target connect_probe32 connect_early32 probe_names32 connect_probe32_time64)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
+  target_include_directories(${target} PRIVATE ${dir})
   target_compile_options(${target} PRIVATE -m32 -Wall -Wextra -Wno-sign-compare $<$<BOOL:${SOCKS64_WERROR}>:-Werror> -U_FORTIFY_SOURCE)
   target_link_options(${target} PRIVATE -m32)
   target_link_libraries(${target} PRIVATE Threads::Threads resolv ${CMAKE_DL_LIBS})
@@ -50,13 +51,13 @@ set(narrow "SOCKS64_TEST_PRELOAD=$<TARGET_FILE:socks64_shim32>" "SOCKS64_TEST_LI
 foreach(group blocking readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io hostile regressions
         library)
   add_class32_test(NAME preload.class32.${group} LABELS class32 TIMEOUT 300
-    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
-    ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32>")
+    ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32>"
+    COMMAND ${Python3_EXECUTABLE} -B ${connect_group_${group}})
 endforeach()
 foreach(group blocking readiness_scan readiness_epoll failures pending_io introspection)
   add_class32_test(NAME preload.class32.time64.${group} LABELS class32 TIMEOUT 300
-    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py
-    ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32_time64>")
+    ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32_time64>"
+    COMMAND ${Python3_EXECUTABLE} -B ${connect_group_${group}})
 endforeach()
 foreach(group delegation families transports services invalid numeric literals local reverse hostent buffers fork spelling freeing
         errno)

@@ -2,10 +2,11 @@
 include(${CMAKE_CURRENT_LIST_DIR}/preload.cmake)
 find_package(Threads REQUIRED)
 set(dns_dir ${CMAKE_CURRENT_LIST_DIR}/dns)
-set(frame_dir ${CMAKE_CURRENT_LIST_DIR}/connect)
-add_executable(dns_probe ${dns_dir}/datagram.c ${dns_dir}/message.c ${dns_dir}/stream.c ${frame_dir}/probe.c
-  ${frame_dir}/fortified.c)
+set(rig_dir ${CMAKE_CURRENT_LIST_DIR}/rig)
+add_executable(dns_probe ${dns_dir}/datagram.c ${dns_dir}/message.c ${dns_dir}/stream.c ${rig_dir}/probe.c
+  ${rig_dir}/fortified.c)
 set_target_properties(dns_probe PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
+target_include_directories(dns_probe PRIVATE ${CMAKE_CURRENT_LIST_DIR})
 target_compile_definitions(dns_probe PRIVATE _GNU_SOURCE)
 target_compile_options(dns_probe PRIVATE -Wall -Wextra -Wshadow -Wconversion $<$<BOOL:${SOCKS64_WERROR}>:-Werror>
   -fno-sanitize=all -U_FORTIFY_SOURCE)

@@ -11,10 +11,11 @@ endif()
 
 set(dir ${CMAKE_CURRENT_LIST_DIR})
 add_executable(connect_probe_musl ${probe_sources})
-add_library(connect_early_musl SHARED ${probe_dir}/early_library.c)
+add_library(connect_early_musl SHARED ${dir}/host/early_library.c)
 add_executable(probe_names_musl ${dir}/names/probe_names.c)
 foreach(target connect_probe_musl connect_early_musl probe_names_musl)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
+  target_include_directories(${target} PRIVATE ${dir})
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-sign-compare -U_FORTIFY_SOURCE
     "SHELL:-include ${dir}/musl_probe.h")
   target_link_libraries(${target} PRIVATE socks64_musl_c)
@@ -27,7 +28,7 @@ set(musl_environment "SOCKS64_TEST_PRELOAD=$<TARGET_FILE:socks64_shim_musl>"
 foreach(group blocking readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io hostile regressions
         library)
   add_preload_test(NAME preload.musl.${group} LABELS musl TIMEOUT 300 ENVIRONMENT ${musl_environment}
-    COMMAND ${Python3_EXECUTABLE} -B ${probe_dir}/test_${group}.py)
+    COMMAND ${Python3_EXECUTABLE} -B ${connect_group_${group}})
 endforeach()
 foreach(group delegation families transports services invalid numeric literals local reverse hostent buffers fork spelling freeing
         errno resolver resolver_errors)

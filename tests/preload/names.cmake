@@ -6,15 +6,15 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 include(GoogleTest)
 
 add_executable(shim_unit_tests
+  ${CMAKE_CURRENT_LIST_DIR}/dns/dns_answer_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/host/local_file_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/names/classify_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/names/config_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/names/dns_answer_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/names/fake_ip_table_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/names/local_file_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/names/table_file_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/rules/policy_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/rules/proxy_environment_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/rules/rules_test.cpp)
+  ${CMAKE_CURRENT_LIST_DIR}/settings/config_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/settings/rules_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/socksify/proxy_environment_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/tables/fake_ip_table_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/tables/policy_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/tables/table_file_test.cpp)
 target_compile_definitions(shim_unit_tests PRIVATE _GNU_SOURCE)
 target_link_libraries(shim_unit_tests PRIVATE shim_dns shim_socksify socks64_warnings GTest::gtest_main Threads::Threads)
 gtest_discover_tests(shim_unit_tests TEST_PREFIX unit.shim. DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
@@ -45,4 +45,4 @@ add_names_test(gateway6 ENVIRONMENT "SOCKS64_GATEWAY=socks5://[::1]:1080")
 add_names_test(broken ENVIRONMENT SOCKS64_GATEWAY=nonsense)
 
 add_preload_test(NAME preload.socksify
-  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/names/socksify_test.py)
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/socksify/test_socksify.py)

@@ -6,6 +6,7 @@
 #   SOCKS64_TEST_PRELOAD   what to put into LD_PRELOAD of the program under test
 #   SOCKS64_TEST_LIBRARY   libsocks64.so alone
 #   SOCKS64_TEST_SOCKSIFY  the wrapper command
+#   PYTHONPATH             tests/preload/rig: what the runners share
 #   SOCKS64_TEST_SANITIZE  empty, address or thread: how all of it was built
 #
 # and sets LD_PRELOAD for the probe alone, as in `execve(probe, ..., LD_PRELOAD=$SOCKS64_TEST_PRELOAD)`. ASan's run-time
@@ -56,6 +57,7 @@ function(add_preload_test)
   set_tests_properties(${test_NAME} PROPERTIES
     TIMEOUT ${test_TIMEOUT} SKIP_RETURN_CODE 77 LABELS "preload;${test_LABELS}" RUN_SERIAL ${test_RUN_SERIAL})
   set_property(TEST ${test_NAME} APPEND PROPERTY ENVIRONMENT
+    "PYTHONPATH=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/rig"
     "SOCKS64_TEST_PRELOAD=${preload}"
     "SOCKS64_TEST_LIBRARY=$<TARGET_FILE:socks64_shim>"
     "SOCKS64_TEST_SOCKSIFY=$<TARGET_FILE:socksify>"

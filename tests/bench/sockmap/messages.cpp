@@ -15,7 +15,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#include "relay_rig.hpp"
+#include "rig/relay_rig.hpp"
 
 namespace {
 

@@ -19,7 +19,7 @@
 #include <random>
 #include <string_view>
 
-#include "relay_rig.hpp"
+#include "rig/relay_rig.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/route.hpp"
-#include "dial_fixture.hpp"
+#include "rig/dial_fixture.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

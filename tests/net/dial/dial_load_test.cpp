@@ -11,7 +11,7 @@
 #include <asio/co_spawn.hpp>
 #include <gtest/gtest.h>
 
-#include "dial_fixture.hpp"
+#include "rig/dial_fixture.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

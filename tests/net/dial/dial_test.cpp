@@ -16,7 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "dial/race.hpp"
-#include "dial_fixture.hpp"
+#include "rig/dial_fixture.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

@@ -9,9 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "base/dns_name.hpp"
-#include "dns_server.hpp"
-#include "peers.hpp"
 #include "resolve/dns_message.hpp"
+#include "rig/dns_server.hpp"
+#include "rig/peers.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

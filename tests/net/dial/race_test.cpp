@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "peers.hpp"
+#include "rig/peers.hpp"
 
 namespace socks64::gateway::testing {
 namespace {

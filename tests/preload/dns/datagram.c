@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../connect/probe.h"
 #include "message.h"
+#include "rig/probe.h"
 
 /* Sends by the call of this name, to `to` unless null. Returns what the call says, in octets. */
 static long send_by(const char* call, int fd, const unsigned char* data, size_t size,

@@ -2,16 +2,13 @@
 
 import ctypes
 import os
-import pathlib
 import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "connect"))
-
-import probe_case  # noqa: E402
-from probe_case import ProbeCase, enter_network, skip  # noqa: E402
-from test_fakes import CHATTER, LOCAL  # noqa: E402
+from fake_case import CHATTER, LOCAL
+import probe_case
+from probe_case import ProbeCase, enter_network, skip
 
 CLONE_NEWNS = 0x20000
 RESOLV_CONF = tempfile.NamedTemporaryFile("w", prefix="socks64-resolv-")

@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "../connect/probe.h"
+#include "rig/probe.h"
 
 size_t query(unsigned char* out, const char* name, int type, unsigned id) {
   const unsigned char header[12] = {(unsigned char)(id >> 8), (unsigned char)id, 1, 0, 0, 1};

@@ -5,8 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../connect/probe.h"
 #include "message.h"
+#include "rig/probe.h"
 
 static void read_octets(int fd, unsigned char* out, size_t size) {
   for (size_t have = 0; have < size;) {

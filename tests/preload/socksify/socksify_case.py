@@ -8,7 +8,6 @@ import sys
 import tempfile
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "connect"))
 
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
 SOCKSIFY = os.environ.get("SOCKS64_TEST_SOCKSIFY", "")
