@@ -34,18 +34,6 @@ long long now_us(void) {
   return (long long)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
-long long in_line_us(void) {
-  long long ran = 0, waited = 0;
-  FILE* file = fopen("/proc/thread-self/schedstat", "re");
-  if (file == NULL || fscanf(file, "%lld %lld", &ran, &waited) != 2) {
-    waited = 0;
-  }
-  if (file != NULL) {
-    fclose(file);
-  }
-  return waited / 1000;
-}
-
 void sleep_ms(int milliseconds) {
   struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
   while (nanosleep(&time, &time) != 0) {
