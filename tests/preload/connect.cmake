@@ -93,8 +93,6 @@ endforeach()
 foreach(group readiness_epoll failures same_descriptor introspection hostile)
   add_connect_test(ipv6.${group} ${group} "SOCKS64_TEST_GATEWAY_AT=ipv6")
 endforeach()
-# It starts hundreds of programs; see test_exec.py.
-set_tests_properties(preload.connect.exec PROPERTIES TIMEOUT 600)
 # They measure time: beside others they would measure those.
 set_tests_properties(preload.connect.asynchronous PROPERTIES RUN_SERIAL ON)
 

@@ -112,8 +112,7 @@ class ProbeCase(unittest.TestCase):
         self.sniffer = Sniffer()
         self.addCleanup(self.sniffer.close)
 
-    def run_probe(self, *arguments, preload=True, gateway=None, environment=None, program=None, timeout=None):
-        timeout = timeout or self.timeout
+    def run_probe(self, *arguments, preload=True, gateway=None, environment=None, program=None):
         variables = {key: value for key, value in os.environ.items() if not key.startswith("SOCKS64_")}
         variables["SOCKS64_GATEWAY"] = gateway or self.gateway.url()
         variables["SOCKS64_CONFIG"] = EMPTY_CONFIG.name  # this host's own must not count
@@ -124,11 +123,11 @@ class ProbeCase(unittest.TestCase):
         process = subprocess.Popen([program or PROBE, *arguments], env=variables, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, start_new_session=True)
         try:
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = process.communicate(timeout=self.timeout)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             stdout, stderr = process.communicate()
-            stderr += f"\nstill running after {timeout} s"
+            stderr += f"\nstill running after {self.timeout} s"
         return Outcome(arguments, process.returncode, stdout, stderr)
 
     def check(self, outcome):
