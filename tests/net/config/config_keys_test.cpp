@@ -52,7 +52,7 @@ Description described_by_the_file(std::vector<std::string>& listeners) {
       const bool example = found[1] != "#";
       if (table == "[[listener]]" && found[2] == "address") {
         listeners.push_back(found[3]);  // those that are served without any
-        keys[{table, found[2]}].bounds = found[4];
+        keys[{table, found[2]}].bounds += found[4].str();
       } else if (table == "[[rule]]") {
         // An example of a whole rule.
       } else if (example && found[2] != "mode") {
