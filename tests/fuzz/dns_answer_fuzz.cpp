@@ -24,7 +24,8 @@ using namespace socks64;
 using namespace socks64::shim;
 using fuzz::require;
 
-Verdict find(std::string_view name, Families families, HostAddresses& out) noexcept {
+Verdict find(const DnsName*, std::string_view name, Families families,
+             HostAddresses& out) noexcept {
   require(!name.empty() && name.size() <= dns_max_wire_name);
   if (name[0] == 'x') {
     return Verdict::no_such_name;

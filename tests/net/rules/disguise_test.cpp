@@ -68,7 +68,7 @@ TEST(Disguise, NoAddressHasMoreReadingsThanThereIsRoomFor) {
       for (std::size_t choice = 0; choice < 19683; ++choice) {  // 3 to the 9th
         IpAddress::V6Bytes each = bytes;
         std::size_t rest = choice;
-        for (const std::size_t at : {6, 7, 8, 9, 10, 11, 12, 13, 15}) {
+        for (const std::size_t at : {6U, 7U, 8U, 9U, 10U, 11U, 12U, 13U, 15U}) {
           if (each[at] == 0 && !(isatap && at >= 8 && at < 12)) {
             each[at] = octets[rest % octets.size()];
           }
