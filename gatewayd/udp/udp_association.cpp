@@ -45,6 +45,7 @@
 #include <asio/basic_datagram_socket.hpp>
 #include <asio/this_coro.hpp>
 
+#include "authorise/authorise.hpp"
 #include "authorise/policy.hpp"
 #include "handshake/farewell.hpp"
 #include "loop/wait_slot.hpp"
@@ -90,13 +91,13 @@ void take_over(Side& side, Descriptor from) {
 class Association final : public WaitOwner {
  public:
   Association(Socket& control, const ClientSource& source, const Requester& requester,
-              const SessionServices& services, UdpCounts& counts, const BandwidthPair& bandwidth,
-              Timer& alarm)
+              const AssociationServices& services, UdpCounts& counts,
+              const BandwidthPair& bandwidth, Timer& alarm)
       : control_(control),
         source_(source),
         requester_(requester),
         services_(services),
-        batches_(services.udp_pool.batches()),
+        batches_(services.pool.batches()),
         counts_(counts),
         alarm_(alarm),
         client_(control.get_executor()),
@@ -104,8 +105,8 @@ class Association final : public WaitOwner {
         ipv6_(control.get_executor()),
         bandwidth_(bandwidth),
         names_(
-            control.get_executor(), services.udp->resolver, services.udp->dial,
-            services.udp_pool.waiting_octets,
+            control.get_executor(), services.service.resolver, services.service.dial,
+            services.pool.waiting_octets,
             [this](const NamedEndpoint& target, const Endpoint& address) {
               return is_usable_destination(address) && permitted(target, address);
             },
@@ -142,7 +143,7 @@ class Association final : public WaitOwner {
   Socket& control_;
   ClientSource source_;
   const Requester& requester_;
-  const SessionServices& services_;
+  const AssociationServices services_;
   UdpPool::Batches& batches_;
   UdpCounts& counts_;
   Timer& alarm_;
@@ -401,7 +402,7 @@ Side* Association::side_towards(Family family) {
     return &side;
   }
   const IpAddress any = family == Family::ipv4 ? IpAddress() : IpAddress::v6(IpAddress::V6Bytes{});
-  const Source& source = services_.udp->dial.source;
+  const Source& source = services_.service.dial.source;
   UdpSocket opened = open_udp_socket(source.of(family).value_or(any), {}, source.interface);
   if (!opened.socket) {
     return nullptr;
@@ -413,7 +414,7 @@ Side* Association::side_towards(Family family) {
 
 /// By the policy of this moment, except within a batch that has begun.
 bool Association::permitted(const Target& target, const Endpoint& address) const noexcept {
-  const DialConfig& dial = services_.udp->dial;
+  const DialConfig& dial = services_.service.dial;
   return (address.address.is_v4() ? dial.ipv4 : dial.ipv6) &&
          judge(*policy_, requester_, Command::udp_associate, target, address).allowed;
 }
@@ -449,7 +450,7 @@ void Association::abandon() noexcept {
 
 /// Relaying only notes the time. The alarm is set again when it goes off, not per datagram.
 Clock::time_point Association::next_look() const noexcept {
-  const std::chrono::seconds idle = services_.udp->config.idle;
+  const std::chrono::seconds idle = services_.service.config.idle;
   return idle.count() == 0 ? Clock::time_point::max() : last_relayed_ + idle;
 }
 
@@ -479,7 +480,7 @@ class Tenancy {
 }  // namespace
 
 Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening, const Requester& requester,
-                             const SessionServices& services, UdpCounts& counts,
+                             const AssociationServices& services, UdpCounts& counts,
                              const BandwidthPair& bandwidth) {
   // A cancellation must find its way to end(), not out of the next co_await as an exception.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();

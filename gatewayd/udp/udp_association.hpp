@@ -7,23 +7,26 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 
 #include "socks64/address.hpp"
 
 #include "account/udp_counts.hpp"
-#include "authorise/authorise.hpp"
+#include "authorise/requester.hpp"
 #include "base/bandwidth.hpp"
 #include "base/descriptor.hpp"
 #include "base/ticket.hpp"
-#include "dial/dial.hpp"
+#include "datagram/udp_batch.hpp"
+#include "datagram/udp_datagram.hpp"
 #include "loop/net.hpp"
 #include "resolve/resolve.hpp"
-#include "session/session.hpp"
+#include "settings/dial_config.hpp"
 #include "settings/udp_config.hpp"
-#include "udp/udp_batch.hpp"
-#include "udp/udp_datagram.hpp"
 
 namespace socks64::gateway {
+
+struct Policy;
 
 /// A bound on all associations. Any thread.
 class AssociationLimit {
@@ -51,6 +54,14 @@ struct UdpService {
   AssociationLimit limit;
 };
 
+/// What one association uses and never owns; all of it outlives the association.
+struct AssociationServices {
+  UdpService& service;
+  UdpPool& pool;  ///< its worker's
+  /// Its worker's: where a reload puts the current one, by which every datagram is judged.
+  const std::shared_ptr<const Policy>& policy;
+};
+
 /// What one association begins with.
 struct UdpOpening {
   Descriptor socket;    ///< the client's side, bound
@@ -71,7 +82,7 @@ enum class UdpEnd : std::uint8_t {
 /// it. Datagrams beyond the bandwidth are dropped, as those beyond the rate.
 [[nodiscard]] Task<UdpEnd> relay_datagrams(Socket& control, UdpOpening opening,
                                            const Requester& requester,
-                                           const SessionServices& services, UdpCounts& counts,
+                                           const AssociationServices& services, UdpCounts& counts,
                                            const BandwidthPair& bandwidth = {});
 
 }  // namespace socks64::gateway

@@ -9,8 +9,8 @@
 
 #include "socks64/message.hpp"
 
+#include "datagram/udp_datagram.hpp"
 #include "fuzz.hpp"
-#include "udp/udp_datagram.hpp"
 
 using namespace socks64;
 using namespace socks64::gateway;

@@ -8,11 +8,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "datagrams.hpp"
-#include "own_network.hpp"
+#include "datagram/udp_batch.hpp"
+#include "rig/datagrams.hpp"
+#include "rig/own_network.hpp"
 #include "rig/process.hpp"
 #include "rig/sockets.hpp"
-#include "udp/udp_batch.hpp"
 #include "udp/udp_socket.hpp"
 
 namespace socks64::gateway::test {

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "datagrams.hpp"
+#include "rig/datagrams.hpp"
 #include "rig/dns_server.hpp"
 #include "rig/process.hpp"
 #include "rig/sockets.hpp"

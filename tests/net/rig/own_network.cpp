@@ -1,4 +1,4 @@
-#include "own_network.hpp"
+#include "rig/own_network.hpp"
 
 #include <cstring>
 #include <net/if.h>

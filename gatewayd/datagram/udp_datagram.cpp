@@ -1,4 +1,4 @@
-#include "udp/udp_datagram.hpp"
+#include "datagram/udp_datagram.hpp"
 
 #include <algorithm>
 #include <variant>

@@ -1,4 +1,4 @@
-#include "datagrams.hpp"
+#include "rig/datagrams.hpp"
 
 #include <array>
 #include <cerrno>

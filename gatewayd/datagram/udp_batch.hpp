@@ -13,7 +13,7 @@
 #include "socks64/address.hpp"
 #include "socks64/wire.hpp"
 
-#include "udp/udp_runs.hpp"
+#include "datagram/udp_runs.hpp"
 
 namespace socks64::gateway {
 

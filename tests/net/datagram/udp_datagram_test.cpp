@@ -1,5 +1,5 @@
 // The pure parts of UDP ASSOCIATE: whose a datagram is, what it asks for, who may answer.
-#include "udp/udp_datagram.hpp"
+#include "datagram/udp_datagram.hpp"
 
 #include <array>
 #include <string>
@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "datagrams.hpp"
+#include "rig/datagrams.hpp"
 #include "settings/udp_config.hpp"
 #include "udp/udp_peers.hpp"
 

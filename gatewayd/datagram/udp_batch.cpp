@@ -1,4 +1,4 @@
-#include "udp/udp_batch.hpp"
+#include "datagram/udp_batch.hpp"
 
 #include <algorithm>
 #include <cerrno>

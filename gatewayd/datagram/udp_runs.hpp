@@ -23,7 +23,7 @@
 #include "socks64/wire.hpp"
 
 #include "account/udp_counts.hpp"
-#include "udp/udp_datagram.hpp"
+#include "datagram/udp_datagram.hpp"
 
 namespace socks64::gateway {
 

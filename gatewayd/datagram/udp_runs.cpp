@@ -1,4 +1,4 @@
-#include "udp/udp_runs.hpp"
+#include "datagram/udp_runs.hpp"
 
 #include <algorithm>
 #include <cerrno>

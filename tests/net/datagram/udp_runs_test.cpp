@@ -1,6 +1,6 @@
 // What comes out at the other end of SendBatch, and of ReceivedBatch: the same datagrams, with runs
 // and without.
-#include "udp/udp_runs.hpp"
+#include "datagram/udp_runs.hpp"
 
 #include <cerrno>
 #include <map>
@@ -11,10 +11,10 @@
 
 #include <gtest/gtest.h>
 
-#include "datagrams.hpp"
-#include "own_network.hpp"
+#include "datagram/udp_batch.hpp"
+#include "rig/datagrams.hpp"
+#include "rig/own_network.hpp"
 #include "rig/sockets.hpp"
-#include "udp/udp_batch.hpp"
 #include "udp/udp_socket.hpp"
 
 namespace socks64::gateway::test {
