@@ -16,6 +16,9 @@
 // would fail beside names that it knows. So a question that timed out early is asked again until
 // the configured time has passed.
 //
+// What an answer says is read in dns_message.cpp. Up to there c-ares has to bring any answer, and
+// any name to the servers, which newer versions do with cares_translation.hpp alone.
+//
 // What we do not use: EDNS, which 1.18 switches off for the whole channel at the first SERVFAIL of
 // any name; plain 512 octets and the retry over TCP (RFC 7766) are slower for huge answers only.
 // Search domains: ares_query() never applies them. STAYOPEN: a new socket after an idle moment is
@@ -23,31 +26,22 @@
 #include "resolve/cares_channel.hpp"
 
 #include <algorithm>
-#include <arpa/nameser.h>
-#include <array>
-#include <cstring>
 #include <fstream>
 #include <new>
-#include <span>
 #include <sys/time.h>
 #include <utility>
 
-#include "resolve/dns_message.hpp"
+#include "dns/dns_message.hpp"
+#include "resolve/cares_sockets.hpp"
 
 namespace socks64::gateway {
 namespace {
 
+/// Of a question without an answer.
 Failure failure_of(int status) noexcept {
   switch (status) {
-    case ARES_SUCCESS:
-      return Failure::none;
-    case ARES_ENODATA:
-    case ARES_ENOTFOUND:
-      return Failure::name_not_found;
     case ARES_ETIMEOUT:
       return Failure::name_timeout;
-    case ARES_EBADNAME:
-      return Failure::name_invalid;
     case ARES_EDESTRUCTION:
     case ARES_ECANCELLED:
       return Failure::shutting_down;
@@ -69,106 +63,6 @@ std::string escaped(const std::string& name) {
     text.push_back(c);
   }
   return text;
-}
-
-DnsReply addresses_v4(const unsigned char* message, int size) {
-  std::array<ares_addrttl, max_reply_addresses> records{};
-  int count = max_reply_addresses;
-  DnsReply reply;
-  reply.failure = failure_of(ares_parse_a_reply(message, size, nullptr, records.data(), &count));
-  if (reply.failure != Failure::none) {
-    return reply;
-  }
-  for (const ares_addrttl& record : std::span(records).first(static_cast<std::size_t>(count))) {
-    IpAddress::V4Bytes bytes{};
-    std::memcpy(bytes.data(), &record.ipaddr, bytes.size());
-    reply.addresses.push_back(IpAddress::v4(bytes));
-    const std::chrono::seconds ttl(std::max(record.ttl, 0));
-    reply.ttl = reply.ttl ? std::min(*reply.ttl, ttl) : ttl;
-  }
-  return reply;
-}
-
-DnsReply addresses_v6(const unsigned char* message, int size) {
-  std::array<ares_addr6ttl, max_reply_addresses> records{};
-  int count = max_reply_addresses;
-  DnsReply reply;
-  reply.failure = failure_of(ares_parse_aaaa_reply(message, size, nullptr, records.data(), &count));
-  if (reply.failure != Failure::none) {
-    return reply;
-  }
-  for (const ares_addr6ttl& record : std::span(records).first(static_cast<std::size_t>(count))) {
-    IpAddress::V6Bytes bytes{};
-    std::memcpy(bytes.data(), &record.ip6addr, bytes.size());
-    reply.addresses.push_back(IpAddress::v6(bytes));
-    const std::chrono::seconds ttl(std::max(record.ttl, 0));
-    reply.ttl = reply.ttl ? std::min(*reply.ttl, ttl) : ttl;
-  }
-  return reply;
-}
-
-/// The first name that a PTR record gives; CNAMEs on the way to it are followed (RFC 2317).
-DnsReply name_in(const unsigned char* message, int size) {
-  // c-ares wants an address to put into the hostent, and does not look at it.
-  constexpr std::array<unsigned char, 4> any{};
-  hostent* entry = nullptr;
-  DnsReply reply;
-  reply.failure =
-      failure_of(ares_parse_ptr_reply(message, size, any.data(), any.size(), AF_INET, &entry));
-  if (reply.failure != Failure::none) {
-    return reply;
-  }
-  const std::unique_ptr<hostent, decltype(&ares_free_hostent)> owner(entry, &ares_free_hostent);
-  // Of several names h_name is the last one; h_aliases has them all, in the order of the answer.
-  const bool several = entry->h_aliases != nullptr && entry->h_aliases[0] != nullptr;
-  const char* const name = several ? entry->h_aliases[0] : entry->h_name;
-  if (name == nullptr || *name == '\0') {
-    reply.failure = Failure::name_not_found;  // the root: no name of a host
-    return reply;
-  }
-  reply.name = name;
-  reply.ttl = answer_ttl_of({message, static_cast<std::size_t>(size)});
-  return reply;
-}
-
-DnsReply parse(RecordType type, const unsigned char* message, int size) {
-  switch (type) {
-    case RecordType::a:
-      return addresses_v4(message, size);
-    case RecordType::aaaa:
-      return addresses_v6(message, size);
-    case RecordType::ptr:
-      break;
-  }
-  return name_in(message, size);
-}
-
-int wire_type(RecordType type) noexcept {
-  switch (type) {
-    case RecordType::a:
-      return ns_t_a;
-    case RecordType::aaaa:
-      return ns_t_aaaa;
-    case RecordType::ptr:
-      break;
-  }
-  return ns_t_ptr;
-}
-
-DnsReply reply_of(RecordType type, int status, Bytes message) {
-  DnsReply reply;
-  reply.failure = failure_of(status);
-  if (status == ARES_SUCCESS) {
-    reply = parse(type, message.data(), static_cast<int>(message.size()));
-    // A chain of CNAMEs that ends without an address.
-    if (reply.failure == Failure::none && reply.addresses.empty() && reply.name.empty()) {
-      reply.failure = Failure::name_not_found;
-    }
-  }
-  if (reply.failure == Failure::name_not_found && !message.empty()) {
-    reply.ttl = negative_ttl_of(message);
-  }
-  return reply;
 }
 
 /// Without a server c-ares would ask 127.0.0.1; we want to say at once that there is nobody to ask.
@@ -216,6 +110,7 @@ std::chrono::milliseconds patience_of(const ResolverConfig& config) noexcept {
 struct CaresChannel::Query {
   CaresChannel& channel;
   Question question;
+  std::string name;  ///< what c-ares is asked for
   OnReply on_reply;
   Clock::time_point patient_until;
   Clock::time_point asked;
@@ -255,6 +150,10 @@ CaresChannel::CaresChannel(asio::io_context& context, const ResolverConfig& conf
     channel_ = nullptr;
     return;
   }
+  if (!translate(channel_, translation_)) {
+    ares_destroy(std::exchange(channel_, nullptr));
+    return;
+  }
   if (config.servers.empty()) {
     has_servers_ = names_a_server(config.resolv_conf);
     return;
@@ -274,36 +173,44 @@ void CaresChannel::query(const Question& question, OnReply on_reply) {
     on_reply(DnsReply{});
     return;
   }
+  auto query = std::make_unique<Query>(
+      Query{*this, question, {}, std::move(on_reply), Clock::now() + patience_, {}});
+  query->name = cares_is_translated ? translation_.borrow(question.name) : escaped(question.name);
   ++waiting_;
-  ask(std::make_unique<Query>(
-      Query{*this, question, std::move(on_reply), Clock::now() + patience_, {}}));
+  ask(std::move(query));
   arm_timer();
 }
 
 void CaresChannel::ask(std::unique_ptr<Query> query) {
   query->asked = Clock::now();
-  const std::string name = escaped(query->question.name);
-  const int type = wire_type(query->question.type);
   // on_result() is called exactly once for each ares_query(), whatever happens, and takes it back.
-  ares_query(channel_, name.c_str(), ns_c_in, type, &CaresChannel::on_result, query.release());
+  Query* const asked = query.release();
+  ares_query(channel_, asked->name.c_str(), dns::class_in, wire_type(asked->question.type),
+             &CaresChannel::on_result, asked);
 }
 
 void CaresChannel::on_result(void* argument, int status, int /*timeouts*/, unsigned char* message,
                              int size) {
   std::unique_ptr<Query> query(static_cast<Query*>(argument));
+  CaresChannel& self = query->channel;
   DnsReply reply;
   try {
     const Clock::time_point now = Clock::now();
     if (status == ARES_ETIMEOUT && now < query->patient_until && now - query->asked >= least_wait) {
-      query->channel.ask(std::move(query));
+      self.ask(std::move(query));
       return;
     }
-    reply = reply_of(query->question.type, status,
-                     message == nullptr ? Bytes() : Bytes(message, static_cast<std::size_t>(size)));
+    if (message == nullptr) {
+      reply.failure = failure_of(status);
+    } else {
+      const Bytes answer(message, static_cast<std::size_t>(size));
+      reply = reply_in(self.translation_.as_sent(answer), query->question);
+    }
   } catch (const std::bad_alloc&) {
     reply.failure = Failure::no_resources;  // nothing may be thrown through c-ares
   }
-  --query->channel.waiting_;
+  self.translation_.give_back(query->question.name);
+  --self.waiting_;
   query->on_reply(std::move(reply));
 }
 

@@ -12,10 +12,11 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
 
+#include "dns/cares_translation.hpp"
+#include "dns/dns_reply.hpp"
 #include "loop/net.hpp"
 #include "resolve/answer_cache.hpp"
-#include "resolve/dns_reply.hpp"
-#include "resolve/resolve.hpp"
+#include "settings/resolver_config.hpp"
 
 namespace socks64::gateway {
 
@@ -52,6 +53,7 @@ class CaresChannel {
   asio::io_context& context_;
   Timer timer_;
   std::chrono::milliseconds patience_;  ///< the least time until a question times out
+  CaresTranslation translation_;        ///< outlives the channel
   ares_channel channel_ = nullptr;      ///< null: c-ares could not start
   bool has_servers_ = true;
   std::size_t waiting_ = 0;

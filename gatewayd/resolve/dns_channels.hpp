@@ -15,7 +15,7 @@
 #include "base/file_stamp.hpp"
 #include "loop/net.hpp"
 #include "resolve/cares_channel.hpp"
-#include "resolve/resolve.hpp"
+#include "settings/resolver_config.hpp"
 
 namespace socks64::gateway {
 

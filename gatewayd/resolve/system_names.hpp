@@ -15,8 +15,8 @@
 
 #include <asio/io_context.hpp>
 
+#include "dns/dns_reply.hpp"
 #include "resolve/answer_cache.hpp"
-#include "resolve/dns_reply.hpp"
 #include "resolve/turn_queue.hpp"
 
 namespace socks64::gateway {

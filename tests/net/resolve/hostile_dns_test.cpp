@@ -63,7 +63,9 @@ TEST_F(HostileDns, RecordsNobodyAskedForAreNotTaken) {
   dns_.script("alias.test", Family::ipv4,
               {.addresses = {"192.0.2.3"},
                .cnames = {"b.test"},
-               .unasked = {{"alias.test", "198.51.100.66"}, {"c.test", "198.51.100.66"}}});
+               .unasked = {{"alias.test", "198.51.100.66"},
+                           {"c.test", "198.51.100.66"},
+                           {"with space.test", "198.51.100.66"}}});
   Resolver resolver(config());
   EXPECT_EQ(ask(resolver, "a.test"), "none 192.0.2.1");
   EXPECT_EQ(ask(resolver, "bank.test"), "none 192.0.2.2");
@@ -129,7 +131,43 @@ TEST_F(HostileDns, NamesAreAskedForAsTheyAreGiven) {
   }
 }
 
-// c-ares takes aliases of letters, digits, hyphens and underscores; of one with other octets it
+// Both families at once are two questions for one name.
+TEST_F(HostileDns, ANameThatNoHostHasIsAskedForInBothFamilies) {
+  dns_.script("with space.test", Family::ipv4, {.addresses = {"192.0.2.1"}, .delay = 50ms});
+  dns_.script("with space.test", Family::ipv6, {.addresses = {"2001:db8::1"}, .delay = 50ms});
+  Resolver resolver(config());
+  std::vector<std::size_t> found;
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    asio::co_spawn(context_.get_executor(), question(resolver, named("with space.test"), family),
+                   [&found](std::exception_ptr, const Answer& given) {
+                     found.push_back(given.addresses.size());
+                   });
+  }
+  context_.run();
+  EXPECT_EQ(found, (std::vector<std::size_t>{1, 1}));
+}
+
+TEST_F(HostileDns, AMalformedAnswerFailsItsQuestionAlone) {
+  dns_.script("slow.test", Family::ipv4, {.addresses = {"192.0.2.1"}, .delay = 200ms});
+  dns_.script("garbage.test", Family::ipv4, {.garbage = true});
+  ResolverConfig once = config();
+  once.tries = 1;
+  Resolver resolver(once);
+  Failure slow = Failure::name_failed;
+  asio::co_spawn(context_.get_executor(), question(resolver, named("slow.test"), Family::ipv4),
+                 [&slow](std::exception_ptr, const Answer& given) { slow = given.failure; });
+  context_.poll();
+  asio::io_context other(1);
+  for (int i = 0; i < 3; ++i) {
+    const Answer given = run(other, question(resolver, named("garbage.test"), Family::ipv4));
+    EXPECT_EQ(given.failure, Failure::name_failed);
+  }
+  context_.run();
+  EXPECT_EQ(slow, Failure::none);
+  EXPECT_EQ(dns_.queries("slow.test", Family::ipv4), 1);
+}
+
+// An alias of letters, digits, hyphens, underscores and slashes is taken; one with other octets
 // makes a failure, which closes and does not open.
 TEST_F(HostileDns, AnAliasThatNoHostCanHaveFails) {
   dns_.script("good.test", Family::ipv4, {.addresses = {"192.0.2.1"}, .cnames = {"_c.test"}});

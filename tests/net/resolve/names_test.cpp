@@ -1,4 +1,4 @@
-// Names, literals, the hosts file, the cache, and the SOA of a negative answer.
+// Names, literals, the hosts file, and the cache.
 #include <chrono>
 #include <net/if.h>
 #include <string>
@@ -7,7 +7,6 @@
 
 #include "base/dns_name.hpp"
 #include "resolve/answer_cache.hpp"
-#include "resolve/dns_message.hpp"
 #include "resolve/hosts_file.hpp"
 #include "rig/peers.hpp"
 
@@ -158,20 +157,6 @@ TEST(AnswerCache, OfNoCapacityKeepsNothing) {
   AnswerCache cache(0);
   cache.insert({"a", RecordType::a}, {Failure::none, {}, AnswerCache::Time::max()});
   EXPECT_EQ(cache.find({"a", RecordType::a}, {}), nullptr);
-}
-
-TEST(NegativeTtl, IsTheSmallerOfTtlAndMinimumAndSurvivesEveryTruncation) {
-  const std::vector<std::uint8_t> message{
-      0,    1,   0x81, 0x83, 0,   1,   0,   1, 0, 1,  0, 0,             // header: one of each
-      1,    'a', 4,    't',  'e', 's', 't', 0, 0, 28, 0, 1,             // question a.test AAAA
-      0xc0, 12,  0,    5,    0,   1,   0,   0, 0, 9,  0, 2,  0xc0, 14,  // a.test CNAME test
-      0xc0, 14,  0,    6,    0,   1,   0,   0, 0, 30, 0, 24,            // test SOA, TTL 30
-      0xc0, 14,  0xc0, 14,   0,   0,   0,   1, 0, 0,  0, 2,  0,    0,
-      0,    3,   0,    0,    0,   4,   0,   0, 0, 7};
-  EXPECT_EQ(negative_ttl_of(message), 7s);
-  for (std::size_t size = 0; size < message.size(); ++size) {
-    EXPECT_FALSE(negative_ttl_of(Bytes(message).first(size))) << size;
-  }
 }
 
 }  // namespace
