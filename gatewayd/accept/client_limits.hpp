@@ -23,17 +23,9 @@
 #include "base/client.hpp"
 #include "base/event_rate.hpp"
 #include "base/ticket.hpp"
+#include "settings/limit_config.hpp"
 
 namespace socks64::gateway {
-
-struct ClientLimits {
-  std::uint32_t sessions = 0;  ///< at once; 0: unlimited
-  std::uint32_t rate = 0;      ///< new ones a second; 0: unlimited
-  unsigned prefix_v4 = 32;     ///< leading bits of an address that make a client
-  unsigned prefix_v6 = 64;
-
-  [[nodiscard]] bool any() const noexcept { return sessions != 0 || rate != 0; }
-};
 
 class ClientTable {
  public:

@@ -17,16 +17,9 @@
 #include "base/bandwidth.hpp"
 #include "base/event_rate.hpp"
 #include "base/ticket.hpp"
+#include "settings/limit_config.hpp"
 
 namespace socks64::gateway {
-
-struct UserLimits {
-  std::uint32_t sessions = 0;   ///< at once; 0: unlimited
-  std::uint32_t rate = 0;       ///< new ones a second; 0: unlimited
-  std::uint64_t bandwidth = 0;  ///< octets a second, each way; 0: unlimited
-
-  [[nodiscard]] bool any() const noexcept { return sessions != 0 || rate != 0 || bandwidth != 0; }
-};
 
 /// Any thread.
 class UserCounts {

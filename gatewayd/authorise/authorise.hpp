@@ -3,25 +3,16 @@
 #ifndef SOCKS64_GATEWAYD_AUTHORISE_HPP
 #define SOCKS64_GATEWAYD_AUTHORISE_HPP
 
-#include <cstddef>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "socks64/message.hpp"
 
 #include "authorise/policy.hpp"
-#include "base/client.hpp"
+#include "authorise/requester.hpp"
 #include "rules/rules.hpp"
 
 namespace socks64::gateway {
-
-/// Who asks: what the first stages have found out.
-struct Requester {
-  Client client;
-  std::size_t listener = 0;  ///< index into Config::listeners
-  std::string user;          ///< empty: not authenticated
-};
 
 struct Verdict {
   bool allowed = true;

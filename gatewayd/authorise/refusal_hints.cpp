@@ -6,7 +6,7 @@
 
 #include "socks64/prefix.hpp"
 
-#include "authorise/authorise.hpp"
+#include "authorise/requester.hpp"
 #include "base/log.hpp"
 
 namespace socks64::gateway {

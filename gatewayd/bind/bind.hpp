@@ -3,7 +3,6 @@
 #ifndef SOCKS64_GATEWAYD_BIND_HPP
 #define SOCKS64_GATEWAYD_BIND_HPP
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -12,21 +11,10 @@
 
 #include "base/descriptor.hpp"
 #include "base/failure.hpp"
-#include "base/own_end.hpp"
 #include "base/route.hpp"
+#include "settings/bind_config.hpp"
 
 namespace socks64::gateway {
-
-struct BindConfig {
-  AddressPair address;    ///< where peers are awaited; else our address towards the peer
-  AddressPair advertise;  ///< what BND.ADDR says instead of it: the outer address of a NAT
-  PortRange ports;
-  std::chrono::milliseconds timeout{60'000};  ///< for the peer, from the first reply on
-  /// Whether DST.PORT names the peer's port. The RFC leaves it open; clients send the port of their
-  /// primary connection, or the one that they would like to be given, or 0. FTP's data come from
-  /// port 20 or any. So by default only the address counts.
-  bool exact_port = false;
-};
 
 /// Whom a BIND waits for.
 struct ExpectedPeer {

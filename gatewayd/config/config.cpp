@@ -49,6 +49,7 @@ std::string read_mode(std::string_view text, mode_t& out) {
 
 std::string addresses_text(const std::vector<Endpoint>& addresses) {
   std::vector<std::string> texts;
+  texts.reserve(addresses.size());
   for (const Endpoint& address : addresses) {
     texts.emplace_back(address.text().view());
   }

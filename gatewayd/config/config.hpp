@@ -15,14 +15,13 @@
 
 #include "socks64/address.hpp"
 
-#include "accept/client_limits.hpp"
-#include "accept/user_limits.hpp"
 #include "account/account.hpp"
 #include "auth/auth_policy.hpp"
 #include "base/log.hpp"
-#include "bind/bind.hpp"
 #include "rules/rules.hpp"
+#include "settings/bind_config.hpp"
 #include "settings/dial_config.hpp"
+#include "settings/limit_config.hpp"
 #include "settings/listen_address.hpp"
 #include "settings/relay_config.hpp"
 #include "settings/resolver_config.hpp"
@@ -42,13 +41,6 @@ struct TimeoutConfig {
   std::chrono::seconds idle{7'200};
   std::chrono::seconds half_close{300};
   std::chrono::milliseconds drain{30'000};
-};
-
-struct LimitConfig {
-  std::size_t sessions = 0;  ///< 0: what the descriptor limit allows
-  ClientLimits client;
-  UserLimits user;
-  UdpLimits udp;
 };
 
 /// What is served besides CONNECT.

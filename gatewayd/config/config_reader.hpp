@@ -93,6 +93,7 @@ class TableReader {
               Value& out) {
     std::optional<std::size_t> initial;
     std::vector<std::string_view> known;
+    known.reserve(words.size());
     for (const Word<Value>& word : words) {
       if (word.value == out) {
         initial = known.size();
@@ -106,6 +107,7 @@ class TableReader {
   void choice(std::string_view key, const std::vector<Word<std::type_identity_t<Value>>>& words,
               std::optional<Value>& out) {
     std::vector<std::string_view> known;
+    known.reserve(words.size());
     for (const Word<Value>& word : words) {
       known.push_back(word.word);
     }

@@ -13,10 +13,10 @@
 #include "accept/accepted.hpp"
 #include "account/account.hpp"
 #include "base/ticket.hpp"
+#include "datagram/udp_batch.hpp"
 #include "loop/deadline.hpp"
 #include "relay/relay_pool.hpp"
 #include "session/session.hpp"
-#include "udp/udp_batch.hpp"
 
 namespace socks64::gateway {
 

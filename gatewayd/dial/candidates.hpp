@@ -11,10 +11,11 @@
 
 #include "base/failure.hpp"
 #include "base/route.hpp"
-#include "dial/dial.hpp"
+#include "dial/dial_wishes.hpp"
 #include "dial/race.hpp"
 #include "loop/net.hpp"
 #include "resolve/resolve.hpp"
+#include "settings/dial_config.hpp"
 
 namespace socks64::gateway {
 

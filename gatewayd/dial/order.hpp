@@ -3,15 +3,14 @@
 #ifndef SOCKS64_GATEWAYD_ORDER_HPP
 #define SOCKS64_GATEWAYD_ORDER_HPP
 
-#include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "socks64/address.hpp"
 
-namespace socks64::gateway {
+#include "base/family_preference.hpp"
 
-enum class FamilyPreference : std::uint8_t { ipv6, ipv4, system };
+namespace socks64::gateway {
 
 struct Destination {
   IpAddress address;

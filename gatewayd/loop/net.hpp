@@ -25,6 +25,7 @@
 #include <asio/experimental/as_tuple.hpp>  // where it was before Asio 1.24
 #endif
 
+#include "loop/escape_report.hpp"
 #include "loop/socket.hpp"
 
 namespace socks64::gateway {
@@ -50,12 +51,6 @@ using AsTuple = asio::experimental::as_tuple_t<Token>;
 /// even an exception that could be caught: Asio 1.22 starts it in an await_suspend() that is
 /// noexcept, so std::bad_alloc there ends the process.
 inline constexpr AsTuple<asio::use_awaitable_t<Executor>> as_result{};
-
-/// Called with what escaped from a coroutine: a defect, never a network failure. Set once, at
-/// start-up, by main.
-using EscapeHandler = void (*)(std::string_view where, std::string_view what) noexcept;
-void set_escape_handler(EscapeHandler handler) noexcept;
-void report_escape(std::string_view where, std::exception_ptr escaped) noexcept;
 
 /// Starts a coroutine nobody waits for. An exception that escapes is reported under `where` and
 /// goes no further.

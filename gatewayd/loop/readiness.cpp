@@ -9,7 +9,7 @@
 #include <asio/error.hpp>
 #include <asio/post.hpp>
 
-#include "loop/net.hpp"
+#include "loop/escape_report.hpp"
 
 namespace socks64::gateway {
 namespace {

@@ -1,5 +1,5 @@
-// Where a relay's two directions meet: its state. relay.cpp moves the octets, relay_life.cpp knows
-// the relay's beginning, time and end, and relay_kernel.cpp knows what the kernel carries by
+// Where a relay's two directions meet: its state. junction.cpp moves the octets, relay_life.cpp
+// knows the relay's beginning, time and end, and relay_kernel.cpp knows what the kernel carries by
 // itself.
 #ifndef SOCKS64_GATEWAYD_JUNCTION_HPP
 #define SOCKS64_GATEWAYD_JUNCTION_HPP

@@ -4,7 +4,7 @@
 // empty. That is the whole of back-pressure: a destination that stops reading leaves one bounded
 // buffer held here, the reads stop, the sender's TCP window closes, and the sender waits.
 //
-// The driver (relay.cpp) loops: `switch (flow.next())`, makes that one system call, tells the
+// The driver (junction.cpp) loops: `switch (flow.next())`, makes that one system call, tells the
 // result. When next() says await_*, the turn is over until the socket is ready.
 #ifndef SOCKS64_GATEWAYD_RELAY_FLOW_HPP
 #define SOCKS64_GATEWAYD_RELAY_FLOW_HPP
@@ -12,10 +12,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace socks64::gateway {
+#include "settings/relay_config.hpp"
 
-/// How octets cross the gateway: relay.engine of the configuration, where `adaptive` is "auto".
-enum class RelayPath : std::uint8_t { adaptive, copy, splice };
+namespace socks64::gateway {
 
 /// The figures come from tests/bench; docs/decisions/0002-relay-splice-or-copy.md has them.
 struct FlowTuning {

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <cstring>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <optional>
 #include <string_view>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -90,12 +91,23 @@ bool attach(const Descriptor& map, const Descriptor& program) noexcept {
   return bpf(BPF_PROG_ATTACH, attributes) == 0;
 }
 
+/// Whether a release such as 6.18.3-rc1 is least_major.least_minor or a later one.
+bool is_recent(std::string_view release) noexcept {
+  const char* const last = release.data() + release.size();
+  int major = 0;
+  const auto [dot, no_major] = std::from_chars(release.data(), last, major);
+  if (no_major != std::errc{} || dot == last || *dot != '.') {
+    return false;
+  }
+  int minor = 0;
+  const auto [rest, no_minor] = std::from_chars(dot + 1, last, minor);
+  return no_minor == std::errc{} &&
+         (major > least_major || (major == least_major && minor >= least_minor));
+}
+
 bool kernel_is_known(std::string& problem) {
   utsname name{};
-  int major = 0;
-  int minor = 0;
-  if (::uname(&name) == 0 && std::sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
-      (major > least_major || (major == least_major && minor >= least_minor))) {
+  if (::uname(&name) == 0 && is_recent(name.release)) {
     return true;
   }
   problem = std::string("Linux ") + name.release +
@@ -103,46 +115,49 @@ bool kernel_is_known(std::string& problem) {
   return false;
 }
 
-bool ask_tcp(int fd, tcp_info& info) noexcept {
-  socklen_t size = sizeof info;
-  info = {};
-  return ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+std::optional<tcp_info> ask_tcp(int fd) noexcept {
+  std::optional<tcp_info> info(std::in_place);
+  socklen_t size = sizeof *info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &*info, &size) != 0) {
+    info.reset();
+  }
+  return info;
 }
 
 /// Octets given to a socket for sending since it was opened, SYN included. What is acknowledged
 /// between the two calls is missed: never more than the truth.
 std::uint64_t octets_given(int fd) noexcept {
-  tcp_info info;
+  const std::optional<tcp_info> info = ask_tcp(fd);
   int queued = 0;
-  if (!ask_tcp(fd, info) || ::ioctl(fd, SIOCOUTQ, &queued) != 0) {
+  if (!info || ::ioctl(fd, SIOCOUTQ, &queued) != 0) {
     return 0;
   }
-  return std::uint64_t{info.tcpi_bytes_acked} + static_cast<unsigned>(queued);
+  return std::uint64_t{info->tcpi_bytes_acked} + static_cast<unsigned>(queued);
 }
 
 /// The same, exactly; false when it moves too fast.
 bool octets_given(int fd, std::uint64_t& octets) noexcept {
-  tcp_info before;
-  tcp_info after;
+  const std::optional<tcp_info> before = ask_tcp(fd);
   int queued = 0;
-  if (!ask_tcp(fd, before) || ::ioctl(fd, SIOCOUTQ, &queued) != 0 || !ask_tcp(fd, after)) {
+  if (!before || ::ioctl(fd, SIOCOUTQ, &queued) != 0) {
     return false;
   }
-  octets = std::uint64_t{before.tcpi_bytes_acked} + static_cast<unsigned>(queued);
-  return before.tcpi_bytes_acked == after.tcpi_bytes_acked;
+  octets = std::uint64_t{before->tcpi_bytes_acked} + static_cast<unsigned>(queued);
+  const std::optional<tcp_info> after = ask_tcp(fd);
+  return after && before->tcpi_bytes_acked == after->tcpi_bytes_acked;
 }
 
 /// Octets that came in and were read; false if some were not, or more come in just now.
 bool octets_consumed(int fd, std::uint64_t& octets) noexcept {
-  tcp_info before;
-  tcp_info after;
+  const std::optional<tcp_info> before = ask_tcp(fd);
   int queued = 0;
-  if (!ask_tcp(fd, before) || ::ioctl(fd, SIOCINQ, &queued) != 0 || !ask_tcp(fd, after)) {
+  if (!before || ::ioctl(fd, SIOCINQ, &queued) != 0) {
     return false;
   }
-  octets = before.tcpi_bytes_received;
-  return queued == 0 && before.tcpi_bytes_received == after.tcpi_bytes_received &&
-         after.tcpi_state == 1;  // TCP_ESTABLISHED; the map takes no other
+  octets = before->tcpi_bytes_received;
+  const std::optional<tcp_info> after = ask_tcp(fd);
+  return after && queued == 0 && before->tcpi_bytes_received == after->tcpi_bytes_received &&
+         after->tcpi_state == 1;  // TCP_ESTABLISHED; the map takes no other
 }
 
 }  // namespace
@@ -276,8 +291,8 @@ void KernelRelay::revoke() noexcept {
     // The program may be between the two words: has counted a segment off the lease, and not yet to
     // what it redirected, which delivered() goes by. It runs under the source's lock, and what asks
     // for that waits for it.
-    if (tcp_info unused; revoked) {
-      static_cast<void>(ask_tcp(sources_[way], unused));
+    if (revoked) {
+      static_cast<void>(ask_tcp(sources_[way]));
     }
   }
 }
@@ -310,15 +325,17 @@ bool KernelRelay::delivered(std::size_t way, std::uint64_t written) const noexce
 }
 
 bool KernelRelay::accounted(std::size_t way, const OwnOctets& own) const noexcept {
-  tcp_info info;
-  return delivered(way, own.written) && ask_tcp(sources_[way], info) &&
-         info.tcpi_bytes_received == consumed_[way] + own.read + redirected(way);
+  if (!delivered(way, own.written)) {
+    return false;
+  }
+  const std::optional<tcp_info> info = ask_tcp(sources_[way]);
+  return info && info->tcpi_bytes_received == consumed_[way] + own.read + redirected(way);
 }
 
 bool KernelRelay::exhausted(std::size_t way, std::uint64_t read) const noexcept {
-  tcp_info info;  // TCP counts FIN as an octet
-  return ask_tcp(sources_[way], info) &&
-         info.tcpi_bytes_received == consumed_[way] + read + redirected(way) + 1;
+  const std::optional<tcp_info> info = ask_tcp(sources_[way]);
+  // TCP counts FIN as an octet
+  return info && info->tcpi_bytes_received == consumed_[way] + read + redirected(way) + 1;
 }
 
 std::uint64_t KernelRelay::redirected(std::size_t way) const noexcept {

@@ -27,6 +27,7 @@ class Assembler {
     add(static_cast<std::uint8_t>(BPF_STX | size | BPF_MEM), base, from, offset, 0);
   }
   void load_map(Register to, int descriptor) {
+    // NOLINTNEXTLINE(misc-redundant-expression): BPF_LD and BPF_IMM are both 0, and both are meant
     add(BPF_LD | BPF_DW | BPF_IMM, to, static_cast<Register>(BPF_PSEUDO_MAP_FD), 0, descriptor);
     add(0, r0, r0, 0, 0);
   }

@@ -24,6 +24,17 @@ bool zero(Octets octets) noexcept {
   return std::all_of(octets.begin(), octets.end(), [](std::uint8_t octet) { return octet == 0; });
 }
 
+/// Whether the last four octets are the IPv4 address inside, in a form that has no other.
+bool ends_in_v4(const IpAddress& address, Octets octets) noexcept {
+  return address.is_v4_mapped() ||
+         // IPv4-compatible, RFC 4291 section 2.5.5.1. :: and ::1 are themselves.
+         (zero(octets.first(12)) && value_at(octets, 12) > 1) ||
+         // IPv4-translated, RFC 2765 section 2.1
+         (zero(octets.first(8)) && starts_with(octets.subspan(8), {0xff, 0xff, 0, 0})) ||
+         // NAT64, RFC 6052 section 2.1
+         (starts_with(octets, {0x00, 0x64, 0xff, 0x9b}) && zero(octets.subspan(4, 8)));
+}
+
 }  // namespace
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many as are counted
@@ -34,17 +45,8 @@ Disguise::Disguise(const IpAddress& address) noexcept {
   const Octets octets = address.bytes();
   const std::uint32_t last = value_at(octets, 12);
 
-  if (address.is_v4_mapped()) {
+  if (ends_in_v4(address, octets)) {
     add(last);
-  } else if (zero(octets.first(12))) {
-    // IPv4-compatible, RFC 4291 section 2.5.5.1. :: and ::1 are themselves.
-    if (last > 1) {
-      add(last);
-    }
-  } else if (zero(octets.first(8)) && starts_with(octets.subspan(8), {0xff, 0xff, 0, 0})) {
-    add(last);  // IPv4-translated, RFC 2765 section 2.1
-  } else if (starts_with(octets, {0x00, 0x64, 0xff, 0x9b}) && zero(octets.subspan(4, 8))) {
-    add(last);  // NAT64, RFC 6052 section 2.1
   } else if (starts_with(octets, {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01})) {
     // NAT64 inside a network, RFC 8215: where in the address is up to the network (RFC 6052 section
     // 2.2), so all its places are read. Nothing is sent to 0.0.0.0/8: that is padding.

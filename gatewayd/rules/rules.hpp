@@ -20,7 +20,7 @@
 #include "socks64/prefix.hpp"
 
 #include "base/client.hpp"
-#include "dial/order.hpp"
+#include "base/family_preference.hpp"
 #include "rules/rule_sets.hpp"
 
 namespace socks64::gateway {

@@ -13,7 +13,8 @@
 
 #include "authorise/authorise.hpp"
 #include "loop/net.hpp"
-#include "session/session.hpp"
+#include "session/session_control.hpp"
+#include "session/session_services.hpp"
 
 namespace socks64::gateway {
 

@@ -69,9 +69,10 @@ Task<> serve_udp_associate(Exchange& exchange) {
   UdpOpening opening{
       std::move(opened.socket),
       ClientSource(exchange.requester.client.endpoint.address, exchange.request.target)};
+  const AssociationServices services{service, exchange.services.udp_pool, exchange.services.policy};
   const UdpEnd end =
-      co_await relay_datagrams(exchange.client, std::move(opening), exchange.requester,
-                               exchange.services, counts, exchange.ticket.bandwidth());
+      co_await relay_datagrams(exchange.client, std::move(opening), exchange.requester, services,
+                               counts, exchange.ticket.bandwidth());
   record->octets_up = counts.octets_up;
   record->octets_down = counts.octets_down;
   record->end = end_of(end);

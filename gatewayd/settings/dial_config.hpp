@@ -4,8 +4,8 @@
 
 #include <chrono>
 
+#include "base/family_preference.hpp"
 #include "base/route.hpp"
-#include "dial/order.hpp"
 
 namespace socks64::gateway {
 

@@ -2,9 +2,12 @@
 #ifndef SOCKS64_GATEWAYD_RELAY_CONFIG_HPP
 #define SOCKS64_GATEWAYD_RELAY_CONFIG_HPP
 
-#include "relay/relay_flow.hpp"
+#include <cstdint>
 
 namespace socks64::gateway {
+
+/// How octets cross the gateway: relay.engine of the configuration, where `adaptive` is "auto".
+enum class RelayPath : std::uint8_t { adaptive, copy, splice };
 
 struct RelayConfig {
   /// `splice` copies, too, while no pipe is to be had and around urgent data.

@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "socks64/result.hpp"
+#include "socks64/text_buffer.hpp"
 
 namespace socks64 {
 
@@ -18,30 +19,6 @@ enum class Family : std::uint8_t { ipv4, ipv6 };
 
 /// A TCP or UDP port in host byte order, 0 to 65535.
 using Port = std::uint16_t;
-
-/// Fixed-size output of the text forms: no heap, converts to string_view.
-template <std::size_t N>
-class TextBuffer {
- public:
-  [[nodiscard]] std::string_view view() const noexcept { return {data_.data(), size_}; }
-  operator std::string_view() const noexcept { return view(); }
-  /// Appends as much as fits; returns false when something was cut.
-  bool append(std::string_view text) noexcept {
-    bool whole = true;
-    for (const char c : text) {
-      if (size_ == N) {
-        whole = false;
-        break;
-      }
-      data_[size_++] = c;
-    }
-    return whole;
-  }
-
- private:
-  std::array<char, N> data_{};
-  std::size_t size_ = 0;
-};
 
 /// An IPv4 or IPv6 address in network byte order, with the IPv6 zone (scope id, 0 = none).
 /// Equality and order are bytewise; 192.0.2.1 and ::ffff:192.0.2.1 differ until `unmapped()`.

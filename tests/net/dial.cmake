@@ -8,6 +8,8 @@ add_executable(dial_tests
   dial/look_up_test.cpp
   dial/order_test.cpp
   dial/race_test.cpp
+  dns/cares_translation_test.cpp
+  dns/dns_message_test.cpp
   resolve/hostile_dns_test.cpp
   resolve/names_test.cpp
   resolve/query_window_test.cpp

@@ -29,6 +29,8 @@ add_executable(gateway_tests
   daemon/passwd_test.cpp
   daemon/scarce_memory.cpp
   daemon/survival_test.cpp
+  datagram/udp_datagram_test.cpp
+  datagram/udp_runs_test.cpp
   dial/dialling_test.cpp
   dial/ports_test.cpp
   handshake/framing_login_test.cpp
@@ -36,7 +38,9 @@ add_executable(gateway_tests
   handshake/reply_test.cpp
   handshake/socks4_test.cpp
   relay/relay_engine_test.cpp
+  rig/datagrams.cpp
   rig/dns_server.cpp
+  rig/own_network.cpp
   rig/process.cpp
   rig/sockets.cpp
   rules/disguise_test.cpp
@@ -46,14 +50,10 @@ add_executable(gateway_tests
   rules/rules_test.cpp
   session/serve_look_up_test.cpp
   session/session_test.cpp
-  udp/datagrams.cpp
-  udp/own_network.cpp
   udp/udp_association_test.cpp
   udp/udp_bursts_test.cpp
-  udp/udp_datagram_test.cpp
   udp/udp_names_test.cpp
-  udp/udp_rules_test.cpp
-  udp/udp_runs_test.cpp)
+  udp/udp_rules_test.cpp)
 socks64_build_fast_when_sanitized(gateway_tests "<gtest/gtest.h>;<fmt/format.h>;${PROJECT_SOURCE_DIR}/gatewayd/session/session.hpp")
 target_link_options(gateway_tests PRIVATE -Wl,--wrap=aligned_alloc)  # scarce_memory.hpp
 # As for the sources of the daemon that have coroutines.

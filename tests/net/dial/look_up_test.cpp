@@ -9,7 +9,6 @@
 #include <gtest/gtest.h>
 
 #include "base/dns_name.hpp"
-#include "resolve/dns_message.hpp"
 #include "rig/dns_server.hpp"
 #include "rig/peers.hpp"
 
@@ -204,18 +203,6 @@ TEST(PointerName, OfBothFamilies) {
   EXPECT_EQ(pointer_name(*IpAddress::parse("192.0.2.1")), "1.2.0.192.in-addr.arpa");
   EXPECT_EQ(pointer_name(*IpAddress::parse("2001:db8::567:89ab")),
             "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
-}
-
-TEST(AnswerTtl, IsTheSmallestAndSurvivesEveryTruncation) {
-  const std::vector<std::uint8_t> message{
-      0,    1,   0x81, 0x80, 0,   1,   0,   2, 0, 0,  0, 0,             // header: two answers
-      1,    'a', 4,    't',  'e', 's', 't', 0, 0, 12, 0, 1,             // question a.test PTR
-      0xc0, 12,  0,    5,    0,   1,   0,   0, 0, 9,  0, 2, 0xc0, 14,   // CNAME, TTL 9
-      0xc0, 14,  0,    12,   0,   1,   0,   0, 0, 30, 0, 2, 0xc0, 14};  // PTR, TTL 30
-  EXPECT_EQ(answer_ttl_of(message), 9s);
-  for (std::size_t size = 0; size < message.size(); ++size) {
-    EXPECT_FALSE(answer_ttl_of(Bytes(message).first(size))) << size;
-  }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "allocation_count.hpp"
 #include "relay_peer.hpp"
+#include "rig/in_line.hpp"
 
 namespace socks64::gateway::rig {
 namespace {
@@ -19,6 +20,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
+using testing::InLine;
 
 std::uint64_t allocations_of(Worker& worker) {
   return worker.ask([] { return allocations_of_this_thread(); });
@@ -149,28 +151,6 @@ TEST_P(RelayCost, NoCpuWhenNothingMoves) {
   ::poll(&nothing, 1, 1000);
   EXPECT_LT((cpu_of(*worker_) - before).count(), 100);
 }
-
-/// How long a thread of this process has stood in line for a processor since it began, as
-/// /proc/PID/task/TID/schedstat has it; nothing where the kernel does not count that.
-class InLine {
- public:
-  explicit InLine(pid_t thread)
-      : file_(::open(("/proc/self/task/" + std::to_string(thread) + "/schedstat").c_str(),
-                     O_RDONLY | O_CLOEXEC)) {}
-  [[nodiscard]] nanoseconds time() const {
-    char text[100] = {};
-    unsigned long long ran = 0;
-    unsigned long long waited = 0;
-    if (::pread(file_.get(), text, sizeof text - 1, 0) <= 0 ||
-        std::sscanf(text, "%llu %llu", &ran, &waited) != 2) {
-      return {};
-    }
-    return nanoseconds(waited);
-  }
-
- private:
-  Fd file_;
-};
 
 /// The median and the 99th percentile of 64-octet round trips, as far as they are the relay's: a
 /// busy machine lets the worker, or the peers, stand in line, and that time does not count.

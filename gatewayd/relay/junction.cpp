@@ -18,14 +18,14 @@
 // With relay.engine = "sockmap" the kernel carries small messages by itself while it has a lease.
 // Whatever wakes us ends the lease, and what came behind it is relayed as ever; sockmap.hpp says
 // what has to be minded then, and relay_kernel.cpp does.
+#include "relay/junction.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <utility>
-
-#include "relay/junction.hpp"
 
 namespace socks64::gateway {
 
