@@ -12,8 +12,7 @@ if(SOCKS64_BUILD_TESTS)
   find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
   add_test(NAME braces.check COMMAND ${PROJECT_SOURCE_DIR}/tools/braces --check)
   add_test(NAME braces.cases COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/tools/test_braces.py)
-  # gatewayd joins when its last rings of units are cut.
-  add_test(NAME layers.check COMMAND ${PROJECT_SOURCE_DIR}/tools/layers ${PROJECT_SOURCE_DIR}/shim)
+  add_test(NAME layers.check COMMAND ${PROJECT_SOURCE_DIR}/tools/layers)
   add_test(NAME layers.cases COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/tools/test_layers.py)
   # Fails when the table of docs/testing.md names what does not exist.
   add_test(NAME docs.tests_of COMMAND ${PROJECT_SOURCE_DIR}/tools/tests-of --untested)

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "socks64/address.hpp"
+#include "socks64/text_buffer.hpp"
 
 namespace socks64 {
 

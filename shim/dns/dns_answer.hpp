@@ -46,8 +46,8 @@ struct DnsName {
 struct DnsNames {
   /// `known`: null if the name has not been classified yet.
   Verdict (*addresses)(const DnsName* known, std::string_view name, Families families,
-                       HostAddresses& out) noexcept;
-  DnsReverse (*name)(const IpAddress& address, DomainName& name) noexcept;
+                       HostAddresses& out) noexcept = nullptr;
+  DnsReverse (*name)(const IpAddress& address, DomainName& name) noexcept = nullptr;
   const DnsName* known = nullptr;
 };
 

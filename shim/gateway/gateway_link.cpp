@@ -191,6 +191,7 @@ Progress step(const Link& link, Seen seen) noexcept {
         break;
       }
       case ClientHandshake::Want::read: {
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many octets as are counted
         std::array<std::uint8_t, max_reply_size> in;
         const std::size_t most = std::min(machine.read_size(), in.size());
         const long got =

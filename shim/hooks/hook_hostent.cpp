@@ -159,10 +159,10 @@ int finish(Outcome outcome, const HostAddresses& addresses, int family, hostent*
 }
 
 /// What the forms without a buffer return. libc has one per process; one per thread keeps programs
-/// alive that call them from threads all the same. As large as the longest answer.
+/// alive that call them from threads all the same. As large as the longest answer: 32 addresses.
 struct OwnEntry {
   hostent entry;
-  char buffer[33 * sizeof(char*) + 32 * 16 + 256 + 16];
+  char buffer[33 * sizeof(char*) + 32 * sizeof(in6_addr) + 256 + 16];
 };
 __attribute__((tls_model("initial-exec"))) thread_local OwnEntry own;
 

@@ -223,6 +223,7 @@ S64_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags ba
   }
   // The kernel overwrites the room for the addresses; it takes no more than so many at a time.
   constexpr unsigned most = 1024;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many as there are messages
   std::array<std::uint8_t, most> rooms;
   count = std::min(count, most);
   for (unsigned i = 0; i < count; ++i) {

@@ -21,6 +21,7 @@ namespace {
 
 template <class T>
 T* pointer(long argument) noexcept {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel's calls take pointers as words
   return reinterpret_cast<T*>(static_cast<std::intptr_t>(argument));
 }
 

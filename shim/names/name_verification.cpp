@@ -215,6 +215,7 @@ long exchange(int fd, ClientHandshake& machine) noexcept {
     }
     return sent;
   }
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as many octets as are counted
   std::array<std::uint8_t, max_reply_size> in;
   const std::size_t most = std::min(machine.read_size(), in.size());
   const long got = syscall(SYS_recvfrom, fd, in.data(), most, MSG_DONTWAIT, nullptr, nullptr);
@@ -310,6 +311,7 @@ Existence existence_of(std::string_view name) noexcept {
     return Existence::unknown;
   }
   const ErrnoGuard guard;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): as much as `lowered` views
   std::array<char, DomainName::max_size> storage;
   const std::string_view lowered = lower_case(name, storage);
   Existence existence = Existence::unknown;

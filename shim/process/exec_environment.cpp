@@ -198,6 +198,7 @@ std::string_view remembered_setting(std::string_view name) noexcept {
   return {};
 }
 
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): complete() fills nearby_ as it needs it
 ExecEnvironment::ExecEnvironment(char* const* given, bool started) noexcept
     : given_(given), list_(given) {
   if (!started || (remembered.count == 0 && remembered.library.empty()) ||

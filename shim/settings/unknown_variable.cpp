@@ -36,7 +36,7 @@ UnknownVariable unknown_variable(std::string_view entry) noexcept {
   for (const Option& option : options()) {
     compare(option.variable);
   }
-  // Those that are no keys of the file: config.cpp's, lifecycle.cpp's and the wrapper's.
+  // Those that are no keys of the file: config_reader.cpp's, start.cpp's and the wrapper's.
   for (const char* const other : {"SOCKS64_CONFIG", "SOCKS64_TABLE", "SOCKS64_LIBRARY"}) {
     compare(other);
   }

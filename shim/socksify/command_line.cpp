@@ -26,7 +26,7 @@ class Help : public CLI::Formatter {
     return option->get_type_size() == 0 ? "" : " " + option->get_type_name();
   }
   std::string make_option_desc(const CLI::Option* option) const override {
-    const std::string text = option->get_description();
+    const std::string& text = option->get_description();
     std::string wrapped;
     std::size_t column = help_indent;
     for (std::size_t start = 0; start < text.size();) {

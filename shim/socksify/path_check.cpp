@@ -297,7 +297,7 @@ class Attempt {
     if (const int error = await(direction)) {
       return broke_by_kernel(error);
     }
-    std::array<std::uint8_t, max_reply_size> in;
+    std::array<std::uint8_t, max_reply_size> in{};
     const ssize_t count =
         direction == POLLOUT
             ? send(fd_, machine_.output().data(), machine_.output().size(), MSG_NOSIGNAL)

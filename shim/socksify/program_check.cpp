@@ -81,7 +81,7 @@ std::string find_program(const std::string& name) {
   for (;;) {
     const std::size_t end = rest.find(':');
     const std::string folder(rest.substr(0, end));
-    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
+    std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
     if (is_executable(candidate)) {
       return candidate;
     }

@@ -77,7 +77,7 @@ std::string make_file(const Config& config, std::string& problem) {
     std::array<char, 40> name{};
     std::snprintf(name.data(), name.size(), "/socks64-table-%016llx",
                   static_cast<unsigned long long>(shim::fresh_seed()));
-    const std::string path = place + name.data();
+    std::string path = place + name.data();
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
       problem = reason(path, errno);

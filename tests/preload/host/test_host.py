@@ -59,15 +59,29 @@ class CutGateway:
         self.count, self.then = count, then
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.open = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.threads = []
+        self._start(self._accept)
 
     def url(self):
         return f"socks5://127.0.0.1:{self.listener.getsockname()[1]}"
 
     def close(self):
-        self.listener.close()
+        """Closes when no thread can use a descriptor any more: the next gateway gets its number."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.threads[0].join()
         for connection in self.open:
-            connection.close()
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # its client is gone, or it was closed
+        for thread in self.threads[1:]:
+            thread.join()
+        for each in (self.listener, *self.open):
+            each.close()
+
+    def _start(self, target, *arguments):
+        self.threads.append(threading.Thread(target=target, args=arguments, daemon=True))
+        self.threads[-1].start()
 
     def _accept(self):
         while True:
@@ -76,7 +90,7 @@ class CutGateway:
             except OSError:
                 return
             self.open.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            self._start(self._serve, connection)
 
     def _serve(self, connection):
         try:

@@ -34,6 +34,24 @@ long long now_us(void) {
   return (long long)time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
+static long long pressure_us(void) {
+  char text[200] = {0};
+  const int fd = open("/proc/pressure/cpu", O_RDONLY | O_CLOEXEC);
+  const ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+  if (fd >= 0) {
+    close(fd);
+  }
+  const char* const total = got > 0 ? strstr(text, "total=") : NULL;
+  return total == NULL ? 0 : strtoll(total + strlen("total="), NULL, 10);
+}
+
+static long long pressure_at_start_us;
+
+long long short_of_cpu_us(void) {
+  const long long now = pressure_us();
+  return now > pressure_at_start_us ? now - pressure_at_start_us : 0;
+}
+
 void sleep_ms(int milliseconds) {
   struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
   while (nanosleep(&time, &time) != 0) {
@@ -292,6 +310,7 @@ int wait_by(const char* waiter, int fd, uint32_t interest, int timeout_ms, uint3
 
 /* probe NAME ARGUMENTS... */
 int main(int argc, char** argv) {
+  pressure_at_start_us = pressure_us();
   setvbuf(stdout, NULL, _IOLBF, 0);
   for (struct ProbeEntry* each = probes; argc > 1 && each != NULL; each = each->next) {
     if (strcmp(each->name, argv[1]) == 0) {

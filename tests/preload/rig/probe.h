@@ -83,17 +83,21 @@ _Noreturn void fail_at(const char* file, int line, const char* format, ...)
               strerrorname_np(error_), strerrorname_np(expected));                              \
     }                                                                                           \
   } while (0)
-/* At least `least`, exactly; at most `most`, with room for a loaded machine. */
+/* At least `least`, exactly; at most `most`, not counting the time in which the machine was short
+ * of processors since the probe began. */
 #define CHECK_TIME(elapsed, least, most)                                                          \
   do {                                                                                            \
     const long long elapsed_ = (long long)(elapsed);                                              \
-    if (elapsed_ < (least) || elapsed_ > (most)) {                                                \
+    if (elapsed_ < (least) || (elapsed_ > (most) && elapsed_ > (most) + short_of_cpu_us())) {     \
       fail_at(__FILE__, __LINE__, "took %lld us, not %lld to %lld", elapsed_, (long long)(least), \
               (long long)(most));                                                                 \
     }                                                                                             \
   } while (0)
 
 long long now_us(void);
+/* How long some task of this machine has waited for a processor since the probe began, as
+ * /proc/pressure/cpu has it; 0 where the kernel does not count that. */
+long long short_of_cpu_us(void);
 void sleep_ms(int milliseconds);
 void set_timer_ms(int first, int interval); /* SIGALRM; 0 stops it */
 int errno_named(const char* name);
