@@ -8,6 +8,7 @@
 #include "accept/user_limits.hpp"
 #include "account/account.hpp"
 #include "config/config.hpp"
+#include "datagram/udp_batch.hpp"
 #include "dial/dial.hpp"
 #include "dial/look_up.hpp"
 #include "handshake/authenticate.hpp"
@@ -18,7 +19,6 @@ namespace socks64::gateway {
 
 struct BindServices;
 struct Policy;
-struct UdpPool;
 struct UdpService;
 
 /// What sessions use and never own; all of it outlives every session. This part is that of all

@@ -122,6 +122,16 @@ class OneRoot(unittest.TestCase):
         self.assert_named({"high/act.hpp": '#include "socks64/wire.hpp"\n'},
                           'high/act.hpp:1: high/ROOM does not permit "socks64/wire.hpp"')
 
+    def test_a_type_declared_of_a_room_that_is_not_permitted(self):
+        self.assert_named({"high/act.hpp": "namespace a {\nstruct Act {\n};\n}\n", "low/word.cpp": "namespace a {\nstruct Act;\n}\n"},
+                          'low/word.cpp:2: low/ROOM does not permit high, which has "Act"')
+        self.assert_passes({"low/word.cpp": "class Word final : public Other {\n};\n", "high/act.hpp": "class Word;\nclass Unknown;\n"},
+                           "2 rooms, 2 units, 2 includes between the rooms")
+
+    def test_a_carriage_return_is_no_hiding_place(self):
+        self.assert_named({"low/word.cpp": '\n// c\r#include "high/act.hpp"\r\n'},
+                          "low/word.cpp:2: a carriage return alone ends a line")
+
     def test_an_include_without_a_room(self):
         for name in ("word.hpp", "tree/low/word.hpp", "lost/word.hpp"):
             with self.subTest(name):
@@ -152,7 +162,7 @@ class OneRoot(unittest.TestCase):
                                   f"low/a.cpp:1: the include <{name}> names a file of this")
 
     def test_headers_of_others(self):
-        self.assert_passes({"high/act.hpp": "#include <sys/socket.h>\n#include <asio/post.hpp>\n"
+        self.assert_passes({"high/act.hpp": "#include <sys/socket.h>\n#include <a/post.hpp>\n"
                                             "#if __has_include(<a/b.hpp>)\n#elif defined(__has_include)\n#endif\n"
                                             "#ifdef __has_include\n#endif\n"},
                            "2 rooms, 2 units, 2 includes between the rooms")
@@ -462,8 +472,14 @@ class WholeTree(unittest.TestCase):
             with self.subTest(header):
                 status, said = self.run_in({**tree, "gatewayd/low/word.cpp": f"#include <{header}>\n"}, "gatewayd")
                 self.assertEqual(status, 1)
-                self.assertIn(f"gatewayd/low/word.cpp:1: <{header}> is for rooms that may include loop; low is", said)
+                self.assertIn(f"gatewayd/low/word.cpp:1: <{header}> is for rooms that may include loop; this place is without", said)
                 self.assertNotIn("loop/net.hpp", said)
+
+    def test_asio_in_the_shim_and_in_the_library(self):
+        for name in ("shim/host/guard.cpp", "src/text.hpp", "include/socks64/result.hpp"):
+            with self.subTest(name):
+                text = TREE[name] + "#include <asio/post.hpp>\n"
+                self.assert_named({name: text}, f"{name}:{text.count(chr(10))}: <asio/post.hpp> is for rooms that may")
 
     def test_forms_of_includes_in_the_library(self):
         for text, problem in (("#include <low/word.hpp>", "the include <low/word.hpp> names a file of this tree"),
