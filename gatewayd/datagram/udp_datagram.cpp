@@ -65,6 +65,8 @@ bool is_usable_destination(const Endpoint& destination) noexcept {
   return !address.is_v4() || address.v4_value() != limited_broadcast;
 }
 
+// What is not written is not read, and there is one for each datagram.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
 ReplyHeader::ReplyHeader(const Endpoint& sender) noexcept {
   Writer out(octets_);
   encode(out, UdpHeader{0, sender});

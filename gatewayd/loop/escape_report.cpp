@@ -1,6 +1,7 @@
 #include "loop/escape_report.hpp"
 
 #include <atomic>
+#include <utility>
 
 namespace socks64::gateway {
 namespace {
@@ -19,7 +20,7 @@ void report_escape(std::string_view where, std::exception_ptr escaped) noexcept 
     return;
   }
   try {
-    std::rethrow_exception(escaped);
+    std::rethrow_exception(std::move(escaped));
   } catch (const std::exception& error) {
     handler(where, error.what());
   } catch (...) {
