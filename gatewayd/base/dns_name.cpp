@@ -17,6 +17,14 @@ char lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+bool is_at_or_below(std::string_view canonical, std::string_view domain) noexcept {
+  if (!canonical.ends_with(domain)) {
+    return false;
+  }
+  canonical.remove_suffix(domain.size());
+  return canonical.empty() || canonical.back() == '.';
+}
+
 }  // namespace
 
 std::optional<std::string> canonical_name(std::string_view name) {
@@ -50,12 +58,11 @@ std::optional<std::string> canonical_name(std::string_view name) {
 }
 
 bool is_localhost(std::string_view canonical) noexcept {
-  constexpr std::string_view localhost = "localhost";
-  if (!canonical.ends_with(localhost)) {
-    return false;
-  }
-  canonical.remove_suffix(localhost.size());
-  return canonical.empty() || canonical.back() == '.';
+  return is_at_or_below(canonical, "localhost");
+}
+
+bool is_onion(std::string_view canonical) noexcept {
+  return is_at_or_below(canonical, "onion");
 }
 
 std::string pointer_name(const IpAddress& address) {

@@ -18,6 +18,9 @@ namespace socks64::gateway {
 /// "localhost" and everything below it (RFC 6761 section 6.3). Expects a canonical name.
 [[nodiscard]] bool is_localhost(std::string_view canonical) noexcept;
 
+/// A Tor service, which is never a question for DNS (RFC 7686 section 2). Expects a canonical name.
+[[nodiscard]] bool is_onion(std::string_view canonical) noexcept;
+
 /// Where the name of an address is asked for: "1.2.0.192.in-addr.arpa" (RFC 1035 section 3.5), or
 /// 32 nibbles below "ip6.arpa" (RFC 3596 section 2.5). Expects no IPv4-mapped address.
 [[nodiscard]] std::string pointer_name(const IpAddress& address);

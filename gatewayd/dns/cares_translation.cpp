@@ -84,9 +84,9 @@ std::size_t CaresTranslation::for_cares(MutableBytes buffer, std::size_t size) c
       return 0;
     }
     name = WireName(found->text);
-    if ((flags & Header::truncated) != 0) {
-      flags = Header::response | Header::servfail;
-    }
+    // Its servers know nothing of stand-ins, so c-ares must not ask over TCP; reply_in() refuses
+    // it.
+    flags &= ~Header::truncated;
   }
 
   std::array<std::uint8_t, max_query + 11 + sizeof mark_> front{};

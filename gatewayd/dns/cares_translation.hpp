@@ -11,7 +11,8 @@
 //    in what it hears.
 //
 // This is about datagrams alone. What arrives over TCP nobody forges who is not on the path, and
-// c-ares reads it as it is. The answer to a stand-in that would have to come that way is a failure.
+// c-ares reads it as it is. An answer to a stand-in that is truncated, and would have to come that
+// way, arrives as it is, and reply_in() makes a failure of it.
 #ifndef SOCKS64_GATEWAYD_CARES_TRANSLATION_HPP
 #define SOCKS64_GATEWAYD_CARES_TRANSLATION_HPP
 

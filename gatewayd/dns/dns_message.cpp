@@ -85,14 +85,23 @@ class Answers {
     }
     if (record.type == type_cname) {
       holds_for(record.ttl);
+      aliased_ = true;
       return read_name_in(record, message_, wanted_) && wanted_.is_host_name();
     }
     return record.type != type_ || (type_ == type_ptr ? take_name(record) : take_address(record));
   }
 
+  [[nodiscard]] bool is_empty() const noexcept {
+    return reply_.addresses.empty() && reply_.name.empty();
+  }
+  void begin_walk() noexcept { aliased_ = false; }
+  /// Whether this walk found an alias.
+  [[nodiscard]] bool went_on() const noexcept { return aliased_; }
+  /// The name at the end of the chain so far.
+  [[nodiscard]] const WireName& wanted() const noexcept { return wanted_; }
+
   [[nodiscard]] DnsReply reply() && {
-    const bool empty = reply_.addresses.empty() && reply_.name.empty();
-    reply_.failure = empty ? Failure::name_not_found : Failure::none;
+    reply_.failure = is_empty() ? Failure::name_not_found : Failure::none;
     return std::move(reply_);
   }
 
@@ -119,7 +128,8 @@ class Answers {
   /// The first one counts. The root is no name of a host.
   bool take_name(const Record& record) {
     WireName name;
-    if (!read_name_in(record, message_, name) || !name.is_host_name()) {
+    if (!read_name_in(record, message_, name) || !name.is_host_name() ||
+        IpAddress::parse(name.text())) {
       return false;
     }
     if (!std::exchange(named_, true)) {
@@ -137,18 +147,35 @@ class Answers {
   std::uint16_t type_;
   WireName wanted_;
   bool named_ = false;
+  bool aliased_ = false;
   DnsReply reply_;
 };
 
-DnsReply read_answers(Reader& reader, Bytes message, unsigned count, const Question& question) {
+/// Of a chain that does not stand in its order each walk finds one link at least.
+constexpr unsigned max_walks = 8;
+
+/// `first`: at the first record.
+DnsReply read_answers(const Reader& first, Bytes message, unsigned count,
+                      const Question& question) {
   Answers answers(message, question);
   Record record;
-  for (unsigned i = 0; i < count; ++i) {
-    if (!read_record(reader, message, record) || !answers.take(record)) {
-      return {};
+  for (unsigned walk = 0; walk < max_walks; ++walk) {
+    const WireName begin = answers.wanted();
+    Reader reader = first;
+    answers.begin_walk();
+    for (unsigned i = 0; i < count; ++i) {
+      if (!read_record(reader, message, record) || !answers.take(record)) {
+        return {};
+      }
+    }
+    if (!answers.is_empty() || !answers.went_on()) {
+      return std::move(answers).reply();
+    }
+    if (answers.wanted() == begin) {
+      break;  // a ring of aliases
     }
   }
-  return std::move(answers).reply();
+  return {};
 }
 
 }  // namespace
@@ -190,18 +217,18 @@ DnsReply reply_in(Bytes message, const Question& question) {
   const std::optional<dns::Opening> opening = dns::read_opening(reader, message);
   DnsReply reply;
   if (!opening || opening->type != wire_type(question.type) ||
-      !(opening->name == WireName(question.name))) {
+      !(opening->name == WireName(question.name)) ||
+      (opening->header.flags & dns::Header::truncated) != 0) {
     return reply;
   }
-  switch (opening->header.rcode()) {
-    case 0:
-      reply = read_answers(reader, message, opening->header.answers, question);
-      break;
-    case dns::Header::nxdomain:
-      reply.failure = Failure::name_not_found;
-      break;
-    default:
-      break;
+  const unsigned rcode = opening->header.rcode();
+  if (rcode == 0 || rcode == dns::Header::nxdomain) {
+    reply = read_answers(reader, message, opening->header.answers, question);
+  }
+  // It is about the end of the chain (RFC 6604 section 2).
+  if (rcode == dns::Header::nxdomain && reply.failure == Failure::none) {
+    reply = {};
+    reply.failure = Failure::name_not_found;
   }
   if (reply.failure == Failure::name_not_found) {
     reply.ttl = negative_ttl_of(message);

@@ -24,7 +24,6 @@ struct Header {
   static constexpr unsigned response = 0x8000;
   static constexpr unsigned truncated = 0x0200;
   static constexpr unsigned recursion_desired = 0x0100;
-  static constexpr unsigned servfail = 2;
   static constexpr unsigned nxdomain = 3;
 
   std::uint16_t id = 0;
@@ -53,14 +52,15 @@ struct Opening {
 [[nodiscard]] std::uint16_t wire_type(RecordType type) noexcept;
 
 /// Only records of the name that was asked for, or of the chain of CNAMEs that begins there, are
-/// taken (RFC 5452 section 6), in the order in which the answer has them (RFC 1034 section 4.3.2).
-/// The TTL is the smallest of what was taken and of the chain.
+/// taken (RFC 5452 section 6). The chain may stand in any order, as some servers send it; one that
+/// has no end within the answer's bounds fails. The TTL is the smallest of what was taken and of
+/// the chain.
 ///
 /// Of an answer that names nothing it is the smaller of the TTL of the SOA record in the authority
 /// section and of its MINIMUM field (RFC 2308 section 5); nothing if there is none to be read.
 ///
-/// Fails: what is malformed up to the end of the answer section, what answers another question, and
-/// aliases and names of hosts that no host can have.
+/// Fails: what is malformed up to the end of the answer section, what answers another question,
+/// what is truncated, and aliases and names of hosts that no host can have.
 [[nodiscard]] DnsReply reply_in(Bytes message, const Question& question);
 
 }  // namespace socks64::gateway

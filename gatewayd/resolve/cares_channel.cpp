@@ -40,6 +40,8 @@ namespace {
 /// Of a question without an answer.
 Failure failure_of(int status) noexcept {
   switch (status) {
+    case ARES_EBADNAME:
+      return Failure::name_invalid;
     case ARES_ETIMEOUT:
       return Failure::name_timeout;
     case ARES_EDESTRUCTION:
@@ -78,6 +80,18 @@ bool names_a_server(const std::string& resolv_conf) {
 
 /// c-ares gives no server less; a timeout that took less was none, and asking again would not help.
 constexpr std::chrono::milliseconds least_wait{50};
+
+/// "options use-vc" of resolv.conf.
+bool asks_over_tcp_alone(ares_channel channel) noexcept {
+  ares_options options{};
+  int mask = 0;
+  if (ares_save_options(channel, &options, &mask) != ARES_SUCCESS) {
+    return false;
+  }
+  const bool alone = (options.flags & ARES_FLAG_USEVC) != 0;
+  ares_destroy_options(&options);
+  return alone;
+}
 
 bool initialise_library() noexcept {
   static const bool good = ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS;
@@ -154,6 +168,8 @@ CaresChannel::CaresChannel(asio::io_context& context, const ResolverConfig& conf
     ares_destroy(std::exchange(channel_, nullptr));
     return;
   }
+  // Over TCP nothing is translated.
+  translated_ = cares_is_translated && !asks_over_tcp_alone(channel_);
   if (config.servers.empty()) {
     has_servers_ = names_a_server(config.resolv_conf);
     return;
@@ -175,7 +191,7 @@ void CaresChannel::query(const Question& question, OnReply on_reply) {
   }
   auto query = std::make_unique<Query>(
       Query{*this, question, {}, std::move(on_reply), Clock::now() + patience_, {}});
-  query->name = cares_is_translated ? translation_.borrow(question.name) : escaped(question.name);
+  query->name = translated_ ? translation_.borrow(question.name) : escaped(question.name);
   ++waiting_;
   ask(std::move(query));
   arm_timer();

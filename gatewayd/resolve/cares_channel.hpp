@@ -54,6 +54,7 @@ class CaresChannel {
   Timer timer_;
   std::chrono::milliseconds patience_;  ///< the least time until a question times out
   CaresTranslation translation_;        ///< outlives the channel
+  bool translated_ = false;             ///< what goes to the servers, and what comes
   ares_channel channel_ = nullptr;      ///< null: c-ares could not start
   bool has_servers_ = true;
   std::size_t waiting_ = 0;

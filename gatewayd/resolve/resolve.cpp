@@ -240,6 +240,9 @@ std::optional<Answer> Resolver::Impl::ask(const std::shared_ptr<Impl>& self, con
   if (auto addresses = hosts_.find(*canonical, family, now)) {
     return known(std::move(*addresses));
   }
+  if (is_onion(*canonical)) {
+    return failed(Failure::name_not_found);
+  }
   return join(self, {std::move(*canonical), record_type(family)}, executor, std::move(on_answer),
               inquiry, now);
 }

@@ -110,8 +110,29 @@ TEST(DnsMessage, AChainInALoopEndsWithTheMessage) {
     message.answer(asked_name, type_cname, 60, wire_name("b.test"))
         .answer(wire_name("b.test"), type_cname, 60, asked_name);
   }
-  EXPECT_EQ(read(message), "name-not-found");
-  EXPECT_EQ(read(asked().answer(asked_name, type_cname, 60, asked_name)), "name-not-found");
+  EXPECT_EQ(read(message), "name-failed");
+  EXPECT_EQ(read(asked().answer(asked_name, type_cname, 60, asked_name)), "name-failed");
+}
+
+TEST(DnsMessage, AChainMayStandInAnyOrder) {
+  EXPECT_EQ(read(asked()
+                     .answer(wire_name("c.test"), type_a, 60, one)
+                     .answer(wire_name("b.test"), type_cname, 50, wire_name("c.test"))
+                     .answer(asked_name, type_cname, 40, wire_name("b.test"))),
+            "none 192.0.2.1 40s");
+  // Its target is another server's matter; then the answer names nothing.
+  EXPECT_EQ(read(asked().answer(asked_name, type_cname, 40, wire_name("b.test"))),
+            "name-not-found");
+}
+
+TEST(DnsMessage, WhatIsTruncatedFails) {
+  constexpr unsigned truncated = 0x8380;
+  EXPECT_EQ(
+      read(DnsOctets(truncated).question("a.test", type_a).answer(asked_name, type_a, 60, one)),
+      "name-failed");
+  EXPECT_EQ(read(DnsOctets(truncated).question("a.test", type_a)), "name-failed");
+  EXPECT_EQ(read(DnsOctets(truncated | dns::Header::nxdomain).question("a.test", type_a)),
+            "name-failed");
 }
 
 TEST(DnsMessage, AnAliasOrANameThatNoHostCanHaveFails) {
@@ -127,6 +148,9 @@ TEST(DnsMessage, AnAliasOrANameThatNoHostCanHaveFails) {
         << bad;
   }
   EXPECT_EQ(read(asked(type_ptr).answer(asked_name, type_ptr, 60, {3, 'a', '.', 'b', 0}),
+                 RecordType::ptr),
+            "name-failed");
+  EXPECT_EQ(read(asked(type_ptr).answer(asked_name, type_ptr, 60, wire_name("127.0.0.1")),
                  RecordType::ptr),
             "name-failed");
   // One that nobody follows does no harm.
@@ -258,16 +282,19 @@ TEST(DnsMessage, ATtlWithTheHighestBitIsZero) {
 TEST(DnsMessage, ANegativeAnswerHoldsForTheSmallerOfTtlAndMinimum) {
   EXPECT_EQ(read(asked().authority({0}, type_soa, 60, soa(7))), "name-not-found 7s");
   EXPECT_EQ(read(asked().authority({0}, type_soa, 6, soa(7))), "name-not-found 6s");
-  const Octets whole = DnsOctets(0x8183)
-                           .question("a.test", type_a)
-                           .answer(asked_name, type_cname, 9, wire_name("b.test"))
-                           .authority(wire_name("test"), 2, 1, wire_name("ns.test"))
+  DnsOctets message = DnsOctets(0x8183)
+                          .question("a.test", type_a)
+                          .answer(asked_name, type_cname, 9, wire_name("b.test"));
+  const std::size_t answered = message.octets.size();
+  const Octets whole = message.authority(wire_name("test"), 2, 1, wire_name("ns.test"))
                            .authority(wire_name("test"), type_soa, 30, soa(20))
                            .octets;
   const Question question{"a.test", RecordType::a};
   EXPECT_EQ(text_of(reply_in(whole, question)), "name-not-found 20s");
   for (std::size_t size = 24; size < whole.size(); ++size) {
-    EXPECT_EQ(text_of(reply_in(Bytes(whole).first(size), question)), "name-not-found") << size;
+    EXPECT_EQ(text_of(reply_in(Bytes(whole).first(size), question)),
+              size < answered ? "name-failed" : "name-not-found")
+        << size;
   }
   // One in the answer section says nothing.
   EXPECT_EQ(read(asked().answer(asked_name, type_soa, 60, soa(7))), "name-not-found");

@@ -44,6 +44,10 @@ TEST(Localhost, IsALabelOfItsOwn) {
   EXPECT_TRUE(is_localhost("printer.localhost"));
   EXPECT_FALSE(is_localhost("notlocalhost"));
   EXPECT_FALSE(is_localhost("localhost.test"));
+  EXPECT_TRUE(is_onion("onion"));
+  EXPECT_TRUE(is_onion("abc.onion"));
+  EXPECT_FALSE(is_onion("union.test"));
+  EXPECT_FALSE(is_onion("theonion"));
 }
 
 TEST(Literal, WithBracketsAndZones) {

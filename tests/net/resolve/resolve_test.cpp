@@ -200,6 +200,9 @@ TEST_F(Resolve, HostsFileAndLocalhostNeedNoServer) {
   EXPECT_EQ(ask(resolver, "InHosts."), "none 192.0.2.77");
   EXPECT_EQ(ask(resolver, "inhosts", Family::ipv6), "name-not-found");
   EXPECT_EQ(ask(resolver, "localhost"), "none 127.0.0.1");
+  // RFC 7686 section 2.
+  EXPECT_EQ(ask(resolver, "abc.onion"), "name-not-found");
+  EXPECT_EQ(ask(resolver, "a b.onion"), "name-not-found");
   EXPECT_EQ(ask(resolver, "any.LOCALHOST", Family::ipv6), "none ::1");
   EXPECT_EQ(dns_.queries(), 0);
 }
