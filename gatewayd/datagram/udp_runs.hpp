@@ -46,7 +46,8 @@ class Segmentation {
 
 /// What waits to be sent from one socket. Points to the payloads, and holds none of them.
 // Of its memory, 100 KiB and more, nothing is read that was not written.
-class SendBatch {  // NOLINT(cppcoreguidelines-pro-type-member-init)
+// NOLINTBEGIN(cppcoreguidelines-pro-type-member-init)
+class SendBatch {
  public:
   static constexpr std::size_t capacity = 256;
   /// Of one run: what every kernel takes that takes any.
@@ -119,6 +120,7 @@ class SendBatch {  // NOLINT(cppcoreguidelines-pro-type-member-init)
   std::array<mmsghdr, capacity> messages_;
   std::array<iovec, 2 * capacity> pieces_;
 };
+// NOLINTEND(cppcoreguidelines-pro-type-member-init)
 
 }  // namespace socks64::gateway
 
