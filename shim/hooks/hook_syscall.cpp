@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hooks/io_uring_gate.hpp"
 #include "host/hook_table.hpp"
 
 using namespace socks64::shim;
@@ -108,6 +109,16 @@ S64_EXPORT __attribute__((no_sanitize("address"), no_sanitize("thread"))) long s
     case SYS_recvmmsg:
       return recvmmsg(first, pointer<mmsghdr>(a[1]), static_cast<unsigned>(a[2]),
                       static_cast<BatchFlags>(a[3]), pointer<timespec>(a[4]));
+#endif
+#ifdef SYS_io_uring_setup
+    case SYS_io_uring_setup:
+    case SYS_io_uring_enter:
+    case SYS_io_uring_register:
+      if (refuses_io_uring()) {
+        errno = ENOSYS;
+        return -1;
+      }
+      return by_kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 #endif
     default:
       return by_kernel(number, a[0], a[1], a[2], a[3], a[4], a[5]);

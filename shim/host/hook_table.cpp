@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <dlfcn.h>
 
+#include "host/elf_lookup.hpp"
+
 namespace socks64::shim {
 namespace {
 
@@ -35,7 +37,7 @@ const char* name_of(Hook hook) noexcept {
 // changes nothing.
 void* look_up(Hook hook) noexcept {
   const int saved = errno;
-  void* entry = dlsym(RTLD_NEXT, name_of(hook));
+  void* entry = libc_dlsym()(RTLD_NEXT, name_of(hook));
   if (entry == nullptr) {
     entry = reinterpret_cast<void*>(&missing_entry);
   }

@@ -176,6 +176,14 @@ bool set_follow_exec(const Site& site, std::string_view text) noexcept {
   return set_switch(site, text, site.config.follow_exec);
 }
 
+bool set_io_uring(const Site& site, std::string_view text) noexcept {
+  if (text != "refuse" && text != "allow") {
+    return site.problem("expected refuse or allow, not ", shown(text));
+  }
+  site.config.io_uring = text == "allow";
+  return true;
+}
+
 bool set_verify_names(const Site& site, std::string_view text) noexcept {
   return set_switch(site, text, site.config.verify_names);
 }
@@ -210,6 +218,7 @@ constinit const Option table[] = {
     {"verify_names", "SOCKS64_VERIFY_NAMES", set_verify_names, once},
     {"pipelining", "SOCKS64_PIPELINING", set_pipelining, once},
     {"follow_exec", "SOCKS64_FOLLOW_EXEC", set_follow_exec, once},
+    {"io_uring", "SOCKS64_IO_URING", set_io_uring, once},
     {"log", "SOCKS64_LOG", set_log, once},
 };
 

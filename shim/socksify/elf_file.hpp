@@ -12,14 +12,18 @@
 namespace socks64::socksify {
 
 struct ElfFile {
-  unsigned char elf_class = 0;      ///< ELFCLASS32 or ELFCLASS64
-  unsigned char byte_order = 0;     ///< ELFDATA2LSB or ELFDATA2MSB
-  std::uint16_t machine = 0;        ///< EM_*
-  std::string interpreter;          ///< PT_INTERP, the loader; empty: statically linked
-  std::vector<std::string> needed;  ///< DT_NEEDED
-  std::vector<std::string> wanted;  ///< names of undefined dynamic symbols
-  bool go = false;                  ///< built by the Go tool chain
+  unsigned char elf_class = 0;         ///< ELFCLASS32 or ELFCLASS64
+  unsigned char byte_order = 0;        ///< ELFDATA2LSB or ELFDATA2MSB
+  std::uint16_t machine = 0;           ///< EM_*
+  std::string interpreter;             ///< PT_INTERP, the loader; empty: statically linked
+  std::vector<std::string> needed;     ///< DT_NEEDED
+  std::vector<std::string> wanted;     ///< names of undefined dynamic symbols
+  bool go = false;                     ///< built by the Go tool chain
+  std::vector<std::string_view> code;  ///< the executable segments, in the content that was read
 
+  /// Whether the code makes io_uring_setup's system call itself, as the library of liburing's that
+  /// is linked statically does. Known of x86-64 and AArch64; reads all of the code.
+  [[nodiscard]] bool makes_rings() const;
   [[nodiscard]] bool needs(std::string_view library) const;  ///< a name that begins so
 };
 

@@ -290,6 +290,16 @@ class Check {
   }
 
   void binary(const std::string& path, const ElfFile& elf) {
+    const bool ring = elf.needs("liburing.so") ||
+                      std::any_of(elf.wanted.begin(), elf.wanted.end(), [](const auto& name) {
+                        return std::string_view(name).starts_with("io_uring_");
+                      });
+    if (ring) {
+      note(path,
+           "uses io_uring, which the library refuses (io_uring = allow takes that back): it has to "
+           "do "
+           "without");
+    }
     const std::size_t before = findings.size();
     if (!runs_here(elf)) {
       obstacle(path, "is a program for another kind of machine (ELF machine " +
@@ -315,12 +325,17 @@ class Check {
         obstacle(path, "is " + privileged + ": the loader ignores LD_PRELOAD for it");
       }
     }
-    const bool ring = elf.needs("liburing.so") ||
-                      std::any_of(elf.wanted.begin(), elf.wanted.end(), [](const auto& name) {
-                        return std::string_view(name).starts_with("io_uring_");
-                      });
-    if (ring) {
-      obstacle(path, "uses io_uring: connections that it makes that way are not intercepted");
+    if (elf.makes_rings()) {
+      obstacle(path,
+               "makes io_uring's system calls in its own code: connections that it makes that "
+               "way are not intercepted");
+    } else if (ring) {
+      note(path,
+           "uses io_uring, which the library refuses: it has to do without (io_uring = allow "
+           "takes that back)");
+    }
+    if (std::ranges::find(elf.wanted, "dlmopen") != elf.wanted.end()) {
+      obstacle(path, "calls dlmopen: what it opens that way has a libc of its own");
     }
     if (findings.size() == before) {
       note(path, "can be intercepted");

@@ -3,6 +3,14 @@
 Each takes a name and writes the front page that it gets from there; some do more, as they say.
 """
 
+import pathlib
+
+
+def of_npm(package, program):
+    """Where tools/deps puts a program of npm's."""
+    return str(pathlib.Path(__file__).resolve().parents[2] / "build" / "npm" / package / "node_modules" / ".bin" / program)
+
+
 # A blocking connect, and a channel that does not block and is waited for by a selector.
 JAVA = """
 import java.net.*;
@@ -40,6 +48,35 @@ public class Fetch {
     }
   }
 }
+"""
+
+# Registers its sockets by io_uring where that is to be had: a port that refuses, seen as that and never as a connection; a
+# page; fifty pages at once.
+NODE = """
+const net = require('net');
+const name = process.argv[2];
+const seen = [];
+const refused = new Promise(done => {
+  const socket = net.connect(81, name);
+  socket.on('connect', () => seen.push('connect'));
+  socket.on('error', error => { seen.push(error.code); done(); });
+});
+const page = async () => (await fetch(`http://${name}/`)).text();
+refused.then(async () => {
+  const pages = [await page(), ...await Promise.all(Array.from({length: 50}, page))];
+  console.log(JSON.stringify({seen, pages}));
+}).catch(error => { console.error(error); process.exit(1); });
+"""
+
+# By an extension, which PHP opens with RTLD_DEEPBIND.
+PHP_CURL = """<?php
+$page = curl_init("http://$argv[1]/");
+curl_setopt($page, CURLOPT_RETURNTRANSFER, true);
+echo curl_exec($page);
+$refused = curl_init("http://$argv[1]:81/");
+curl_exec($refused);
+fwrite(STDERR, curl_errno($refused));
+exit(curl_errno($refused) == 7 ? 0 : 1);
 """
 
 RUST = """

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 # pylint: disable=wrong-import-position
+import breadth_programs
 import topology
 
 PROGRAMS, BREADTH = "test_programs", "test_breadth"
@@ -56,6 +57,9 @@ ROWS = (
     Row("Python, urllib", PROGRAMS, "test_python_urllib", PYTHON_VERSION),
     Row("Python, asyncio, 50 at once", PROGRAMS, "test_python_asyncio_fifty_at_once", PYTHON_VERSION),
     Row("Node.js, http", PROGRAMS, "test_node_http", NODE),
+    Row("Node.js 22, 24 and 25, net and fetch", BREADTH, "test_node_of_today",
+        (breadth_programs.of_npm("node@24", "node"), "--version")),
+    Row("PHP, curl", BREADTH, "test_php_curl", ("php", "--version")),
     Row("Java, URL and SocketChannel", BREADTH, "test_java", ("java", "--version")),
     Row("Ruby, Net::HTTP and Socket.tcp", BREADTH, "test_ruby", ("ruby", "--version")),
     Row("Perl, HTTP::Tiny, IO::Socket::INET and ::IP", BREADTH, "test_perl", ("perl", "-e", "print $^V")),

@@ -4,8 +4,10 @@ A program that is not installed is skipped, and said aloud at the end. What runs
 docs/compatibility.md, which `lab.py compatibility` makes from these tests (compatibility.py).
 """
 
+import json
 import os
 import re
+import subprocess
 import sys
 import unittest
 
@@ -17,6 +19,11 @@ from hosts import LAB, run_checked, write
 from program_case import DESTINATIONS, ProgramCase, on_every_pair, sha256
 
 ABSENT = set()
+NODE_RELEASES = (22, 24, 25)  # Debian has older ones
+
+
+def node(release):
+    return breadth_programs.of_npm(f"node@{release}", "node")
 
 
 def needs(program, package=None):
@@ -99,6 +106,20 @@ class Breadth(ProgramCase):
         self.assertEqual(said, 2 * self.page)
         self.assert_crossed(self.client, self.name, count=2)
 
+    def test_node_of_today(self):
+        absent = [f"node {release}" for release in NODE_RELEASES if not os.path.exists(node(release))]
+        ABSENT.update(absent)
+        write(f"{self.scratch}/pages.js", breadth_programs.NODE)
+        for release in NODE_RELEASES:
+            for rings in ("0", "1"):
+                if os.path.exists(node(release)):
+                    with self.subTest(release=release, rings=rings):
+                        said = json.loads(self.program(["env", f"UV_USE_IO_URING={rings}", node(release), "pages.js", self.name]))
+                        self.assertEqual(set(said["seen"]), {"ECONNREFUSED"})
+                        self.assertEqual([page.encode() for page in said["pages"]], 51 * [self.page])
+        if len(absent) == len(NODE_RELEASES):
+            self.skipTest("no Node.js of today is installed")
+
     @needs("rustc")
     def test_rust(self):
         folder = built("rust", ("fetch.rs", breadth_programs.RUST), "/usr/bin/rustc")
@@ -114,6 +135,15 @@ class Breadth(ProgramCase):
     def test_perl(self):
         self.assertEqual(self.program(["perl", "-e", breadth_programs.PERL, self.name]), 3 * self.page)
         self.assert_crossed(self.client, self.name, count=3)
+
+    @needs("php", "php-cli")
+    def test_php_curl(self):
+        if b"curl" not in subprocess.run(["php", "-m"], stdout=subprocess.PIPE, check=True).stdout.split():
+            ABSENT.add("php-curl")
+            self.skipTest("php-curl is not installed")
+        write(f"{self.scratch}/curl.php", breadth_programs.PHP_CURL)
+        self.assertEqual(self.program(["php", "curl.php", self.name]), self.page)
+        self.assert_crossed(self.client, self.name)
 
     @needs("php", "php-cli")
     def test_php(self):

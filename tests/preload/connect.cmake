@@ -15,6 +15,8 @@ set(probe_sources
   gateway/several_gateways.c
   hooks/asynchronous.c
   hooks/blocking.c
+  hooks/io_uring.c
+  hooks/loader.c
   hooks/other_sockets.c
   hooks/regressions.c
   hooks/regressions_io.c
@@ -30,11 +32,12 @@ set(probe_sources
   tables/table.c)
 list(TRANSFORM probe_sources PREPEND ${preload_dir}/)
 add_executable(connect_probe ${probe_sources})
+add_library(connect_deep SHARED ${preload_dir}/hooks/deep_library.c)
 add_library(connect_early SHARED ${preload_dir}/host/early_library.c)
 add_library(connect_malloc SHARED ${preload_dir}/host/malloc_library.c)
 find_package(Threads REQUIRED)
 target_link_libraries(connect_probe PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
-foreach(target connect_probe connect_early connect_malloc)
+foreach(target connect_probe connect_deep connect_early connect_malloc)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_include_directories(${target} PRIVATE ${preload_dir})
@@ -60,6 +63,8 @@ set(connect_groups
   gateway/several_gateways
   hooks/asynchronous
   hooks/blocking
+  hooks/io_uring
+  hooks/loader
   hooks/other_sockets
   hooks/regressions
   hooks/stream_kinds
@@ -78,6 +83,7 @@ function(add_connect_test name group)
   add_preload_test(NAME preload.connect.${name} LABELS connect TIMEOUT 300
     COMMAND ${Python3_EXECUTABLE} -B ${connect_group_${group}}
     ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
+      "SOCKS64_TEST_DEEP_LIBRARY=$<TARGET_FILE:connect_deep>"
       "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
       "SOCKS64_TEST_MALLOC_LIBRARY=$<TARGET_FILE:connect_malloc>"
       "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim" ${ARGN})

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import platform
 import shutil
 import struct
 import subprocess
@@ -166,12 +167,23 @@ class Check(SocksifyCase):
         self.compile("libfake.so", "int io_uring_queue_init(void) { return 0; }", "-shared", "-fPIC")
         program = self.compile("ring", "int io_uring_queue_init(void); int main(void) { return io_uring_queue_init(); }",
                                f"-L{self.directory}", "-Wl,--no-as-needed", str(self.directory / "libfake.so"))
-        self.assert_not_followed("uses io_uring: connections that it makes that way are not intercepted", program)
+        self.assertIn("uses io_uring, which the library refuses", self.assert_followed(program))
+
+    def test_io_uring_by_a_system_call_of_its_own(self):
+        if platform.machine() != "x86_64":
+            self.skipTest("NOTHING WAS TESTED: the program is x86-64's")
+        program = self.compile("ownring", 'int main(void) { long n; asm volatile("mov $425, %%eax\\n syscall" : "=a"(n) :: "rcx", '
+                                          '"r11", "memory"); return n == 0; }')
+        self.assert_not_followed("makes io_uring's system calls in its own code", program)
+
+    def test_another_namespace_of_libraries(self):
+        program = self.compile("spaces", "void* dlmopen(long, const char*, int); int main(void) { return dlmopen(-1, 0, 1) == 0; }")
+        self.assert_not_followed("calls dlmopen", program)
 
     def test_liburing_is_enough(self):
         self.compile("liburing.so.2", "int unused;", "-shared", "-fPIC", "-Wl,-soname,liburing.so.2")
         program = self.compile("ring", HELLO, "-Wl,--no-as-needed", str(self.directory / "liburing.so.2"))
-        self.assert_not_followed("uses io_uring", program)
+        self.assertIn("uses io_uring", self.assert_followed(program))
 
     def test_a_script_is_judged_by_its_interpreter(self):
         sh = self.install("script", "#!/bin/sh -e\nexit 0\n")
