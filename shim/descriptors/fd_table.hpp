@@ -21,11 +21,19 @@ enum class FdKind : std::uint8_t {
   epoll,         ///< made by epoll_create
 };
 
+/// How a program waits in an epoll set, as far as that is known.
+enum class SetWaits : std::uint8_t {
+  unknown,
+  hooked,  ///< a hooked wait has served it
+  raw,     ///< by system calls that no hook sees
+};
+
 struct FdEntry {
   std::atomic<Connection*> connection{nullptr};
   std::atomic<std::uint32_t> registrations{0};  ///< head of its epoll registrations, index + 1
   std::atomic<std::int32_t> next_duplicate{0};  ///< ring of duplicates: descriptor + 1; 0: alone
   std::atomic<FdKind> kind{FdKind::other};
+  std::atomic<SetWaits> waits{SetWaits::unknown};  ///< of an epoll set
   std::atomic<DnsLink*> dns{nullptr};  ///< when it speaks with a resolver
 
   [[nodiscard]] bool is_followed() const noexcept {

@@ -14,11 +14,13 @@
 
 #include "descriptors/gateway_socket.hpp"
 #include "descriptors/socket_swap.hpp"
+#include "descriptors/wait_set.hpp"
 #include "gateway/gateway_dial.hpp"
 #include "gateway/gateway_link.hpp"
 #include "gateway/gateways.hpp"
 #include "host/hook_table.hpp"
 #include "process/diag.hpp"
+#include "process/raw_waits.hpp"
 #include "process/runtime.hpp"
 
 namespace socks64::shim {
@@ -191,6 +193,7 @@ int connect_through_gateway(int fd, const Target& target, const sockaddr* addres
     progress = drive(fd);
   }
   if (manner.non_blocking) {
+    finish_for_raw_wait(fd, wait_set().waits_for_bare(fd));
     return fail_with(EINPROGRESS);
   }
   errno = saved;
@@ -204,6 +207,7 @@ int connect_again(int fd, Connection& connection, const sockaddr* address,
     abandon(fd, connection);
     return libc::connect(fd, address, length);
   }
+  heed_raw_wait(fd);
   const Progress progress = drive(fd);
   if (progress.state == Progress::State::failed) {
     return fail_with(take_error(fd, connection));
@@ -225,6 +229,7 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   if (connection == nullptr) {
     return true;
   }
+  heed_raw_wait(fd);
   Progress progress = drive(fd);
   if (progress.state == Progress::State::pending) {
     if (dont_wait || is_non_blocking(fd)) {
@@ -259,6 +264,39 @@ bool finish_handshake(int fd) noexcept {
   const int interrupted = await(fd, drive(fd), never);
   errno = interrupted == 0 ? saved : interrupted;
   return interrupted == 0;
+}
+
+// Decision 0012 says how we got here, and what the moment is for.
+void finish_for_raw_wait(int fd, SetWaits waits) noexcept {
+  if (waits == SetWaits::hooked) {
+    return;
+  }
+  const ErrnoGuard guard;
+  if (waits == SetWaits::raw || some_thread_waits_raw()) {
+    wait_set().note_raw_for(fd);
+    while (!finish_handshake(fd)) {
+    }
+    return;
+  }
+  static constinit std::atomic<Nanoseconds> moment{25'000'000};
+  const Nanoseconds begin = now();
+  const Nanoseconds granted = moment.exchange(0, std::memory_order_relaxed);
+  if (granted > 0 && await(fd, drive(fd), begin + granted) != EINTR) {
+    moment.fetch_add(std::max<Nanoseconds>(granted - (now() - begin), 0),
+                     std::memory_order_relaxed);
+  }
+}
+
+void heed_raw_wait(int fd) noexcept {
+  if (wait_set().waits_for_bare(fd) == SetWaits::hooked) {
+    return;
+  }
+  const ErrnoGuard guard;
+  pollfd shown{fd, POLLIN | POLLOUT, 0};
+  const timespec at_once{};
+  if (libc::ppoll(&shown, 1, &at_once, nullptr) > 0) {
+    finish_for_raw_wait(fd, SetWaits::raw);
+  }
 }
 
 // Under the handshake's lock: nobody is to go on with it while the socket changes hands.

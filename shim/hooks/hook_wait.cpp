@@ -14,8 +14,10 @@
 
 #include "descriptors/fd_table.hpp"
 #include "descriptors/wait_set.hpp"
+#include "gateway/gateway_connect.hpp"
 #include "gateway/gateway_link.hpp"
 #include "host/hook_table.hpp"
+#include "process/raw_waits.hpp"
 
 using namespace socks64;
 using namespace socks64::shim;
@@ -269,6 +271,7 @@ int select_through(SelectSets sets, Nanoseconds end, const sigset_t* mask) noexc
 /// set may have taken the event that was for us.
 template <class Wait>
 int epoll_through(int epfd, epoll_event* events, Nanoseconds end, Wait wait) noexcept {
+  wait_set().serve(epfd);
   for (;;) {
     Nanoseconds left = left_until(end);
     bool whole = true;
@@ -338,12 +341,38 @@ S64_EXPORT int pselect(int count, fd_set* reads, fd_set* writes, fd_set* excepts
   return select_through(sets, end_of(timeout), mask);
 }
 
+namespace {
+
+/// epoll_ctl for a descriptor that is followed, in a set that no hooked wait has served. `caller`
+/// is where the program called it from.
+int control_unserved(int epfd, int operation, int fd, epoll_event* event,
+                     const void* caller) noexcept {
+  if (operation != EPOLL_CTL_DEL && wait_set().waits_of(epfd) == SetWaits::unknown &&
+      !imports_epoll_wait(caller)) {
+    wait_set().note_raw(epfd);
+  }
+  const SetWaits waits = wait_set().waits_of(epfd);
+  if (operation != EPOLL_CTL_DEL && waits == SetWaits::raw) {
+    finish_for_raw_wait(fd, waits);  // before the kernel can report anything of it
+  }
+  const int result = wait_set().control(epfd, operation, fd, event);
+  if (result == 0 && fd_table().any_unsettled()) {
+    finish_for_raw_wait(fd, wait_set().waits_for_bare(fd));
+  }
+  return result;
+}
+
+}  // namespace
+
 S64_EXPORT int epoll_ctl(int epfd, int operation, int fd, epoll_event* event) noexcept {
   const FdEntry* entry = fd_table().find(fd);
   if (entry == nullptr || !entry->is_followed()) {
     return libc::epoll_ctl(epfd, operation, fd, event);
   }
-  return wait_set().control(epfd, operation, fd, event);
+  if (wait_set().waits_of(epfd) == SetWaits::hooked) {
+    return wait_set().control(epfd, operation, fd, event);
+  }
+  return control_unserved(epfd, operation, fd, event, __builtin_return_address(0));
 }
 
 S64_EXPORT int epoll_wait(int epfd, epoll_event* events, int count, int timeout) {

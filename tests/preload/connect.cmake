@@ -16,6 +16,7 @@ set(probe_sources
   hooks/asynchronous.c
   hooks/blocking.c
   hooks/other_sockets.c
+  hooks/raw_waits.c
   hooks/regressions.c
   hooks/regressions_io.c
   hooks/stream_kinds.c
@@ -34,7 +35,8 @@ add_library(connect_early SHARED ${preload_dir}/host/early_library.c)
 add_library(connect_malloc SHARED ${preload_dir}/host/malloc_library.c)
 find_package(Threads REQUIRED)
 target_link_libraries(connect_probe PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
-foreach(target connect_probe connect_early connect_malloc)
+add_executable(raw_loop ${preload_dir}/hooks/raw_loop.c)
+foreach(target connect_probe connect_early connect_malloc raw_loop)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_include_directories(${target} PRIVATE ${preload_dir})
@@ -61,6 +63,7 @@ set(connect_groups
   hooks/asynchronous
   hooks/blocking
   hooks/other_sockets
+  hooks/raw_waits
   hooks/regressions
   hooks/stream_kinds
   host/host
@@ -80,6 +83,7 @@ function(add_connect_test name group)
     ENVIRONMENT "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe>"
       "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
       "SOCKS64_TEST_MALLOC_LIBRARY=$<TARGET_FILE:connect_malloc>"
+      "SOCKS64_TEST_RAW_LOOP=$<TARGET_FILE:raw_loop>"
       "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim" ${ARGN})
 endfunction()
 foreach(group IN LISTS connect_groups)
