@@ -399,6 +399,7 @@ void WaitSet::serve_slowly(int epfd, unsigned depth) noexcept {
   constexpr unsigned deepest = 5;  // the kernel's own limit of sets inside sets
   if (FdEntry* set = fd_table().make(epfd)) {
     set->waits.store(SetWaits::hooked, std::memory_order_relaxed);
+    any_served_.store(true, std::memory_order_relaxed);
   }
   if (bare_.load(std::memory_order_relaxed) == 0) {
     return;
@@ -457,6 +458,22 @@ SetWaits WaitSet::waits_for_bare(int fd) noexcept {
   return found;
 }
 
+bool WaitSet::any_unserved(int fd) noexcept {
+  const FdEntry* entry = fd_table().find(fd);
+  if (entry == nullptr || entry->registrations.load(std::memory_order_relaxed) == 0) {
+    return false;
+  }
+  bool found = false;
+  const TableGuard guard(fd_table().lock());
+  for (std::uint32_t index = entry->registrations.load(std::memory_order_relaxed);
+       guard.held() && index != 0 && !found;) {
+    const Registration& each = *pool_.at(index - 1);
+    index = each.next;
+    found = !each.is_set && !each.spent && waits_of(each.epfd) != SetWaits::hooked;
+  }
+  return found;
+}
+
 void WaitSet::note_raw_for(int fd) noexcept {
   const FdEntry* entry = fd_table().find(fd);
   const TableGuard guard(fd_table().lock());
@@ -465,9 +482,7 @@ void WaitSet::note_raw_for(int fd) noexcept {
        guard.held() && index != 0;) {
     const Registration& each = *pool_.at(index - 1);
     index = each.next;
-    if (each.bare) {
-      note_raw(each.epfd);
-    }
+    note_raw(each.epfd);
   }
 }
 

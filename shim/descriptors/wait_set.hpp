@@ -46,11 +46,20 @@ class WaitSet {
   /// Notes that the program waits for this set by system calls that no hook sees, unless a hooked
   /// wait has served it.
   void note_raw(int epfd) noexcept;
-  /// How the program waits in the sets where `fd` is registered without a mark: hooked if there is
-  /// no such set, raw if it is for one of them.
+  /// How the program waits in the sets where `fd` is registered without a mark while it is pending:
+  /// hooked if there is no such set, raw if it is for one of them.
   [[nodiscard]] SetWaits waits_for_bare(int fd) noexcept;
-  /// The same as raw for all of them.
+  /// Whether `fd` is registered in a set that no hooked wait has served.
+  [[nodiscard]] bool any_unserved(int fd) noexcept;
+  /// note_raw() for every set where `fd` is registered.
   void note_raw_for(int fd) noexcept;
+  /// There are sets, and no hooked wait has served any.
+  [[nodiscard]] bool none_served() const noexcept {
+    return any_set_.load(std::memory_order_relaxed) &&
+           !any_served_.load(std::memory_order_relaxed);
+  }
+  /// A set was made.
+  void note_set() noexcept { any_set_.store(true, std::memory_order_relaxed); }
   [[nodiscard]] static SetWaits waits_of(int epfd) noexcept {
     const FdEntry* entry = fd_table().find(epfd);
     return entry == nullptr ? SetWaits::unknown : entry->waits.load(std::memory_order_relaxed);
@@ -125,6 +134,8 @@ class WaitSet {
   std::atomic<int> marked_{0};  ///< registrations that are marked
   std::atomic<int> nested_{0};  ///< registrations that are sets
   std::atomic<int> bare_{0};    ///< registrations that are bare
+  std::atomic<bool> any_set_{false};
+  std::atomic<bool> any_served_{false};
 };
 
 [[nodiscard]] WaitSet& wait_set() noexcept;

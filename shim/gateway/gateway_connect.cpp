@@ -207,7 +207,7 @@ int connect_again(int fd, Connection& connection, const sockaddr* address,
     abandon(fd, connection);
     return libc::connect(fd, address, length);
   }
-  heed_raw_wait(fd);
+  static_cast<void>(heed_raw_wait(fd));
   const Progress progress = drive(fd);
   if (progress.state == Progress::State::failed) {
     return fail_with(take_error(fd, connection));
@@ -229,7 +229,9 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   if (connection == nullptr) {
     return true;
   }
-  heed_raw_wait(fd);
+  const bool raw = connection->state.load(std::memory_order_acquire) !=
+                       ConnectionState::established &&
+                   heed_raw_wait(fd);
   Progress progress = drive(fd);
   if (progress.state == Progress::State::pending) {
     if (dont_wait || is_non_blocking(fd)) {
@@ -248,7 +250,8 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   }
   if (progress.state == Progress::State::failed &&
       fd_table().verified_connection(fd) == connection) {
-    if (const int error = take_error(fd, *connection)) {
+    // A raw wait may have shown a connection: it goes on to show an error, as of one that was reset.
+    if (const int error = raw ? tell_error(fd, *connection) : take_error(fd, *connection)) {
       errno = error;
       return false;
     }
@@ -287,16 +290,22 @@ void finish_for_raw_wait(int fd, SetWaits waits) noexcept {
   }
 }
 
-void heed_raw_wait(int fd) noexcept {
-  if (wait_set().waits_for_bare(fd) == SetWaits::hooked) {
-    return;
+bool heed_raw_wait(int fd) noexcept {
+  const Connection* connection = fd_table().connection(fd);
+  if (connection == nullptr || !wait_set().any_unserved(fd)) {
+    return false;
   }
   const ErrnoGuard guard;
-  pollfd shown{fd, POLLIN | POLLOUT, 0};
-  const timespec at_once{};
-  if (libc::ppoll(&shown, 1, &at_once, nullptr) > 0) {
+  if (connection->state.load(std::memory_order_acquire) == ConnectionState::pending) {
+    pollfd shown{fd, POLLIN | POLLOUT, 0};
+    const timespec at_once{};
+    if (libc::ppoll(&shown, 1, &at_once, nullptr) <= 0) {
+      return false;
+    }
     finish_for_raw_wait(fd, SetWaits::raw);
   }
+  wait_set().note_raw_for(fd);
+  return true;
 }
 
 // Under the handshake's lock: nobody is to go on with it while the socket changes hands.

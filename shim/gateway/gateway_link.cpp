@@ -373,6 +373,20 @@ void look_after_handshakes() noexcept {
   place.store(cursor, std::memory_order_relaxed);
 }
 
+int tell_error(int fd, Connection& connection) noexcept {
+  const int error = connection.error.load(std::memory_order_relaxed);
+  if (error == kernel_has_it) {
+    return take_error(fd, connection);
+  }
+  if (!fd_table().spend(connection)) {
+    return 0;
+  }
+  // The kernel says ENOTCONN, and notes it all the same: the socket is readable, and at its end.
+  const ErrnoGuard guard;
+  libc::shutdown(fd, SHUT_RDWR);
+  return error;
+}
+
 int take_error(int fd, Connection& connection) noexcept {
   const int error = connection.error.load(std::memory_order_relaxed);
   if (!fd_table().spend(connection)) {

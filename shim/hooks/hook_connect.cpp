@@ -164,7 +164,7 @@ S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* l
   }
   int answer = 1;
   if (error_asked) {
-    heed_raw_wait(fd);
+    static_cast<void>(heed_raw_wait(fd));
     const Progress progress = drive(fd);
     if (progress.state == Progress::State::established || progress.state == Progress::State::none) {
       return libc::getsockopt(fd, level, name, value, length);
@@ -197,7 +197,9 @@ S64_EXPORT int getpeername(int fd, sockaddr* address, socklen_t* length) noexcep
   if (connection == nullptr || address == nullptr || length == nullptr) {
     return libc::getpeername(fd, address, length);
   }
-  heed_raw_wait(fd);
+  if (fd_table().any_unsettled()) {
+    static_cast<void>(heed_raw_wait(fd));
+  }
   if (drive(fd).state != Progress::State::established) {
     errno = ENOTCONN;
     return -1;

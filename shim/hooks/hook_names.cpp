@@ -6,12 +6,14 @@
 // alone it asks DNS. A hook that never calls it cannot leak through it. The exception are questions
 // that a rule makes direct: libc answers those as it would without us.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <optional>
 #include <variant>
 
 #include "socks64/sockaddr.hpp"
 
+#include "descriptors/wait_set.hpp"
 #include "gateway/explain.hpp"
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"
@@ -20,6 +22,7 @@
 #include "names/classify.hpp"
 #include "names/name_query.hpp"
 #include "names/services.hpp"
+#include "process/raw_waits.hpp"
 #include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
@@ -36,6 +39,16 @@ constexpr int known_flags = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MA
 constexpr int known_flags = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL |
                             AI_ADDRCONFIG | AI_NUMERICSERV;
 #endif
+
+/// Runtimes look names up in a thread, while the one that will connect waits: then it can be seen
+/// how it waits.
+void look_for_raw_waits() noexcept {
+  static constinit std::atomic<int> looks{4};
+  if (wait_set().none_served() && looks.load(std::memory_order_relaxed) > 0) {
+    looks.fetch_sub(1, std::memory_order_relaxed);
+    static_cast<void>(some_thread_waits_raw());
+  }
+}
 
 bool has(const addrinfo& hints, int flag) noexcept {
   return (hints.ai_flags & flag) != 0;
@@ -189,6 +202,7 @@ S64_EXPORT int getaddrinfo(const char* node, const char* service, const addrinfo
   if (!ready() || (node == nullptr && asks_libc_always(config()))) {
     return libc::getaddrinfo(node, service, hints, result);
   }
+  look_for_raw_waits();
   addrinfo effective{};
   effective.ai_flags =
       AI_V4MAPPED | AI_ADDRCONFIG;  // what no hints mean, says POSIX of glibc's kin

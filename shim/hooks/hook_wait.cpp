@@ -351,6 +351,9 @@ int control_unserved(int epfd, int operation, int fd, epoll_event* event,
       !imports_epoll_wait(caller)) {
     wait_set().note_raw(epfd);
   }
+  if (operation == EPOLL_CTL_MOD && fd_table().connection(fd) != nullptr) {
+    static_cast<void>(heed_raw_wait(fd));  // an event has changed what the program waits for
+  }
   const SetWaits waits = wait_set().waits_of(epfd);
   if (operation != EPOLL_CTL_DEL && waits == SetWaits::raw) {
     finish_for_raw_wait(fd, waits);  // before the kernel can report anything of it

@@ -11,6 +11,7 @@
 // handshake is pending.
 #include "process/raw_waits.hpp"
 
+#include <atomic>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
@@ -181,6 +182,10 @@ bool imports_epoll_wait(const void* caller) noexcept {
 }
 
 bool some_thread_waits_raw() noexcept {
+  static constinit std::atomic<bool> known{false};
+  if (known.load(std::memory_order_relaxed)) {
+    return true;
+  }
   constexpr std::string_view folder = "/proc/self/task/";
   const ErrnoGuard guard;
   const auto list = static_cast<int>(
@@ -211,6 +216,9 @@ bool some_thread_waits_raw() noexcept {
     }
   }
   syscall(SYS_close, list);
+  if (found) {
+    known.store(true, std::memory_order_relaxed);
+  }
   return found;
 }
 

@@ -9,7 +9,8 @@ namespace socks64::shim {
 [[nodiscard]] bool imports_epoll_wait(const void* caller) noexcept;
 
 /// Whether another thread of the process is inside an epoll wait right now that it made neither
-/// through libc nor through us. False where /proc does not tell. Leaves errno alone.
+/// through libc nor through us, or was when this was last asked. False where /proc does not tell.
+/// Leaves errno alone.
 [[nodiscard]] bool some_thread_waits_raw() noexcept;
 
 }  // namespace socks64::shim
