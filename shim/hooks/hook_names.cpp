@@ -8,7 +8,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <ctime>
 #include <optional>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <variant>
 
 #include "socks64/sockaddr.hpp"
@@ -41,12 +44,14 @@ constexpr int known_flags = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MA
 #endif
 
 /// Runtimes look names up in a thread, while the one that will connect waits: then it can be seen
-/// how it waits.
+/// how it waits. It may be about to: ten milliseconds are spent on that, once.
 void look_for_raw_waits() noexcept {
-  static constinit std::atomic<int> looks{4};
-  if (wait_set().none_served() && looks.load(std::memory_order_relaxed) > 0) {
-    looks.fetch_sub(1, std::memory_order_relaxed);
-    static_cast<void>(some_thread_waits_raw());
+  static constinit std::atomic<int> looks{6};
+  while (wait_set().none_served() && syscall(SYS_gettid) != syscall(SYS_getpid) &&
+         looks.fetch_sub(1, std::memory_order_relaxed) > 0 && !some_thread_waits_raw()) {
+    const ErrnoGuard guard;
+    const timespec moment{0, 2'000'000};
+    syscall(SYS_ppoll, nullptr, 0, &moment, nullptr, std::size_t{0});
   }
 }
 
