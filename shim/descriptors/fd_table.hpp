@@ -141,6 +141,10 @@ class FdTable {
   /// with 0, and a round is over when it does not grow.
   [[nodiscard]] int next_pending(std::uint32_t& cursor) noexcept;
 
+  /// The pending handshakes as poll(2) is to wait for them: up to `most` descriptors from `cursor`
+  /// on, which moves and begins again with 0. Returns how many.
+  [[nodiscard]] nfds_t pending(pollfd* out, nfds_t most, std::uint32_t& cursor) noexcept;
+
   /// Calls `visit(descriptor, entry)` for a descriptor that has an entry, and for its duplicates.
   /// Precondition: lock() is held.
   template <class Visit>

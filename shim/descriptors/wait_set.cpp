@@ -458,6 +458,27 @@ SetWaits WaitSet::waits_for_bare(int fd) noexcept {
   return found;
 }
 
+nfds_t WaitSet::without_marked(pollfd* fds, nfds_t count) noexcept {
+  if (marked_.load(std::memory_order_relaxed) == 0) {
+    return count;
+  }
+  const TableGuard guard(fd_table().lock());
+  nfds_t left = 0;
+  for (nfds_t i = 0; i < count; ++i) {
+    const FdEntry* entry = fd_table().find(fds[i].fd);
+    bool marked = false;
+    for (std::uint32_t index =
+             entry == nullptr ? 0 : entry->registrations.load(std::memory_order_relaxed);
+         guard.held() && index != 0 && !marked; index = pool_.at(index - 1)->next) {
+      marked = pool_.at(index - 1)->marked;
+    }
+    if (!marked) {
+      fds[left++] = fds[i];
+    }
+  }
+  return left;
+}
+
 bool WaitSet::any_unserved(int fd) noexcept {
   const FdEntry* entry = fd_table().find(fd);
   if (entry == nullptr || entry->registrations.load(std::memory_order_relaxed) == 0) {

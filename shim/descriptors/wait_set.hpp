@@ -76,6 +76,10 @@ class WaitSet {
   /// are left.
   int filter(int epfd, epoll_event* events, int count, Drive drive) noexcept;
 
+  /// Leaves out what is marked in any set: a hooked wait there is woken for it. Returns how many are
+  /// left.
+  [[nodiscard]] nfds_t without_marked(pollfd* fds, nfds_t count) noexcept;
+
   /// A set that holds marks, in itself or in a set inside it: the kernel calls it readable for a
   /// step of a handshake too. Cheap when nothing is marked.
   [[nodiscard]] bool holds_marks(int epfd) noexcept;

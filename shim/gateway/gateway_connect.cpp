@@ -18,6 +18,7 @@
 #include "gateway/gateway_dial.hpp"
 #include "gateway/gateway_link.hpp"
 #include "gateway/gateways.hpp"
+#include "gateway/progress_wait.hpp"
 #include "host/hook_table.hpp"
 #include "process/diag.hpp"
 #include "process/raw_waits.hpp"
@@ -31,26 +32,6 @@ int fail_with(int error) noexcept {
   return -1;
 }
 
-/// What interrupted a blocking connect: the kernel restarts a direct one when the handler has
-/// SA_RESTART. We cannot know which handler ran, so we restart if every handler of the program has
-/// it. A program that mixes both may see an EINTR it would not have seen; a retry completes.
-/// Handlers of faults do not count: many programs have them, and a wait has no faults.
-bool restarts_after_signals() noexcept {
-  constexpr auto is_fault = [](int signal) {
-    return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
-           signal == SIGTRAP || signal == SIGSYS || signal == SIGABRT;
-  };
-  for (int signal = 1; signal < _NSIG; ++signal) {
-    struct sigaction action {};
-    if (!is_fault(signal) && sigaction(signal, nullptr, &action) == 0 &&
-        action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
-        (action.sa_flags & SA_RESTART) == 0) {
-      return false;
-    }
-  }
-  return true;
-}
-
 /// Waits until the handshake of `fd` is over, which was driven to `progress`. 0, EINTR, or
 /// ETIMEDOUT when `end` came first. Holds no lock while it waits.
 int await(int fd, Progress progress, Nanoseconds end) noexcept {
@@ -61,10 +42,10 @@ int await(int fd, Progress progress, Nanoseconds end) noexcept {
     }
     const Nanoseconds left =
         std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
-    const timespec timeout = to_timespec(left);
-    pollfd waited{progress.events == 0 ? -1 : fd, progress.events, 0};
-    int result = libc::ppoll(&waited, 1, &timeout, nullptr);
-    const bool no_error = result >= 0 && waited.fd >= 0 && (waited.revents & POLLERR) == 0;
+    pollfd waited[1 + watched_at_once];
+    waited[0] = {progress.events == 0 ? -1 : fd, progress.events, 0};
+    int result = poll_beside(waited, 1, time + left, nullptr);
+    const bool no_error = result >= 0 && waited[0].fd >= 0 && (waited[0].revents & POLLERR) == 0;
     if (result < 0 && errno == EINVAL) {
       // RLIMIT_NOFILE is 0, as in sandboxes: then poll(2) takes no descriptor at all.
       constexpr timespec moment{0, 5'000'000};

@@ -314,7 +314,9 @@ Progress drive_locked(int fd, const Candidate* unresolvable, Seen seen) noexcept
     if (unresolvable != nullptr && !handshake->walk.dialled) {
       handshake->walk.note_tried(*unresolvable);
     }
-    return advance({fd, *connection, *handshake, generation}, seen);
+    const Progress progress = advance({fd, *connection, *handshake, generation}, seen);
+    connection->awaits.store(progress.events, std::memory_order_relaxed);
+    return progress;
   }
 }
 
@@ -328,7 +330,10 @@ Nanoseconds now() noexcept {
 
 Progress drive_dialled(int fd, Connection& connection, PendingHandshake& handshake,
                        Seen seen) noexcept {
-  return advance({fd, connection, handshake, connection.generation.load()}, seen);
+  const Progress progress =
+      advance({fd, connection, handshake, connection.generation.load()}, seen);
+  connection.awaits.store(progress.events, std::memory_order_relaxed);
+  return progress;
 }
 
 Progress drive(int fd, Seen seen) noexcept {

@@ -17,6 +17,7 @@
 #include "gateway/gateway_connect.hpp"
 #include "gateway/gateway_link.hpp"
 #include "gateway/gateways.hpp"
+#include "gateway/progress_wait.hpp"
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "process/runtime.hpp"
@@ -129,6 +130,9 @@ S64_EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
       length > static_cast<socklen_t>(sizeof(sockaddr_storage)) ||
       !is_readable(address, std::max<std::size_t>(length, shortest))) {
     return libc::connect(fd, address, length);
+  }
+  if (any_to_drive()) {
+    drive_ready();
   }
   if (Connection* connection = fd_table().verified_connection(fd)) {
     return connect_again(fd, *connection, address, length);
