@@ -153,7 +153,7 @@ nfds_t FdTable::pending(pollfd* out, nfds_t most, std::uint32_t& cursor) noexcep
   for (; guard.held() && used < most && seen < end; ++seen) {
     cursor = cursor < end ? cursor : 0;
     const Connection& connection = *connection_pool_.at(cursor++);
-    if (connection.references != 0 &&
+    if (connection.references != 0 && !connection.from_parent &&
         connection.state.load(std::memory_order_relaxed) == ConnectionState::pending) {
       out[used++] = {connection.fd, connection.awaits.load(std::memory_order_relaxed), 0};
     }

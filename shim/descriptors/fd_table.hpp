@@ -141,7 +141,7 @@ class FdTable {
   /// with 0, and a round is over when it does not grow.
   [[nodiscard]] int next_pending(std::uint32_t& cursor) noexcept;
 
-  /// The pending handshakes as poll(2) is to wait for them: up to `most` descriptors from `cursor`
+  /// The pending handshakes that this process began, as poll(2) is to wait for them: up to `most` descriptors from `cursor`
   /// on, which moves and begins again with 0. Returns how many.
   [[nodiscard]] nfds_t pending(pollfd* out, nfds_t most, std::uint32_t& cursor) noexcept;
 

@@ -9,6 +9,9 @@
 // Signals. All are blocked but inside ppoll, where the mask is the program's: so a handler runs in
 // the wait itself or not at all, and none is missed between two rounds. That is what pause() and
 // sigsuspend() need, and it makes EINTR exact for the others.
+//
+// A forked child leaves its parent's handshakes to the parent, unless it uses their descriptors: only
+// one of them would learn why a connect failed.
 #include "gateway/progress_wait.hpp"
 
 #include <algorithm>
@@ -82,25 +85,33 @@ nfds_t gather_beside(pollfd* list, nfds_t own) noexcept {
   return used;
 }
 
+/// From time to time all are looked at: a relative or another thread may have read what the kernel
+/// would have told us of.
+bool is_time_for_all() noexcept {
+  static constinit std::atomic<Nanoseconds> next_time{0};
+  const Nanoseconds time = now();
+  Nanoseconds next = next_time.load(std::memory_order_relaxed);
+  return time >= next && next_time.compare_exchange_strong(next, time + patience);
+}
+
 int poll_gathered(pollfd* list, nfds_t own, nfds_t beside, Nanoseconds end,
                   const sigset_t* mask) noexcept {
   if (beside != 0) {
     end = std::min({end, now() + glance, std::max(fd_table().next_deadline(), now())});
   }
   const timespec left = to_timespec(end == never ? 0 : std::max<Nanoseconds>(end - now(), 0));
-  int ready = libc::ppoll(list, own + beside, end == never ? nullptr : &left, mask);
+  const int ready = libc::ppoll(list, own + beside, end == never ? nullptr : &left, mask);
   if (ready < 0) {
     return ready;
   }
-  for (nfds_t i = own; i < own + beside && ready > 0; ++i) {
-    if (list[i].revents != 0) {
-      static_cast<void>(drive(list[i].fd, {(list[i].revents & POLLERR) == 0, true}));
-      --ready;
-    }
-  }
   if (beside != 0) {
+    const bool all = ready == 0 && is_time_for_all();
+    for (nfds_t i = own; i < own + beside; ++i) {
+      if (list[i].revents != 0 || all) {
+        static_cast<void>(drive(list[i].fd, {(list[i].revents & POLLERR) == 0, true}));
+      }
+    }
     serve_deadlines();
-    look_after_handshakes();
   }
   return static_cast<int>(std::count_if(
       list, list + own, [](const pollfd& each) { return each.revents != 0; }));

@@ -272,14 +272,14 @@ S64_EXPORT int epoll_ctl(int epfd, int operation, int fd, epoll_event* event) no
 }
 
 S64_EXPORT int epoll_wait(int epfd, epoll_event* events, int count, int timeout) {
-  return ewait_driving(epfd, events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of_milliseconds(timeout), nullptr, [&](Nanoseconds left) {
     return libc::epoll_wait(epfd, events, count, to_milliseconds(left));
   });
 }
 
 S64_EXPORT int epoll_pwait(int epfd, epoll_event* events, int count, int timeout,
                            const sigset_t* mask) {
-  return ewait_driving(epfd, events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of_milliseconds(timeout), mask, [&](Nanoseconds left) {
     return libc::epoll_pwait(epfd, events, count, to_milliseconds(left), mask);
   });
 }
@@ -311,7 +311,7 @@ S64_EXPORT int epoll_pwait2(int epfd, epoll_event* events, int count, const time
   if (!is_valid(timeout)) {
     return wait_precisely(epfd, events, count, timeout, mask);
   }
-  return ewait_driving(epfd, events, end_of(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of(timeout), mask, [&](Nanoseconds left) {
     const timespec slice = left == never ? timespec{} : to_timespec(left);
     return wait_precisely(epfd, events, count, left == never ? nullptr : &slice, mask);
   });

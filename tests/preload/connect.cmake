@@ -16,6 +16,7 @@ set(probe_sources
   hooks/asynchronous.c
   hooks/blocking.c
   hooks/other_sockets.c
+  hooks/progress.c
   hooks/raw_waits.c
   hooks/regressions.c
   hooks/regressions_io.c
@@ -63,6 +64,7 @@ set(connect_groups
   hooks/asynchronous
   hooks/blocking
   hooks/other_sockets
+  hooks/progress
   hooks/raw_waits
   hooks/regressions
   hooks/stream_kinds
