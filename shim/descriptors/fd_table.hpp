@@ -81,6 +81,10 @@ class FdTable {
   [[nodiscard]] bool any_unsettled() const noexcept {
     return unsettled_.load(std::memory_order_relaxed) != 0;
   }
+  /// There is one such connection, and no other.
+  [[nodiscard]] bool one_unsettled() const noexcept {
+    return unsettled_.load(std::memory_order_relaxed) == 1;
+  }
   /// Connections through the gateway, settled or not.
   [[nodiscard]] bool any_connection() const noexcept {
     return connections_.load(std::memory_order_relaxed) != 0;

@@ -44,7 +44,7 @@ int await(int fd, Progress progress, Nanoseconds end) noexcept {
         std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
     pollfd waited[1 + watched_at_once];
     waited[0] = {progress.events == 0 ? -1 : fd, progress.events, 0};
-    int result = poll_beside(waited, 1, time + left, nullptr);
+    int result = poll_beside(waited, 1, true, time + left, nullptr);
     const bool no_error = result >= 0 && waited[0].fd >= 0 && (waited[0].revents & POLLERR) == 0;
     if (result < 0 && errno == EINVAL) {
       // RLIMIT_NOFILE is 0, as in sandboxes: then poll(2) takes no descriptor at all.

@@ -69,7 +69,10 @@ nfds_t gather(pollfd* out) noexcept {
 }
 
 /// The pending handshakes behind the first `own` of `list`; those of `list` are not watched twice.
-nfds_t gather_beside(pollfd* list, nfds_t own) noexcept {
+nfds_t gather_beside(pollfd* list, nfds_t own, bool has_pending) noexcept {
+  if (has_pending && fd_table().one_unsettled()) {
+    return 0;
+  }
   nfds_t used = gather(list + own);
   constexpr nfds_t short_list = 64;
   for (nfds_t i = 0; own <= short_list && i < used;) {
@@ -152,8 +155,9 @@ bool any_unmarked() noexcept {
   return wait_set().without_marked(pending, gather(pending)) != 0;
 }
 
-int poll_beside(pollfd* list, nfds_t own, Nanoseconds end, const sigset_t* mask) noexcept {
-  return poll_gathered(list, own, gather_beside(list, own), end, mask);
+int poll_beside(pollfd* list, nfds_t own, bool has_pending, Nanoseconds end,
+                const sigset_t* mask) noexcept {
+  return poll_gathered(list, own, gather_beside(list, own, has_pending), end, mask);
 }
 
 void drive_ready() noexcept {
@@ -209,7 +213,7 @@ int wait_driving(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
     if (pending) {
       wake = std::min(wake, now() + glance);
     }
-    const int ready_count = poll_beside(asked, count, wake, signals.mask());
+    const int ready_count = poll_beside(asked, count, pending, wake, signals.mask());
     if (ready_count < 0) {
       return ready_count;
     }

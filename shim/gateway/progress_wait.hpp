@@ -37,9 +37,10 @@ int wait_driving(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
 int wait_beside_set(int epfd, Nanoseconds end, const sigset_t* mask) noexcept;
 
 /// One ppoll(2) of `list`, `own` long with room for `watched_at_once` more, until `end` or earlier,
-/// with the pending handshakes beside it; advances those that have something to do. How many of
-/// `list` have events, or as ppoll(2).
-int poll_beside(pollfd* list, nfds_t own, Nanoseconds end, const sigset_t* mask) noexcept;
+/// with the pending handshakes beside it; advances those that have something to do. `has_pending`:
+/// one of them is in `list`. How many of `list` have events, or as ppoll(2).
+int poll_beside(pollfd* list, nfds_t own, bool has_pending, Nanoseconds end,
+                const sigset_t* mask) noexcept;
 
 /// Advances what can be advanced now. Leaves errno alone.
 void drive_ready() noexcept;
