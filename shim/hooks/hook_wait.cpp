@@ -244,8 +244,10 @@ int control_unserved(int epfd, int operation, int fd, epoll_event* event,
       !imports_epoll_wait(caller)) {
     wait_set().note_raw(epfd);
   }
-  if (operation == EPOLL_CTL_MOD && fd_table().connection(fd) != nullptr) {
-    static_cast<void>(heed_raw_wait(fd));  // an event has changed what the program waits for
+  // Who no longer waits until a socket is writable has been told that it is.
+  if (operation == EPOLL_CTL_MOD && fd_table().connection(fd) != nullptr &&
+      is_readable(event, sizeof(*event)) && (event->events & EPOLLOUT) == 0) {
+    static_cast<void>(heed_raw_wait(fd));
   }
   const SetWaits waits = wait_set().waits_of(epfd);
   if (operation != EPOLL_CTL_DEL && waits == SetWaits::raw) {
