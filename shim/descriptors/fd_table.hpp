@@ -34,7 +34,7 @@ struct FdEntry {
   std::atomic<std::int32_t> next_duplicate{0};  ///< ring of duplicates: descriptor + 1; 0: alone
   std::atomic<FdKind> kind{FdKind::other};
   std::atomic<SetWaits> waits{SetWaits::unknown};  ///< of an epoll set
-  std::atomic<DnsLink*> dns{nullptr};  ///< when it speaks with a resolver
+  std::atomic<DnsLink*> dns{nullptr};              ///< when it speaks with a resolver
 
   [[nodiscard]] bool is_followed() const noexcept {
     return kind.load(std::memory_order_relaxed) != FdKind::other ||
@@ -145,8 +145,8 @@ class FdTable {
   /// with 0, and a round is over when it does not grow.
   [[nodiscard]] int next_pending(std::uint32_t& cursor) noexcept;
 
-  /// The pending handshakes that this process began, as poll(2) is to wait for them: up to `most` descriptors from `cursor`
-  /// on, which moves and begins again with 0. Returns how many.
+  /// The pending handshakes that this process began, as poll(2) is to wait for them: up to `most`
+  /// descriptors from `cursor` on, which moves and begins again with 0. Returns how many.
   [[nodiscard]] nfds_t pending(pollfd* out, nfds_t most, std::uint32_t& cursor) noexcept;
 
   /// Calls `visit(descriptor, entry)` for a descriptor that has an entry, and for its duplicates.

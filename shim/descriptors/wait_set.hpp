@@ -55,8 +55,7 @@ class WaitSet {
   void note_raw_for(int fd) noexcept;
   /// There are sets, and no hooked wait has served any.
   [[nodiscard]] bool none_served() const noexcept {
-    return any_set_.load(std::memory_order_relaxed) &&
-           !any_served_.load(std::memory_order_relaxed);
+    return any_set_.load(std::memory_order_relaxed) && !any_served_.load(std::memory_order_relaxed);
   }
   /// A set was made.
   void note_set() noexcept { any_set_.store(true, std::memory_order_relaxed); }
@@ -76,8 +75,8 @@ class WaitSet {
   /// are left.
   int filter(int epfd, epoll_event* events, int count, Drive drive) noexcept;
 
-  /// Leaves out what is marked in any set: a hooked wait there is woken for it. Returns how many are
-  /// left.
+  /// Leaves out what is marked in any set: a hooked wait there is woken for it. Returns how many
+  /// are left.
   [[nodiscard]] nfds_t without_marked(pollfd* fds, nfds_t count) noexcept;
 
   /// A set that holds marks, in itself or in a set inside it: the kernel calls it readable for a
@@ -103,8 +102,8 @@ class WaitSet {
     /// Pending without a mark, in a set that no hooked wait has served: the kernel has the
     /// program's own form,
     bool bare = false;
-    bool out = false;  ///< or nothing at all
-    short narrowed = 0;   ///< what the mark asks for, when that is not everything
+    bool out = false;    ///< or nothing at all
+    short narrowed = 0;  ///< what the mark asks for, when that is not everything
   };
 
   [[nodiscard]] Registration* find(const FdEntry& entry, int epfd) const noexcept;

@@ -210,9 +210,9 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   if (connection == nullptr) {
     return true;
   }
-  const bool raw = connection->state.load(std::memory_order_acquire) !=
-                       ConnectionState::established &&
-                   heed_raw_wait(fd);
+  const bool raw =
+      connection->state.load(std::memory_order_acquire) != ConnectionState::established &&
+      heed_raw_wait(fd);
   Progress progress = drive(fd);
   if (progress.state == Progress::State::pending) {
     if (dont_wait || is_non_blocking(fd)) {
@@ -231,7 +231,8 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   }
   if (progress.state == Progress::State::failed &&
       fd_table().verified_connection(fd) == connection) {
-    // A raw wait may have shown a connection: it goes on to show an error, as of one that was reset.
+    // A raw wait may have shown a connection: it goes on to show an error, as of one that was
+    // reset.
     if (const int error = raw ? tell_error(fd, *connection) : take_error(fd, *connection)) {
       errno = error;
       return false;

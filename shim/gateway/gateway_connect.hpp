@@ -35,9 +35,9 @@ bool finish_handshake(int fd) noexcept;
 /// waits for a moment that is short, and granted once. Leaves errno alone.
 void finish_for_raw_wait(int fd, SetWaits waits) noexcept;
 
-/// A call of the program's that usually follows an event, on a socket that is pending or has failed:
-/// where no hooked wait can have given that event, a raw one did. Then the handshake is finished
-/// here, and the set is known to be waited for raw. True in that case. Leaves errno alone.
+/// A call of the program's that usually follows an event, on a socket that is pending or has
+/// failed: where no hooked wait can have given that event, a raw one did. Then the handshake is
+/// finished here, and the set is known to be waited for raw. True in that case. Leaves errno alone.
 bool heed_raw_wait(int fd) noexcept;
 
 /// Gives up a pending handshake: the socket is disconnected, as by connect(AF_UNSPEC).

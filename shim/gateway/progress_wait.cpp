@@ -1,8 +1,8 @@
 // Every blocking call drives every handshake.
 //
-// Nobody but the program's own calls advances its handshakes, so each call that may block has to: one
-// that waits for something else, sleeps, reads from a pipe or accepts. There is one way to do it.
-// The call's own descriptors, none for a sleep, go into one ppoll(2) with those of all pending
+// Nobody but the program's own calls advances its handshakes, so each call that may block has to:
+// one that waits for something else, sleeps, reads from a pipe or accepts. There is one way to do
+// it. The call's own descriptors, none for a sleep, go into one ppoll(2) with those of all pending
 // handshakes, and what the handshakes get is served until the call's own are ready or its time is
 // over. Only then the kernel's own call is made, and does not block.
 //
@@ -10,8 +10,8 @@
 // the wait itself or not at all, and none is missed between two rounds. That is what pause() and
 // sigsuspend() need, and it makes EINTR exact for the others.
 //
-// A forked child leaves its parent's handshakes to the parent, unless it uses their descriptors: only
-// one of them would learn why a connect failed.
+// A forked child leaves its parent's handshakes to the parent, unless it uses their descriptors:
+// only one of them would learn why a connect failed.
 #include "gateway/progress_wait.hpp"
 
 #include <algorithm>
@@ -116,8 +116,8 @@ int poll_gathered(pollfd* list, nfds_t own, nfds_t beside, Nanoseconds end,
     }
     serve_deadlines();
   }
-  return static_cast<int>(std::count_if(
-      list, list + own, [](const pollfd& each) { return each.revents != 0; }));
+  return static_cast<int>(
+      std::count_if(list, list + own, [](const pollfd& each) { return each.revents != 0; }));
 }
 
 bool has_failed(int fd) noexcept {
@@ -243,9 +243,10 @@ int wait_driving(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mas
   }
 }
 
-/// What interrupted a blocking call: the kernel restarts its own when the handler has SA_RESTART. We cannot know which handler ran, so we restart if every handler of the program has
-/// it. A program that mixes both may see an EINTR it would not have seen; a retry completes.
-/// Handlers of faults do not count: many programs have them, and a wait has no faults.
+/// What interrupted a blocking call: the kernel restarts its own when the handler has SA_RESTART.
+/// We cannot know which handler ran, so we restart if every handler of the program has it. A
+/// program that mixes both may see an EINTR it would not have seen; a retry completes. Handlers of
+/// faults do not count: many programs have them, and a wait has no faults.
 bool restarts_after_signals() noexcept {
   constexpr auto is_fault = [](int signal) {
     return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||

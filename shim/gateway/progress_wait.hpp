@@ -26,14 +26,14 @@ inline constexpr nfds_t watched_at_once = 96;
 /// Whether a handshake is pending that no epoll set has a mark for.
 [[nodiscard]] bool any_unmarked() noexcept;
 
-/// poll(2) of `fds` until `end`, with `mask` in force as in ppoll(2) (null: the thread's own), while
-/// all pending handshakes advance, those of `fds` among them: each is shown to the program once it
-/// is over. As ppoll(2): a signal's handler that runs at any moment of the wait ends it with EINTR.
-/// Without descriptors it is a sleep.
+/// poll(2) of `fds` until `end`, with `mask` in force as in ppoll(2) (null: the thread's own),
+/// while all pending handshakes advance, those of `fds` among them: each is shown to the program
+/// once it is over. As ppoll(2): a signal's handler that runs at any moment of the wait ends it
+/// with EINTR. Without descriptors it is a sleep.
 int wait_driving(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mask) noexcept;
 
-/// Waits until an epoll set is readable, be it for marks, or a handshake without a mark has advanced,
-/// at most until `end`. Negative with errno: EINTR.
+/// Waits until an epoll set is readable, be it for marks, or a handshake without a mark has
+/// advanced, at most until `end`. Negative with errno: EINTR.
 int wait_beside_set(int epfd, Nanoseconds end, const sigset_t* mask) noexcept;
 
 /// One ppoll(2) of `list`, `own` long with room for `watched_at_once` more, until `end` or earlier,

@@ -4,8 +4,8 @@
 #include <sys/epoll.h>
 
 #include "descriptors/fd_table.hpp"
-#include "descriptors/wait_set.hpp"
 #include "descriptors/gateway_socket.hpp"
+#include "descriptors/wait_set.hpp"
 #include "gateway/gateway_connect.hpp"
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"

@@ -1,8 +1,8 @@
 // Sleeps, and waits for signals and children. With a handshake pending each becomes a wait that
 // drives it (progress_wait.cpp); with none it is the kernel's own.
 //
-// A child's end and a signal that is fetched cannot be polled for without a descriptor of ours: those
-// are asked for again every few milliseconds, and only while something is pending.
+// A child's end and a signal that is fetched cannot be polled for without a descriptor of ours:
+// those are asked for again every few milliseconds, and only while something is pending.
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -127,8 +127,7 @@ S64_EXPORT int nanosleep(const timespec* time, timespec* left) {
 }
 
 S64_EXPORT int clock_nanosleep(clockid_t clock, int flags, const timespec* time, timespec* left) {
-  const bool known =
-      clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME;
+  const bool known = clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC || clock == CLOCK_BOOTTIME;
   if (!any_to_drive() || !known || !is_valid(time)) {
     return libc::clock_nanosleep(clock, flags, time, left);
   }

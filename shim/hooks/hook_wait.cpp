@@ -1,6 +1,6 @@
 // Waits. While a handshake is pending anywhere in the process, poll and select go through
-// wait_driving() (progress_wait.cpp); epoll has marks for that (wait_set.cpp). A wait returns when the program's own events are there,
-// and never for ours.
+// wait_driving() (progress_wait.cpp); epoll has marks for that (wait_set.cpp). A wait returns when
+// the program's own events are there, and never for ours.
 //
 // The signal mask of ppoll, pselect and epoll_pwait is in force in every one of these waits, since
 // each is the kernel's own atomic call: a signal that arrives while we advance stays blocked, if
@@ -198,18 +198,17 @@ int to_milliseconds(Nanoseconds time) noexcept {
 
 S64_EXPORT int poll(pollfd* fds, nfds_t count, int timeout) {
   return drives(fds, count) ? wait_driving(fds, count, end_of_milliseconds(timeout), nullptr)
-                                 : libc::poll(fds, count, timeout);
+                            : libc::poll(fds, count, timeout);
 }
 
 S64_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
   return is_valid(timeout) && drives(fds, count) ? poll_with(fds, count, timeout, mask)
-                                                      : libc::ppoll(fds, count, timeout, mask);
+                                                 : libc::ppoll(fds, count, timeout, mask);
 }
 
 S64_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* excepts, timeval* timeout) {
   const SelectSets sets(count, reads, writes, excepts);
-  if (!any_to_drive() ||
-      (timeout != nullptr && (timeout->tv_sec < 0 || timeout->tv_usec < 0))) {
+  if (!any_to_drive() || (timeout != nullptr && (timeout->tv_sec < 0 || timeout->tv_usec < 0))) {
     return libc::select(count, reads, writes, excepts, timeout);
   }
   const timespec precise{timeout == nullptr ? 0 : timeout->tv_sec,

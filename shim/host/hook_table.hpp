@@ -5,8 +5,8 @@
 #define SOCKS64_SHIM_HOOK_TABLE_HPP
 
 #include <atomic>
-#include <cstddef>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <ctime>

@@ -1,6 +1,6 @@
-// A runtime may register sockets through libc's epoll_ctl and wait by a system call of its own (Bun,
-// and what else is written with Zig's or a hand-made system call). No hook sees its waits, so nobody
-// would advance its handshakes. Two things give it away:
+// A runtime may register sockets through libc's epoll_ctl and wait by a system call of its own
+// (Bun, and what else is written with Zig's or a hand-made system call). No hook sees its waits, so
+// nobody would advance its handshakes. Two things give it away:
 //
 // What it is: the program or library that calls epoll_ctl imports no function that could wait.
 //
@@ -31,7 +31,7 @@ namespace {
 struct Module {
   std::uintptr_t address = 0;  ///< in
   std::uintptr_t base = 0;     ///< what is added to the addresses in its file
-  const ElfW(Dyn)* dynamic = nullptr;
+  const ElfW(Dyn) * dynamic = nullptr;
   bool found = false;
 };
 

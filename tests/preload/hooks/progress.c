@@ -37,7 +37,8 @@ PROBE(progress_in_turn) {
   CHECK(took < 2 * SLOW_US);
 }
 
-/* A child that ends after a while, or a signal that comes then: what ends calls without a timeout. */
+/* A child that ends after a while, or a signal that comes then: what ends calls without a timeout.
+ */
 static pid_t child_after(int milliseconds, int signal_number) {
   const pid_t parent = getpid(), child = fork();
   if (child == 0) {

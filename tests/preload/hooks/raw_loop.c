@@ -1,5 +1,6 @@
-/* An event loop that registers through libc's epoll_ctl and waits by system calls of its own, as the
- * runtimes do that Zig compiles. A program by itself, because it must not import any wait of libc's.
+/* An event loop that registers through libc's epoll_ctl and waits by system calls of its own, as
+ * the runtimes do that Zig compiles. A program by itself, because it must not import any wait of
+ * libc's.
  *
  *   raw_loop ORDER PORT WHAT [PARALLEL]
  *
@@ -21,8 +22,8 @@
 
 enum { MOST = 64, OURS = 0xC0FFEE };
 
-#define CHECK(condition)                                                             \
-  ((condition) ? (void)0                                                             \
+#define CHECK(condition) \
+  ((condition) ? (void)0 \
                : (printf("line %d: %s (errno %d)\n", __LINE__, #condition, errno), exit(1)))
 
 static int begin(int epfd, int add_first, int port, uint64_t data) {

@@ -14,8 +14,8 @@ static void* wait_raw(void* set) {
   return NULL;
 }
 
-/* raw_beside_thread PORT ERROR: another thread sits in a raw wait, so this process is known for one.
- * In another set, that was never waited for, the first event is the truth. */
+/* raw_beside_thread PORT ERROR: another thread sits in a raw wait, so this process is known for
+ * one. In another set, that was never waited for, the first event is the truth. */
 PROBE(raw_beside_thread) {
   int other = epoll_create1(0);
   pthread_t thread;

@@ -14,7 +14,8 @@ static inline long raw_epoll_wait(int epfd, struct epoll_event* events, int most
   register long sixth __asm__("r9") = 8;
   __asm__ volatile("syscall"
                    : "+a"(result)
-                   : "D"((long)epfd), "S"(events), "d"((long)most), "r"(fourth), "r"(fifth), "r"(sixth)
+                   : "D"((long)epfd), "S"(events), "d"((long)most), "r"(fourth), "r"(fifth),
+                     "r"(sixth)
                    : "rcx", "r11", "memory");
 #elif defined(__i386__)
   long result = SYS_epoll_wait;
