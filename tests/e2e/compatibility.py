@@ -56,6 +56,7 @@ ROWS = (
     Row("Python, urllib", PROGRAMS, "test_python_urllib", PYTHON_VERSION),
     Row("Python, asyncio, 50 at once", PROGRAMS, "test_python_asyncio_fifty_at_once", PYTHON_VERSION),
     Row("Node.js, http", PROGRAMS, "test_node_http", NODE),
+    Row("Bun, fetch and net.connect", BREADTH, "test_bun", ("bun", "--version")),
     Row("Java, URL and SocketChannel", BREADTH, "test_java", ("java", "--version")),
     Row("Ruby, Net::HTTP and Socket.tcp", BREADTH, "test_ruby", ("ruby", "--version")),
     Row("Perl, HTTP::Tiny, IO::Socket::INET and ::IP", BREADTH, "test_perl", ("perl", "-e", "print $^V")),

@@ -4,6 +4,7 @@ A program that is not installed is skipped, and said aloud at the end. What runs
 docs/compatibility.md, which `lab.py compatibility` makes from these tests (compatibility.py).
 """
 
+import json
 import os
 import re
 import sys
@@ -98,6 +99,13 @@ class Breadth(ProgramCase):
         said = self.program(["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", folder, "Fetch", self.name])
         self.assertEqual(said, 2 * self.page)
         self.assert_crossed(self.client, self.name, count=2)
+
+    @needs("bun")
+    def test_bun(self):
+        write(f"{self.scratch}/fetch.mjs", breadth_programs.BUN)
+        said = json.loads(self.program(["bun", "run", "fetch.mjs", self.name]))
+        self.assertEqual(said["errors"], ["ConnectionRefused", "ECONNREFUSED"])
+        self.assertEqual([page.encode() for page in said["pages"]], 22 * [self.page])
 
     @needs("rustc")
     def test_rust(self):
