@@ -104,7 +104,8 @@ class Breadth(ProgramCase):
     def test_bun(self):
         write(f"{self.scratch}/fetch.mjs", breadth_programs.BUN)
         said = json.loads(self.program(["bun", "run", "fetch.mjs", self.name]))
-        self.assertEqual(said["errors"], ["ConnectionRefused", "ECONNREFUSED"])
+        self.assertIn(said["errors"][0], ("ECONNREFUSED", "ConnectionRefused"))  # of fetch, as releases say it
+        self.assertEqual(said["errors"][1], "ECONNREFUSED")
         self.assertEqual([page.encode() for page in said["pages"]], 22 * [self.page])
 
     @needs("rustc")
