@@ -77,11 +77,11 @@ S64_EXPORT int __epoll_pwait2_time64(int epfd, epoll_event* events, int count,
 namespace {
 
 /// A sleep with narrow times, whose rest is given as the program expects; `rest` begins as it was.
-template <class Sleep>
-int sleep_narrowed(const Timespec64* time, Timespec64* left, Sleep sleep) noexcept {
+template <class Call>
+int sleep_narrowed(const Timespec64* time, Timespec64* left, Call call) noexcept {
   const timespec narrowed = narrow(time);
   timespec rest = narrow(left);
-  const int result = sleep(&narrowed, left == nullptr ? nullptr : &rest);
+  const int result = call(&narrowed, left == nullptr ? nullptr : &rest);
   if (left != nullptr) {
     left->tv_sec = rest.tv_sec;
     left->tv_nsec = rest.tv_nsec;
