@@ -36,6 +36,9 @@ namespace {
 class SignalsInWaitsOnly {
  public:
   explicit SignalsInWaitsOnly(const sigset_t* program) noexcept : saved_(block_signals()) {
+    // libc's own, for cancellation and setuid, run no code of the program's.
+    constexpr std::uint64_t of_libc = std::uint64_t{7} << 31U;
+    restore_signals(~of_libc | (saved_ & of_libc));
     if (program != nullptr) {
       mask_ = *program;
     } else {
