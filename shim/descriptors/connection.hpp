@@ -8,6 +8,7 @@
 #include <ctime>
 #include <netinet/in.h>
 #include <optional>
+#include <poll.h>
 #include <sys/types.h>
 
 #include "socks64/address.hpp"
@@ -70,6 +71,9 @@ struct Connection {
   std::atomic<SwappedSocket*> swapped{nullptr};  ///< see socket_swap.hpp
   std::atomic<PendingHandshake*> handshake{nullptr};
   std::atomic<std::uint32_t> generation{0};  ///< of the handshake's slot when it was ours
+  /// What the handshake waits for, POLLIN or POLLOUT; 0: nothing of the socket's. For waits that
+  /// watch it without taking its lock.
+  std::atomic<short> awaits{0};
   bool from_parent = false;  ///< the slot belongs to the process that we were forked from
 
   /// Whether a descriptor whose file has this inode can be the connection's.
@@ -91,6 +95,7 @@ struct Connection {
     references = 0;
     fd = -1;
     from_parent = false;
+    awaits.store(POLLOUT, std::memory_order_relaxed);
     former_inode.store(0, std::memory_order_relaxed);
     swapped.store(nullptr, std::memory_order_relaxed);
   }

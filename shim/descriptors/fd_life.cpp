@@ -24,6 +24,7 @@ void FdTable::note(int fd, FdKind kind) noexcept {
     release(fd, Close::unseen);
   }
   entry->kind.store(kind, std::memory_order_relaxed);
+  entry->waits.store(SetWaits::unknown, std::memory_order_relaxed);
 }
 
 void FdTable::unfollow(int fd) noexcept {
@@ -320,6 +321,7 @@ void FdTable::duplicate(int original, int copy) noexcept {
     return;
   }
   to->kind.store(source->kind.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  to->waits.store(source->waits.load(std::memory_order_relaxed), std::memory_order_relaxed);
   Connection* connection = source->connection.load(std::memory_order_relaxed);
   if (connection != nullptr) {
     ++connection->references;

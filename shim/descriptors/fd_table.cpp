@@ -145,4 +145,20 @@ int FdTable::next_pending(std::uint32_t& cursor) noexcept {
   return -1;
 }
 
+nfds_t FdTable::pending(pollfd* out, nfds_t most, std::uint32_t& cursor) noexcept {
+  const TableGuard guard(lock_);
+  const std::uint32_t end = connection_pool_.high_water();
+  nfds_t used = 0;
+  std::uint32_t seen = 0;
+  for (; guard.held() && used < most && seen < end; ++seen) {
+    cursor = cursor < end ? cursor : 0;
+    const Connection& connection = *connection_pool_.at(cursor++);
+    if (connection.references != 0 && !connection.from_parent &&
+        connection.state.load(std::memory_order_relaxed) == ConnectionState::pending) {
+      out[used++] = {connection.fd, connection.awaits.load(std::memory_order_relaxed), 0};
+    }
+  }
+  return used;
+}
+
 }  // namespace socks64::shim

@@ -21,12 +21,20 @@ enum class FdKind : std::uint8_t {
   epoll,         ///< made by epoll_create
 };
 
+/// How a program waits in an epoll set, as far as that is known.
+enum class SetWaits : std::uint8_t {
+  unknown,
+  hooked,  ///< a hooked wait has served it
+  raw,     ///< by system calls that no hook sees
+};
+
 struct FdEntry {
   std::atomic<Connection*> connection{nullptr};
   std::atomic<std::uint32_t> registrations{0};  ///< head of its epoll registrations, index + 1
   std::atomic<std::int32_t> next_duplicate{0};  ///< ring of duplicates: descriptor + 1; 0: alone
   std::atomic<FdKind> kind{FdKind::other};
-  std::atomic<DnsLink*> dns{nullptr};  ///< when it speaks with a resolver
+  std::atomic<SetWaits> waits{SetWaits::unknown};  ///< of an epoll set
+  std::atomic<DnsLink*> dns{nullptr};              ///< when it speaks with a resolver
 
   [[nodiscard]] bool is_followed() const noexcept {
     return kind.load(std::memory_order_relaxed) != FdKind::other ||
@@ -72,6 +80,10 @@ class FdTable {
   /// Connections that are pending or have an error to deliver. 0 lets every hook go straight on.
   [[nodiscard]] bool any_unsettled() const noexcept {
     return unsettled_.load(std::memory_order_relaxed) != 0;
+  }
+  /// There is one such connection, and no other.
+  [[nodiscard]] bool one_unsettled() const noexcept {
+    return unsettled_.load(std::memory_order_relaxed) == 1;
   }
   /// Connections through the gateway, settled or not.
   [[nodiscard]] bool any_connection() const noexcept {
@@ -132,6 +144,10 @@ class FdTable {
   /// A descriptor with a pending handshake, another one with each call, or -1. `cursor` begins
   /// with 0, and a round is over when it does not grow.
   [[nodiscard]] int next_pending(std::uint32_t& cursor) noexcept;
+
+  /// The pending handshakes that this process began, as poll(2) is to wait for them: up to `most`
+  /// descriptors from `cursor` on, which moves and begins again with 0. Returns how many.
+  [[nodiscard]] nfds_t pending(pollfd* out, nfds_t most, std::uint32_t& cursor) noexcept;
 
   /// Calls `visit(descriptor, entry)` for a descriptor that has an entry, and for its duplicates.
   /// Precondition: lock() is held.

@@ -52,6 +52,12 @@ bool WaitSet::holds_marks(int epfd, unsigned depth) noexcept {
 }
 
 bool WaitSet::holds_marks(int epfd) noexcept {
+  if (bare_.load(std::memory_order_relaxed) != 0) {
+    const FdEntry* entry = fd_table().find(epfd);
+    if (entry != nullptr && entry->kind.load(std::memory_order_relaxed) == FdKind::epoll) {
+      serve(epfd);
+    }
+  }
   return holds_marks(epfd, 0);
 }
 

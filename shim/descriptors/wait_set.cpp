@@ -122,6 +122,7 @@ void WaitSet::drop(FdEntry& entry, Registration& registration) noexcept {
     registration.is_set = false;
     nested_.fetch_sub(1, std::memory_order_relaxed);
   }
+  end_bare(registration);
   ++registration.generation;
   pool_.release(&registration);
 }
@@ -190,7 +191,11 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
         connection = fd_table().connection(fd);
         const bool pending =
             connection != nullptr && connection->state.load() == ConnectionState::pending;
-        put(*entry, *registration, pending ? marked_event(*registration) : *event);
+        if (pending && waits_of(epfd) != SetWaits::hooked) {
+          make_bare(*registration, false);
+        } else {
+          put(*entry, *registration, pending ? marked_event(*registration) : *event);
+        }
       }
     } else if (Registration* registration = find(*entry, epfd)) {
       drop(*entry, *registration);
@@ -201,11 +206,20 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
   const TableGuard guard(fd_table().lock());
   Registration* registration = guard.held() && !wrong ? find(*entry, epfd) : nullptr;
   if (!guard.held() || wrong || operation == EPOLL_CTL_DEL) {
-    const int result = libc::epoll_ctl(epfd, operation, fd, event);
+    const bool out = registration != nullptr && registration->out;
+    const int result = out ? 0 : libc::epoll_ctl(epfd, operation, fd, event);
     if (result == 0 && registration != nullptr) {
       drop(*entry, *registration);
     }
     return result;
+  }
+  if (registration != nullptr && registration->out) {
+    errno = EEXIST;
+    if (operation == EPOLL_CTL_MOD) {
+      registration->program = *event;
+      return 0;
+    }
+    return -1;
   }
   if (registration != nullptr && operation == EPOLL_CTL_MOD && registration->marked) {
     // The kernel keeps our mark; it would have refused exactly this.
@@ -223,7 +237,9 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
     return libc::epoll_ctl(epfd, operation, fd, event);  // no room: this one shows its handshake
   }
   // The handshake may have ended while we waited for the lock; a mark would stay for ever then.
-  const bool pending = connection->state.load() == ConnectionState::pending;
+  const bool still_pending = connection->state.load() == ConnectionState::pending;
+  const bool bare = still_pending && waits_of(epfd) != SetWaits::hooked;
+  const bool pending = still_pending && !bare;
   const bool was_marked = registration->marked;
   epoll_event marked{};
   if (pending) {
@@ -233,6 +249,9 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
   if (result == 0) {
     registration->program = *event;
     registration->spent = false;
+    if (bare) {
+      make_bare(*registration, false);
+    }
   } else if (added) {
     drop(*entry, *registration);
   } else if (pending) {
@@ -268,7 +287,10 @@ WaitSet::Registration* WaitSet::add(FdEntry& entry, int epfd, int fd) noexcept {
 /// Changes what the kernel has; a set that was closed behind our back loses its record.
 void WaitSet::put(FdEntry& entry, Registration& registration, epoll_event event) noexcept {
   int operation = EPOLL_CTL_MOD;
-  if ((registration.program.events & EPOLLEXCLUSIVE) != 0) {
+  if (registration.out) {
+    registration.out = false;
+    operation = EPOLL_CTL_ADD;
+  } else if ((registration.program.events & EPOLLEXCLUSIVE) != 0) {
     libc::epoll_ctl(registration.epfd, EPOLL_CTL_DEL, registration.fd, nullptr);
     operation = EPOLL_CTL_ADD;
   }
@@ -318,7 +340,12 @@ void WaitSet::mark(FdEntry& entry) noexcept {
     }
     const epoll_event& program = registration->program;
     registration->spent = (program.events & EPOLLONESHOT) != 0 && is_spent(*registration);
-    put(entry, *registration, marked_event(*registration));
+    const SetWaits waits = waits_of(registration->epfd);
+    if (waits == SetWaits::hooked) {
+      put(entry, *registration, marked_event(*registration));
+    } else if (!registration->bare) {
+      make_bare(*registration, waits == SetWaits::raw);
+    }
   }
 }
 
@@ -327,6 +354,14 @@ void WaitSet::restore(FdEntry& entry) noexcept {
   for (std::uint32_t index = entry.registrations.load(std::memory_order_relaxed); index != 0;) {
     Registration* registration = pool_.at(index - 1);
     index = registration->next;
+    if (registration->bare) {
+      const bool off = registration->spent && !registration->out;
+      end_bare(*registration);
+      if (!off) {
+        put(entry, *registration, registration->program);
+      }
+      continue;
+    }
     if (!registration->marked) {
       continue;
     }
@@ -338,6 +373,137 @@ void WaitSet::restore(FdEntry& entry) noexcept {
     registration->marked = false;
     marked_.fetch_sub(1, std::memory_order_relaxed);
     put(entry, *registration, event);
+  }
+}
+
+void WaitSet::make_bare(Registration& registration, bool out) noexcept {
+  if (!registration.bare) {
+    registration.bare = true;
+    bare_.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (out && !registration.spent && !registration.out) {
+    registration.out =
+        libc::epoll_ctl(registration.epfd, EPOLL_CTL_DEL, registration.fd, nullptr) == 0;
+  }
+}
+
+// `out` stays: put() needs it.
+void WaitSet::end_bare(Registration& registration) noexcept {
+  if (registration.bare) {
+    registration.bare = false;
+    bare_.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void WaitSet::serve_slowly(int epfd, unsigned depth) noexcept {
+  constexpr unsigned deepest = 5;  // the kernel's own limit of sets inside sets
+  if (FdEntry* set = fd_table().make(epfd)) {
+    set->waits.store(SetWaits::hooked, std::memory_order_relaxed);
+    any_served_.store(true, std::memory_order_relaxed);
+  }
+  if (bare_.load(std::memory_order_relaxed) == 0) {
+    return;
+  }
+  const ErrnoGuard errno_guard;
+  for (std::uint32_t index = 0;; ++index) {
+    int inner = -1;
+    {
+      const TableGuard guard(fd_table().lock());
+      for (; guard.held() && index < pool_.high_water(); ++index) {
+        Registration& each = *pool_.at(index);
+        if (!(each.bare || each.is_set) || each.epfd < 0 || !is_same_set(each.epfd, epfd)) {
+          continue;
+        }
+        if (each.is_set) {
+          inner = each.fd;
+          break;
+        }
+        end_bare(each);
+        if (FdEntry* entry = fd_table().find(each.fd)) {
+          put(*entry, each, marked_event(each));
+        }
+      }
+    }
+    if (inner < 0) {
+      return;
+    }
+    if (depth < deepest) {
+      serve_slowly(inner, depth + 1);
+    }
+  }
+}
+
+void WaitSet::note_raw(int epfd) noexcept {
+  if (FdEntry* set = fd_table().make(epfd)) {
+    SetWaits unknown = SetWaits::unknown;
+    set->waits.compare_exchange_strong(unknown, SetWaits::raw, std::memory_order_relaxed);
+  }
+}
+
+SetWaits WaitSet::waits_for_bare(int fd) noexcept {
+  const FdEntry* entry = fd_table().find(fd);
+  if (bare_.load(std::memory_order_relaxed) == 0 || entry == nullptr) {
+    return SetWaits::hooked;
+  }
+  SetWaits found = SetWaits::hooked;
+  const TableGuard guard(fd_table().lock());
+  for (std::uint32_t index = entry->registrations.load(std::memory_order_relaxed);
+       guard.held() && index != 0;) {
+    const Registration& each = *pool_.at(index - 1);
+    index = each.next;
+    if (each.bare && !each.spent && found != SetWaits::raw) {
+      found = waits_of(each.epfd);
+    }
+  }
+  return found;
+}
+
+nfds_t WaitSet::without_marked(pollfd* fds, nfds_t count) noexcept {
+  if (marked_.load(std::memory_order_relaxed) == 0) {
+    return count;
+  }
+  const TableGuard guard(fd_table().lock());
+  nfds_t left = 0;
+  for (nfds_t i = 0; i < count; ++i) {
+    const FdEntry* entry = fd_table().find(fds[i].fd);
+    bool marked = false;
+    for (std::uint32_t index =
+             entry == nullptr ? 0 : entry->registrations.load(std::memory_order_relaxed);
+         guard.held() && index != 0 && !marked; index = pool_.at(index - 1)->next) {
+      marked = pool_.at(index - 1)->marked;
+    }
+    if (!marked) {
+      fds[left++] = fds[i];
+    }
+  }
+  return left;
+}
+
+bool WaitSet::any_unserved(int fd) noexcept {
+  const FdEntry* entry = fd_table().find(fd);
+  if (entry == nullptr || entry->registrations.load(std::memory_order_relaxed) == 0) {
+    return false;
+  }
+  bool found = false;
+  const TableGuard guard(fd_table().lock());
+  for (std::uint32_t index = entry->registrations.load(std::memory_order_relaxed);
+       guard.held() && index != 0 && !found;) {
+    const Registration& each = *pool_.at(index - 1);
+    index = each.next;
+    found = !each.is_set && !each.spent && waits_of(each.epfd) != SetWaits::hooked;
+  }
+  return found;
+}
+
+void WaitSet::note_raw_for(int fd) noexcept {
+  const FdEntry* entry = fd_table().find(fd);
+  const TableGuard guard(fd_table().lock());
+  for (std::uint32_t index =
+           entry == nullptr ? 0 : entry->registrations.load(std::memory_order_relaxed);
+       guard.held() && index != 0;) {
+    const Registration& each = *pool_.at(index - 1);
+    index = each.next;
+    note_raw(each.epfd);
   }
 }
 
@@ -356,6 +522,9 @@ void WaitSet::put_in(FdEntry& entry) noexcept {
     Registration* registration = pool_.at(index - 1);
     index = registration->next;
     epoll_event event = registration->marked ? marked_event(*registration) : registration->program;
+    if (registration->out) {
+      continue;
+    }
     if (libc::epoll_ctl(registration->epfd, EPOLL_CTL_ADD, registration->fd, &event) != 0) {
       drop(entry, *registration);
     }

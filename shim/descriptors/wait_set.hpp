@@ -34,6 +34,36 @@ class WaitSet {
   /// kernel's sets, and come back as they were, marked or not. Same precondition.
   void take_out(const FdEntry& entry) noexcept;
   void put_in(FdEntry& entry) noexcept;
+  /// A hooked wait is about to serve `epfd`: from now on its pending sockets are marked. Nearly
+  /// free once that is known.
+  void serve(int epfd) noexcept {
+    const FdEntry* entry = fd_table().find(epfd);
+    if (entry == nullptr || entry->waits.load(std::memory_order_relaxed) != SetWaits::hooked ||
+        bare_.load(std::memory_order_relaxed) != 0) {
+      serve_slowly(epfd, 0);
+    }
+  }
+  /// Notes that the program waits for this set by system calls that no hook sees, unless a hooked
+  /// wait has served it.
+  void note_raw(int epfd) noexcept;
+  /// How the program waits in the sets where `fd` is registered without a mark while it is pending:
+  /// hooked if there is no such set, raw if it is for one of them.
+  [[nodiscard]] SetWaits waits_for_bare(int fd) noexcept;
+  /// Whether `fd` is registered in a set that no hooked wait has served.
+  [[nodiscard]] bool any_unserved(int fd) noexcept;
+  /// note_raw() for every set where `fd` is registered.
+  void note_raw_for(int fd) noexcept;
+  /// There are sets, and no hooked wait has served any.
+  [[nodiscard]] bool none_served() const noexcept {
+    return any_set_.load(std::memory_order_relaxed) && !any_served_.load(std::memory_order_relaxed);
+  }
+  /// A set was made.
+  void note_set() noexcept { any_set_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] static SetWaits waits_of(int epfd) noexcept {
+    const FdEntry* entry = fd_table().find(epfd);
+    return entry == nullptr ? SetWaits::unknown : entry->waits.load(std::memory_order_relaxed);
+  }
+
   /// Drops the records of a descriptor. Same precondition.
   void forget(FdEntry& entry) noexcept;
   /// `epfd` is about to be closed: its records go on under `duplicate`, or end if that is -1. Same
@@ -44,6 +74,10 @@ class WaitSet {
   /// takes out sets inside `epfd` that are readable for nothing but marks. Returns how many events
   /// are left.
   int filter(int epfd, epoll_event* events, int count, Drive drive) noexcept;
+
+  /// Leaves out what is marked in any set: a hooked wait there is woken for it. Returns how many
+  /// are left.
+  [[nodiscard]] nfds_t without_marked(pollfd* fds, nfds_t count) noexcept;
 
   /// A set that holds marks, in itself or in a set inside it: the kernel calls it readable for a
   /// step of a handshake too. Cheap when nothing is marked.
@@ -65,7 +99,11 @@ class WaitSet {
     bool marked = false;
     bool spent = false;   ///< a oneshot that had fired before it was marked
     bool is_set = false;  ///< `fd` is an epoll set itself
-    short narrowed = 0;   ///< what the mark asks for, when that is not everything
+    /// Pending without a mark, in a set that no hooked wait has served: the kernel has the
+    /// program's own form,
+    bool bare = false;
+    bool out = false;    ///< or nothing at all
+    short narrowed = 0;  ///< what the mark asks for, when that is not everything
   };
 
   [[nodiscard]] Registration* find(const FdEntry& entry, int epfd) const noexcept;
@@ -79,6 +117,9 @@ class WaitSet {
   /// The descriptor a live mark stands for, or -1.
   [[nodiscard]] int descriptor_of(std::uint64_t mark) noexcept;
   [[nodiscard]] static bool is_spent(const Registration& registration) noexcept;
+  void make_bare(Registration& registration, bool out) noexcept;
+  void end_bare(Registration& registration) noexcept;
+  void serve_slowly(int epfd, unsigned depth) noexcept;
   void put(FdEntry& entry, Registration& registration, epoll_event event) noexcept;
   void record(FdEntry& entry, int epfd, int fd, const epoll_event& event) noexcept;
 
@@ -95,6 +136,9 @@ class WaitSet {
   MappedPool<Registration, 1U << 18U> pool_;
   std::atomic<int> marked_{0};  ///< registrations that are marked
   std::atomic<int> nested_{0};  ///< registrations that are sets
+  std::atomic<int> bare_{0};    ///< registrations that are bare
+  std::atomic<bool> any_set_{false};
+  std::atomic<bool> any_served_{false};
 };
 
 [[nodiscard]] WaitSet& wait_set() noexcept;

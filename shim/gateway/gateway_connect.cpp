@@ -14,11 +14,14 @@
 
 #include "descriptors/gateway_socket.hpp"
 #include "descriptors/socket_swap.hpp"
+#include "descriptors/wait_set.hpp"
 #include "gateway/gateway_dial.hpp"
 #include "gateway/gateway_link.hpp"
 #include "gateway/gateways.hpp"
+#include "gateway/progress_wait.hpp"
 #include "host/hook_table.hpp"
 #include "process/diag.hpp"
+#include "process/raw_waits.hpp"
 #include "process/runtime.hpp"
 
 namespace socks64::shim {
@@ -27,26 +30,6 @@ namespace {
 int fail_with(int error) noexcept {
   errno = error;
   return -1;
-}
-
-/// What interrupted a blocking connect: the kernel restarts a direct one when the handler has
-/// SA_RESTART. We cannot know which handler ran, so we restart if every handler of the program has
-/// it. A program that mixes both may see an EINTR it would not have seen; a retry completes.
-/// Handlers of faults do not count: many programs have them, and a wait has no faults.
-bool restarts_after_signals() noexcept {
-  constexpr auto is_fault = [](int signal) {
-    return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
-           signal == SIGTRAP || signal == SIGSYS || signal == SIGABRT;
-  };
-  for (int signal = 1; signal < _NSIG; ++signal) {
-    struct sigaction action {};
-    if (!is_fault(signal) && sigaction(signal, nullptr, &action) == 0 &&
-        action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
-        (action.sa_flags & SA_RESTART) == 0) {
-      return false;
-    }
-  }
-  return true;
 }
 
 /// Waits until the handshake of `fd` is over, which was driven to `progress`. 0, EINTR, or
@@ -59,10 +42,10 @@ int await(int fd, Progress progress, Nanoseconds end) noexcept {
     }
     const Nanoseconds left =
         std::clamp<Nanoseconds>(std::min(end, progress.deadline) - time, 0, glance);
-    const timespec timeout = to_timespec(left);
-    pollfd waited{progress.events == 0 ? -1 : fd, progress.events, 0};
-    int result = libc::ppoll(&waited, 1, &timeout, nullptr);
-    const bool no_error = result >= 0 && waited.fd >= 0 && (waited.revents & POLLERR) == 0;
+    pollfd waited[1 + watched_at_once];
+    waited[0] = {progress.events == 0 ? -1 : fd, progress.events, 0};
+    int result = poll_beside(waited, 1, true, time + left, nullptr);
+    const bool no_error = result >= 0 && waited[0].fd >= 0 && (waited[0].revents & POLLERR) == 0;
     if (result < 0 && errno == EINVAL) {
       // RLIMIT_NOFILE is 0, as in sandboxes: then poll(2) takes no descriptor at all.
       constexpr timespec moment{0, 5'000'000};
@@ -191,6 +174,7 @@ int connect_through_gateway(int fd, const Target& target, const sockaddr* addres
     progress = drive(fd);
   }
   if (manner.non_blocking) {
+    finish_for_raw_wait(fd, wait_set().waits_for_bare(fd));
     return fail_with(EINPROGRESS);
   }
   errno = saved;
@@ -204,6 +188,7 @@ int connect_again(int fd, Connection& connection, const sockaddr* address,
     abandon(fd, connection);
     return libc::connect(fd, address, length);
   }
+  static_cast<void>(heed_raw_wait(fd));
   const Progress progress = drive(fd);
   if (progress.state == Progress::State::failed) {
     return fail_with(take_error(fd, connection));
@@ -225,6 +210,9 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   if (connection == nullptr) {
     return true;
   }
+  const bool raw =
+      connection->state.load(std::memory_order_acquire) != ConnectionState::established &&
+      heed_raw_wait(fd);
   Progress progress = drive(fd);
   if (progress.state == Progress::State::pending) {
     if (dont_wait || is_non_blocking(fd)) {
@@ -243,7 +231,9 @@ bool settle_before_io(int fd, bool dont_wait, int timeout_option) noexcept {
   }
   if (progress.state == Progress::State::failed &&
       fd_table().verified_connection(fd) == connection) {
-    if (const int error = take_error(fd, *connection)) {
+    // A raw wait may have shown a connection: it goes on to show an error, as of one that was
+    // reset.
+    if (const int error = raw ? tell_error(fd, *connection) : take_error(fd, *connection)) {
       errno = error;
       return false;
     }
@@ -259,6 +249,45 @@ bool finish_handshake(int fd) noexcept {
   const int interrupted = await(fd, drive(fd), never);
   errno = interrupted == 0 ? saved : interrupted;
   return interrupted == 0;
+}
+
+// Decision 0012 says how we got here, and what the moment is for.
+void finish_for_raw_wait(int fd, SetWaits waits) noexcept {
+  if (waits == SetWaits::hooked) {
+    return;
+  }
+  const ErrnoGuard guard;
+  if (waits == SetWaits::raw || some_thread_waits_raw()) {
+    wait_set().note_raw_for(fd);
+    while (!finish_handshake(fd)) {
+    }
+    return;
+  }
+  static constinit std::atomic<Nanoseconds> moment{25'000'000};
+  const Nanoseconds begin = now();
+  const Nanoseconds granted = moment.exchange(0, std::memory_order_relaxed);
+  if (granted > 0 && await(fd, drive(fd), begin + granted) != EINTR) {
+    moment.fetch_add(std::max<Nanoseconds>(granted - (now() - begin), 0),
+                     std::memory_order_relaxed);
+  }
+}
+
+bool heed_raw_wait(int fd) noexcept {
+  const Connection* connection = fd_table().connection(fd);
+  if (connection == nullptr || !wait_set().any_unserved(fd)) {
+    return false;
+  }
+  const ErrnoGuard guard;
+  if (connection->state.load(std::memory_order_acquire) == ConnectionState::pending) {
+    pollfd shown{fd, POLLIN | POLLOUT, 0};
+    const timespec at_once{};
+    if (libc::ppoll(&shown, 1, &at_once, nullptr) <= 0) {
+      return false;
+    }
+    finish_for_raw_wait(fd, SetWaits::raw);
+  }
+  wait_set().note_raw_for(fd);
+  return true;
 }
 
 // Under the handshake's lock: nobody is to go on with it while the socket changes hands.

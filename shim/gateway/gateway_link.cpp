@@ -314,7 +314,9 @@ Progress drive_locked(int fd, const Candidate* unresolvable, Seen seen) noexcept
     if (unresolvable != nullptr && !handshake->walk.dialled) {
       handshake->walk.note_tried(*unresolvable);
     }
-    return advance({fd, *connection, *handshake, generation}, seen);
+    const Progress progress = advance({fd, *connection, *handshake, generation}, seen);
+    connection->awaits.store(progress.events, std::memory_order_relaxed);
+    return progress;
   }
 }
 
@@ -328,7 +330,10 @@ Nanoseconds now() noexcept {
 
 Progress drive_dialled(int fd, Connection& connection, PendingHandshake& handshake,
                        Seen seen) noexcept {
-  return advance({fd, connection, handshake, connection.generation.load()}, seen);
+  const Progress progress =
+      advance({fd, connection, handshake, connection.generation.load()}, seen);
+  connection.awaits.store(progress.events, std::memory_order_relaxed);
+  return progress;
 }
 
 Progress drive(int fd, Seen seen) noexcept {
@@ -371,6 +376,20 @@ void look_after_handshakes() noexcept {
     static_cast<void>(drive(fd));
   }
   place.store(cursor, std::memory_order_relaxed);
+}
+
+int tell_error(int fd, Connection& connection) noexcept {
+  const int error = connection.error.load(std::memory_order_relaxed);
+  if (error == kernel_has_it) {
+    return take_error(fd, connection);
+  }
+  if (!fd_table().spend(connection)) {
+    return 0;
+  }
+  // The kernel says ENOTCONN, and notes it all the same: the socket is readable, and at its end.
+  const ErrnoGuard guard;
+  libc::shutdown(fd, SHUT_RDWR);
+  return error;
 }
 
 int take_error(int fd, Connection& connection) noexcept {

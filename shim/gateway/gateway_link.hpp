@@ -42,6 +42,8 @@ void log_outcome(const PendingHandshake& handshake, int error, std::string_view 
 /// The errno of a failed connect, once; 0 when another thread was faster. As SO_ERROR.
 /// Precondition: the connection is verified.
 int take_error(int fd, Connection& connection) noexcept;
+/// The same, but the kernel goes on to show the socket as one whose connection was reset.
+int tell_error(int fd, Connection& connection) noexcept;
 
 }  // namespace socks64::shim
 

@@ -17,6 +17,7 @@
 #include "gateway/gateway_connect.hpp"
 #include "gateway/gateway_link.hpp"
 #include "gateway/gateways.hpp"
+#include "gateway/progress_wait.hpp"
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"
 #include "process/runtime.hpp"
@@ -130,6 +131,9 @@ S64_EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
       !is_readable(address, std::max<std::size_t>(length, shortest))) {
     return libc::connect(fd, address, length);
   }
+  if (any_to_drive()) {
+    drive_ready();
+  }
   if (Connection* connection = fd_table().verified_connection(fd)) {
     return connect_again(fd, *connection, address, length);
   }
@@ -164,6 +168,7 @@ S64_EXPORT int getsockopt(int fd, int level, int name, void* value, socklen_t* l
   }
   int answer = 1;
   if (error_asked) {
+    static_cast<void>(heed_raw_wait(fd));
     const Progress progress = drive(fd);
     if (progress.state == Progress::State::established || progress.state == Progress::State::none) {
       return libc::getsockopt(fd, level, name, value, length);
@@ -195,6 +200,9 @@ S64_EXPORT int getpeername(int fd, sockaddr* address, socklen_t* length) noexcep
       fd_table().any_connection() ? fd_table().verified_connection(fd) : nullptr;
   if (connection == nullptr || address == nullptr || length == nullptr) {
     return libc::getpeername(fd, address, length);
+  }
+  if (fd_table().any_unsettled()) {
+    static_cast<void>(heed_raw_wait(fd));
   }
   if (drive(fd).state != Progress::State::established) {
     errno = ENOTCONN;

@@ -5,6 +5,7 @@
 
 #include "descriptors/fd_table.hpp"
 #include "descriptors/gateway_socket.hpp"
+#include "descriptors/wait_set.hpp"
 #include "gateway/gateway_connect.hpp"
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"
@@ -149,6 +150,7 @@ S64_EXPORT int epoll_create(int size) noexcept {
   const int fd = libc::epoll_create(size);
   if (fd >= 0 && ready()) {
     fd_table().note(fd, FdKind::epoll);
+    wait_set().note_set();
   }
   return fd;
 }
@@ -157,6 +159,7 @@ S64_EXPORT int epoll_create1(int flags) noexcept {
   const int fd = libc::epoll_create1(flags);
   if (fd >= 0 && ready()) {
     fd_table().note(fd, FdKind::epoll);
+    wait_set().note_set();
   }
   return fd;
 }

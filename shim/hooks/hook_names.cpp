@@ -6,12 +6,17 @@
 // alone it asks DNS. A hook that never calls it cannot leak through it. The exception are questions
 // that a rule makes direct: libc answers those as it would without us.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <ctime>
 #include <optional>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <variant>
 
 #include "socks64/sockaddr.hpp"
 
+#include "descriptors/wait_set.hpp"
 #include "gateway/explain.hpp"
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"
@@ -20,6 +25,7 @@
 #include "names/classify.hpp"
 #include "names/name_query.hpp"
 #include "names/services.hpp"
+#include "process/raw_waits.hpp"
 #include "process/runtime.hpp"
 #include "tables/policy.hpp"
 
@@ -36,6 +42,18 @@ constexpr int known_flags = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MA
 constexpr int known_flags = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL |
                             AI_ADDRCONFIG | AI_NUMERICSERV;
 #endif
+
+/// Runtimes look names up in a thread, while the one that will connect waits: then it can be seen
+/// how it waits. It may be about to: ten milliseconds are spent on that, once.
+void look_for_raw_waits() noexcept {
+  static constinit std::atomic<int> looks{6};
+  while (wait_set().none_served() && syscall(SYS_gettid) != syscall(SYS_getpid) &&
+         looks.fetch_sub(1, std::memory_order_relaxed) > 0 && !some_thread_waits_raw()) {
+    const ErrnoGuard guard;
+    const timespec moment{0, 2'000'000};
+    syscall(SYS_ppoll, nullptr, 0, &moment, nullptr, std::size_t{0});
+  }
+}
 
 bool has(const addrinfo& hints, int flag) noexcept {
   return (hints.ai_flags & flag) != 0;
@@ -189,6 +207,7 @@ S64_EXPORT int getaddrinfo(const char* node, const char* service, const addrinfo
   if (!ready() || (node == nullptr && asks_libc_always(config()))) {
     return libc::getaddrinfo(node, service, hints, result);
   }
+  look_for_raw_waits();
   addrinfo effective{};
   effective.ai_flags =
       AI_V4MAPPED | AI_ADDRCONFIG;  // what no hints mean, says POSIX of glibc's kin

@@ -18,6 +18,7 @@
 #include "dns/dns_link.hpp"
 #include "gateway/gateway_connect.hpp"
 #include "gateway/gateway_link.hpp"
+#include "gateway/progress_wait.hpp"
 #include "hooks/passed_descriptors.hpp"
 #include "hooks/start.hpp"
 #include "host/hook_table.hpp"
@@ -30,13 +31,16 @@ using namespace socks64::shim;
 namespace {
 
 inline bool may_read(int fd, int flags = 0) noexcept {
+  constexpr int never_waits = MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB;
   return !fd_table().any_unsettled() ||
-         settle_before_io(fd, (flags & MSG_DONTWAIT) != 0, SO_RCVTIMEO);
+         (settle_before_io(fd, (flags & MSG_DONTWAIT) != 0, SO_RCVTIMEO) &&
+          wait_for_own(fd, POLLIN, (flags & never_waits) != 0, SO_RCVTIMEO));
 }
 
 inline bool may_write(int fd, int flags = 0) noexcept {
   return !fd_table().any_unsettled() ||
-         settle_before_io(fd, (flags & MSG_DONTWAIT) != 0, SO_SNDTIMEO);
+         (settle_before_io(fd, (flags & MSG_DONTWAIT) != 0, SO_SNDTIMEO) &&
+          wait_for_own(fd, POLLOUT, (flags & MSG_DONTWAIT) != 0, SO_SNDTIMEO));
 }
 
 /// The destination of a send. The kernel takes AF_UNSPEC for AF_INET here, for compatibility.
@@ -238,6 +242,14 @@ S64_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, BatchFlags ba
                      static_cast<ssize_t>(messages[i].msg_len), flags));
   }
   return received;
+}
+
+S64_EXPORT int accept(int fd, sockaddr* address, socklen_t* length) {
+  return may_read(fd) ? libc::accept(fd, address, length) : -1;
+}
+
+S64_EXPORT int accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
+  return may_read(fd) ? libc::accept4(fd, address, length, flags) : -1;
 }
 
 S64_EXPORT ssize_t send(int fd, const void* buffer, std::size_t size, int flags) {

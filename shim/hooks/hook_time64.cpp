@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 
 #include "gateway/gateway_connect.hpp"
+#include "gateway/progress_wait.hpp"
 
 using namespace socks64::shim;
 
@@ -71,6 +72,50 @@ S64_EXPORT int __epoll_pwait2_time64(int epfd, epoll_event* events, int count,
                                      const Timespec64* timeout, const sigset_t* mask) {
   const timespec narrowed = narrow(timeout);
   return epoll_pwait2(epfd, events, count, pointer_to(narrowed, timeout), mask);
+}
+
+namespace {
+
+/// A sleep with narrow times, whose rest is given as the program expects; `rest` begins as it was.
+template <class Call>
+int sleep_narrowed(const Timespec64* time, Timespec64* left, Call call) noexcept {
+  const timespec narrowed = narrow(time);
+  timespec rest = narrow(left);
+  const int result = call(&narrowed, left == nullptr ? nullptr : &rest);
+  if (left != nullptr) {
+    left->tv_sec = rest.tv_sec;
+    left->tv_nsec = rest.tv_nsec;
+  }
+  return result;
+}
+
+}  // namespace
+
+S64_EXPORT int __nanosleep64(const Timespec64* time, Timespec64* left) {
+  return any_to_drive() ? sleep_narrowed(time, left, nanosleep) : libc::__nanosleep64(time, left);
+}
+
+S64_EXPORT int __clock_nanosleep_time64(clockid_t clock, int flags, const Timespec64* time,
+                                        Timespec64* left) {
+  if (!any_to_drive()) {
+    return libc::__clock_nanosleep_time64(clock, flags, time, left);
+  }
+  return sleep_narrowed(time, left, [&](const timespec* narrowed, timespec* rest) {
+    return clock_nanosleep(clock, flags, narrowed, rest);
+  });
+}
+
+S64_EXPORT int __thrd_sleep64(const Timespec64* time, Timespec64* left) {
+  return any_to_drive() ? sleep_narrowed(time, left, thrd_sleep) : libc::__thrd_sleep64(time, left);
+}
+
+S64_EXPORT int __sigtimedwait64(const sigset_t* signals, siginfo_t* info,
+                                const Timespec64* timeout) {
+  if (!any_to_drive()) {
+    return libc::__sigtimedwait64(signals, info, timeout);
+  }
+  const timespec narrowed = narrow(timeout);
+  return sigtimedwait(signals, info, pointer_to(narrowed, timeout));
 }
 
 // The ancillary data of a received message may hold times: libc's own call of this name gives them

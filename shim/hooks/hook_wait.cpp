@@ -1,7 +1,6 @@
-// Waits. While a handshake is pending, poll and select ask the kernel for what the *handshake*
-// needs instead of what the program asked, advance it, and wait again for the rest of the time;
-// epoll has marks for that (wait_set.cpp). A wait returns when the program's own events are there,
-// and never for ours.
+// Waits. While a handshake is pending anywhere in the process, poll and select go through
+// wait_driving() (progress_wait.cpp); epoll has marks for that (wait_set.cpp). A wait returns when
+// the program's own events are there, and never for ours.
 //
 // The signal mask of ppoll, pselect and epoll_pwait is in force in every one of these waits, since
 // each is the kernel's own atomic call: a signal that arrives while we advance stays blocked, if
@@ -9,13 +8,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "descriptors/fd_table.hpp"
 #include "descriptors/wait_set.hpp"
+#include "gateway/gateway_connect.hpp"
 #include "gateway/gateway_link.hpp"
+#include "gateway/progress_wait.hpp"
 #include "host/hook_table.hpp"
+#include "host/scratch.hpp"
+#include "process/raw_waits.hpp"
 
 using namespace socks64;
 using namespace socks64::shim;
@@ -47,122 +49,15 @@ Nanoseconds left_until(Nanoseconds end) noexcept {
   return end == never ? never : std::max<Nanoseconds>(end - now(), 0);
 }
 
-/// An array for the length of a call: on the stack, or in a mapping when it is long. Null data when
-/// there is no memory.
-template <class T, std::size_t Small>
-class Scratch {
- public:
-  explicit Scratch(std::size_t count) noexcept : bytes_(count * sizeof(T)) {
-    if (count <= Small) {
-      data_ = small_.data();
-      return;
-    }
-    void* memory =
-        mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    data_ = memory == MAP_FAILED ? nullptr : static_cast<T*>(memory);
-  }
-  ~Scratch() {
-    if (data_ != nullptr && data_ != small_.data()) {
-      const ErrnoGuard guard;
-      munmap(data_, bytes_);
-    }
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  [[nodiscard]] T* data() const noexcept { return data_; }
-
- private:
-  std::array<T, Small> small_;
-  std::size_t bytes_;
-  T* data_ = nullptr;
-};
-
-/// A descriptor that is not to be shown to the program as the kernel shows it.
-bool is_pending(int fd) noexcept {
-  const Connection* connection = fd_table().connection(fd);
-  return (connection != nullptr &&
-          connection->state.load(std::memory_order_relaxed) == ConnectionState::pending) ||
-         wait_set().holds_marks(fd);
-}
-
-bool any_pending(pollfd* fds, nfds_t count) noexcept {
-  // A wild array is the kernel's to refuse.
+/// Whether a wait for these has to advance handshakes. A wild array is the kernel's to refuse.
+bool drives(pollfd* fds, nfds_t count) noexcept {
   constexpr nfds_t most = 1U << 20U;
-  if (!fd_table().any_unsettled() || count == 0 || count > most ||
-      !is_readable(fds, count * sizeof(pollfd))) {
-    return false;
-  }
-  return std::any_of(fds, fds + count, [](const pollfd& each) { return is_pending(each.fd); });
-}
-
-bool has_failed(int fd) noexcept {
-  const Connection* connection = fd_table().verified_connection(fd);
-  return connection != nullptr &&
-         connection->state.load(std::memory_order_acquire) == ConnectionState::failed;
-}
-
-/// poll(2) over descriptors some of which are pending, until `end`.
-int poll_through(pollfd* fds, nfds_t count, Nanoseconds end, const sigset_t* mask) noexcept {
-  const Scratch<pollfd, 128> scratch(count);
-  pollfd* asked = scratch.data();
-  if (asked == nullptr) {
-    errno = ENOMEM;
-    return -1;
-  }
-  const int saved = errno;
-  for (bool polled = false;; polled = true) {
-    Nanoseconds wake = end;
-    bool pending = false;
-    for (nfds_t i = 0; i < count; ++i) {
-      const bool no_error = polled && asked[i].fd >= 0 && (asked[i].revents & POLLERR) == 0;
-      asked[i] = {fds[i].fd, fds[i].events, 0};
-      const Progress progress = drive(fds[i].fd, {no_error, true});
-      if (progress.state == Progress::State::pending) {
-        asked[i].events = progress.events;
-        asked[i].fd = progress.events == 0 ? -1 : fds[i].fd;
-        wake = std::min(wake, progress.deadline);
-        pending = true;
-      } else if (wait_set().holds_marks(fds[i].fd)) {
-        wait_set().advance(fds[i].fd, drive);
-        pending = true;
-      }
-    }
-    if (pending) {
-      wake = std::min(wake, now() + glance);
-    }
-    const timespec left = to_timespec(left_until(wake));
-    const int ready_count = libc::ppoll(asked, count, wake == never ? nullptr : &left, mask);
-    if (ready_count < 0) {
-      return ready_count;
-    }
-    int reported = 0;
-    for (nfds_t i = 0; i < count; ++i) {
-      // What woke us for a handshake is not for the program's eyes; the next round drives it.
-      const Connection* connection = pending ? fd_table().connection(fds[i].fd) : nullptr;
-      const bool hidden =
-          connection != nullptr && asked[i].revents != 0 &&
-          connection->state.load(std::memory_order_acquire) == ConnectionState::pending;
-      const bool other_question = asked[i].events != fds[i].events;
-      constexpr short input = POLLIN | POLLRDNORM;
-      if ((asked[i].revents & input) != 0 && wait_set().holds_marks(fds[i].fd) &&
-          !wait_set().is_readable_set(fds[i].fd, drive)) {
-        asked[i].revents = static_cast<short>(asked[i].revents & ~input);
-      }
-      fds[i].revents = hidden || other_question ? short{0} : asked[i].revents;
-      if (fds[i].revents != 0 && has_failed(fds[i].fd)) {
-        fds[i].revents |= POLLERR;  // also where the kernel's own note of the error is gone
-      }
-      reported += fds[i].revents != 0 ? 1 : 0;
-    }
-    if (reported != 0 || (ready_count == 0 && now() >= end)) {
-      errno = saved;
-      return reported;
-    }
-  }
+  return any_to_drive() && count <= most &&
+         (count == 0 || is_readable(fds, count * sizeof(pollfd)));
 }
 
 int poll_with(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) noexcept {
-  return poll_through(fds, count, end_of(timeout), mask);
+  return wait_driving(fds, count, end_of(timeout), mask);
 }
 
 /// The three sets of select(2) as one list for poll(2), and back.
@@ -174,15 +69,6 @@ class SelectSets {
   /// Descriptors to look at: programs pass numbers larger than their sets (getdtablesize()), which
   /// the kernel cuts to the descriptors that there are.
   [[nodiscard]] int count() const noexcept { return count_; }
-
-  [[nodiscard]] bool any_pending() const noexcept {
-    for (int fd = 0; fd < count_; ++fd) {
-      if (listed(fd) && is_pending(fd)) {
-        return true;
-      }
-    }
-    return false;
-  }
 
   [[nodiscard]] nfds_t fill(pollfd* out) const noexcept {
     nfds_t used = 0;
@@ -259,16 +145,19 @@ int select_through(SelectSets sets, Nanoseconds end, const sigset_t* mask) noexc
     return -1;
   }
   const nfds_t used = sets.fill(scratch.data());
-  const int result = poll_through(scratch.data(), used, end, mask);
+  const int result = wait_driving(scratch.data(), used, end, mask);
   return result < 0 ? result : sets.give(scratch.data(), used);
 }
 
 /// An epoll wait in `epfd` until `end`; `wait(left)` is the kernel's own, where `left` is `never`
 /// or nanoseconds. While a handshake is pending anywhere, its deadline is served here, since the
 /// kernel has no event for it; and it is looked after, since another process that waits in the same
-/// set may have taken the event that was for us.
+/// set may have taken the event that was for us. What is pending without a mark is watched beside
+/// the set.
 template <class Wait>
-int epoll_through(int epfd, epoll_event* events, Nanoseconds end, Wait wait) noexcept {
+int epoll_through(int epfd, epoll_event* events, Nanoseconds end, const sigset_t* mask,
+                  Wait wait) noexcept {
+  wait_set().serve(epfd);
   for (;;) {
     Nanoseconds left = left_until(end);
     bool whole = true;
@@ -279,6 +168,14 @@ int epoll_through(int epfd, epoll_event* events, Nanoseconds end, Wait wait) noe
       const Nanoseconds longest = deadline == never ? never : std::min(deadline, patience);
       whole = left <= longest;
       left = std::min(left, longest);
+      if (left != 0 && any_unmarked()) {
+        const int ready = wait_beside_set(epfd, left == never ? never : now() + left, mask);
+        if (ready < 0) {
+          return ready;
+        }
+        left = 0;
+        whole = now() >= end;
+      }
     }
     const int count = wait(left);
     if (count < 0 || (count == 0 && whole)) {
@@ -300,20 +197,18 @@ int to_milliseconds(Nanoseconds time) noexcept {
 }  // namespace
 
 S64_EXPORT int poll(pollfd* fds, nfds_t count, int timeout) {
-  return any_pending(fds, count) ? poll_through(fds, count, end_of_milliseconds(timeout), nullptr)
-                                 : libc::poll(fds, count, timeout);
+  return drives(fds, count) ? wait_driving(fds, count, end_of_milliseconds(timeout), nullptr)
+                            : libc::poll(fds, count, timeout);
 }
 
 S64_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
-  return is_valid(timeout) && any_pending(fds, count) ? poll_with(fds, count, timeout, mask)
-                                                      : libc::ppoll(fds, count, timeout, mask);
+  return is_valid(timeout) && drives(fds, count) ? poll_with(fds, count, timeout, mask)
+                                                 : libc::ppoll(fds, count, timeout, mask);
 }
 
 S64_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* excepts, timeval* timeout) {
   const SelectSets sets(count, reads, writes, excepts);
-  if (!fd_table().any_unsettled() ||
-      (timeout != nullptr && (timeout->tv_sec < 0 || timeout->tv_usec < 0)) ||
-      !sets.any_pending()) {
+  if (!any_to_drive() || (timeout != nullptr && (timeout->tv_sec < 0 || timeout->tv_usec < 0))) {
     return libc::select(count, reads, writes, excepts, timeout);
   }
   const timespec precise{timeout == nullptr ? 0 : timeout->tv_sec,
@@ -332,29 +227,60 @@ S64_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* excepts,
 S64_EXPORT int pselect(int count, fd_set* reads, fd_set* writes, fd_set* excepts,
                        const timespec* timeout, const sigset_t* mask) {
   const SelectSets sets(count, reads, writes, excepts);
-  if (!fd_table().any_unsettled() || !is_valid(timeout) || !sets.any_pending()) {
+  if (!any_to_drive() || !is_valid(timeout)) {
     return libc::pselect(count, reads, writes, excepts, timeout, mask);
   }
   return select_through(sets, end_of(timeout), mask);
 }
+
+namespace {
+
+/// epoll_ctl for a descriptor that is followed, in a set that no hooked wait has served. `caller`
+/// is where the program called it from.
+int control_unserved(int epfd, int operation, int fd, epoll_event* event,
+                     const void* caller) noexcept {
+  if (operation != EPOLL_CTL_DEL && wait_set().waits_of(epfd) == SetWaits::unknown &&
+      !imports_epoll_wait(caller)) {
+    wait_set().note_raw(epfd);
+  }
+  // Who no longer waits until a socket is writable has been told that it is.
+  if (operation == EPOLL_CTL_MOD && fd_table().connection(fd) != nullptr &&
+      is_readable(event, sizeof(*event)) && (event->events & EPOLLOUT) == 0) {
+    static_cast<void>(heed_raw_wait(fd));
+  }
+  const SetWaits waits = wait_set().waits_of(epfd);
+  if (operation != EPOLL_CTL_DEL && waits == SetWaits::raw) {
+    finish_for_raw_wait(fd, waits);  // before the kernel can report anything of it
+  }
+  const int result = wait_set().control(epfd, operation, fd, event);
+  if (result == 0 && fd_table().any_unsettled()) {
+    finish_for_raw_wait(fd, wait_set().waits_for_bare(fd));
+  }
+  return result;
+}
+
+}  // namespace
 
 S64_EXPORT int epoll_ctl(int epfd, int operation, int fd, epoll_event* event) noexcept {
   const FdEntry* entry = fd_table().find(fd);
   if (entry == nullptr || !entry->is_followed()) {
     return libc::epoll_ctl(epfd, operation, fd, event);
   }
-  return wait_set().control(epfd, operation, fd, event);
+  if (wait_set().waits_of(epfd) == SetWaits::hooked) {
+    return wait_set().control(epfd, operation, fd, event);
+  }
+  return control_unserved(epfd, operation, fd, event, __builtin_return_address(0));
 }
 
 S64_EXPORT int epoll_wait(int epfd, epoll_event* events, int count, int timeout) {
-  return epoll_through(epfd, events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of_milliseconds(timeout), nullptr, [&](Nanoseconds left) {
     return libc::epoll_wait(epfd, events, count, to_milliseconds(left));
   });
 }
 
 S64_EXPORT int epoll_pwait(int epfd, epoll_event* events, int count, int timeout,
                            const sigset_t* mask) {
-  return epoll_through(epfd, events, end_of_milliseconds(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of_milliseconds(timeout), mask, [&](Nanoseconds left) {
     return libc::epoll_pwait(epfd, events, count, to_milliseconds(left), mask);
   });
 }
@@ -386,7 +312,7 @@ S64_EXPORT int epoll_pwait2(int epfd, epoll_event* events, int count, const time
   if (!is_valid(timeout)) {
     return wait_precisely(epfd, events, count, timeout, mask);
   }
-  return epoll_through(epfd, events, end_of(timeout), [&](Nanoseconds left) {
+  return epoll_through(epfd, events, end_of(timeout), mask, [&](Nanoseconds left) {
     const timespec slice = left == never ? timespec{} : to_timespec(left);
     return wait_precisely(epfd, events, count, left == never ? nullptr : &slice, mask);
   });
@@ -396,14 +322,14 @@ S64_EXPORT int epoll_pwait2(int epfd, epoll_event* events, int count, const time
 // _FORTIFY_SOURCE's forms know the size of the array. Too small a one ends the program in the real
 // function, as it must.
 S64_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeout, std::size_t room) {
-  return room / sizeof(pollfd) >= count && any_pending(fds, count)
-             ? poll_through(fds, count, end_of_milliseconds(timeout), nullptr)
+  return room / sizeof(pollfd) >= count && drives(fds, count)
+             ? wait_driving(fds, count, end_of_milliseconds(timeout), nullptr)
              : libc::__poll_chk(fds, count, timeout, room);
 }
 
 S64_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask,
                            std::size_t room) {
-  return room / sizeof(pollfd) >= count && is_valid(timeout) && any_pending(fds, count)
+  return room / sizeof(pollfd) >= count && is_valid(timeout) && drives(fds, count)
              ? poll_with(fds, count, timeout, mask)
              : libc::__ppoll_chk(fds, count, timeout, mask, room);
 }

@@ -5,6 +5,7 @@
 #define SOCKS64_SHIM_HOOK_TABLE_HPP
 
 #include <atomic>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -14,10 +15,14 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <threads.h>
+#include <unistd.h>
 
 #ifndef __GLIBC__  // hooks of ours that musl's headers do not declare
 extern "C" int epoll_pwait2(int epfd, epoll_event* events, int count, const timespec* timeout,

@@ -79,6 +79,27 @@ fwrite(STDERR, curl_errno($refused));
 exit(curl_errno($refused) == 7 ? 0 : 1);
 """
 
+# Waits by system calls of its own. A page, a port that refuses by fetch and by net.connect, a page
+# over a socket, and twenty pages at once.
+BUN = """
+import net from 'net';
+const name = process.argv[2];
+const page = async () => (await fetch(`http://${name}/`)).text();
+const error = (promise) => promise.then(() => 'none', (error) => error.code);
+const dialled = (port) => new Promise((done, failed) => {
+  let text = '';
+  const socket = net.connect(port, name);
+  socket.on('connect', () => socket.write(`GET / HTTP/1.0\\r\\nHost: ${name}\\r\\n\\r\\n`));
+  socket.on('data', (data) => { text += data; });
+  socket.on('end', () => done(text.slice(text.indexOf('\\r\\n\\r\\n') + 4)));
+  socket.on('error', failed);
+});
+const pages = [await page()];
+const errors = [await error(fetch(`http://${name}:81/`)), await error(dialled(81))];
+pages.push(await dialled(80), ...await Promise.all(Array.from({length: 20}, page)));
+console.log(JSON.stringify({pages, errors}));
+"""
+
 RUST = """
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -60,6 +60,7 @@ ROWS = (
     Row("Node.js 22, 24 and 25, net and fetch", BREADTH, "test_node_of_today",
         (breadth_programs.of_npm("node@24", "node"), "--version")),
     Row("PHP, curl", BREADTH, "test_php_curl", ("php", "--version")),
+    Row("Bun, fetch and net.connect", BREADTH, "test_bun", (breadth_programs.of_npm("bun", "bun"), "--version")),
     Row("Java, URL and SocketChannel", BREADTH, "test_java", ("java", "--version")),
     Row("Ruby, Net::HTTP and Socket.tcp", BREADTH, "test_ruby", ("ruby", "--version")),
     Row("Perl, HTTP::Tiny, IO::Socket::INET and ::IP", BREADTH, "test_perl", ("perl", "-e", "print $^V")),

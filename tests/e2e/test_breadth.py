@@ -19,6 +19,7 @@ from hosts import LAB, run_checked, write
 from program_case import DESTINATIONS, ProgramCase, on_every_pair, sha256
 
 ABSENT = set()
+BUN = breadth_programs.of_npm("bun", "bun")
 NODE_RELEASES = (22, 24, 25)  # Debian has older ones
 
 
@@ -119,6 +120,14 @@ class Breadth(ProgramCase):
                         self.assertEqual([page.encode() for page in said["pages"]], 51 * [self.page])
         if len(absent) == len(NODE_RELEASES):
             self.skipTest("no Node.js of today is installed")
+
+    @needs(BUN, "bun")
+    def test_bun(self):
+        write(f"{self.scratch}/fetch.mjs", breadth_programs.BUN)
+        said = json.loads(self.program([BUN, "run", "fetch.mjs", self.name]))
+        self.assertIn(said["errors"][0], ("ECONNREFUSED", "ConnectionRefused"))  # of fetch, as releases say it
+        self.assertEqual(said["errors"][1], "ECONNREFUSED")
+        self.assertEqual([page.encode() for page in said["pages"]], 22 * [self.page])
 
     @needs("rustc")
     def test_rust(self):

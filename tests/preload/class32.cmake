@@ -48,13 +48,13 @@ endfunction()
 set(narrow "SOCKS64_TEST_PRELOAD=$<TARGET_FILE:socks64_shim32>" "SOCKS64_TEST_LIBRARY=$<TARGET_FILE:socks64_shim32>"
   "SOCKS64_TEST_CLASS=32" "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early32>"
   "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
-foreach(group blocking readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io hostile regressions
+foreach(group blocking progress readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io hostile regressions
         library)
   add_class32_test(NAME preload.class32.${group} LABELS class32 TIMEOUT 300
     ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32>"
     COMMAND ${Python3_EXECUTABLE} -B ${connect_group_${group}})
 endforeach()
-foreach(group blocking readiness_scan readiness_epoll failures pending_io introspection)
+foreach(group blocking progress readiness_scan readiness_epoll failures pending_io introspection)
   add_class32_test(NAME preload.class32.time64.${group} LABELS class32 TIMEOUT 300
     ENVIRONMENT ${narrow} "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe32_time64>"
     COMMAND ${Python3_EXECUTABLE} -B ${connect_group_${group}})

@@ -18,6 +18,8 @@ set(probe_sources
   hooks/io_uring.c
   hooks/loader.c
   hooks/other_sockets.c
+  hooks/progress.c
+  hooks/raw_waits.c
   hooks/regressions.c
   hooks/regressions_io.c
   hooks/stream_kinds.c
@@ -37,7 +39,8 @@ add_library(connect_early SHARED ${preload_dir}/host/early_library.c)
 add_library(connect_malloc SHARED ${preload_dir}/host/malloc_library.c)
 find_package(Threads REQUIRED)
 target_link_libraries(connect_probe PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
-foreach(target connect_probe connect_deep connect_early connect_malloc)
+add_executable(raw_loop ${preload_dir}/hooks/raw_loop.c)
+foreach(target connect_probe connect_deep connect_early connect_malloc raw_loop)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_include_directories(${target} PRIVATE ${preload_dir})
@@ -66,6 +69,8 @@ set(connect_groups
   hooks/io_uring
   hooks/loader
   hooks/other_sockets
+  hooks/progress
+  hooks/raw_waits
   hooks/regressions
   hooks/stream_kinds
   host/host
@@ -86,6 +91,7 @@ function(add_connect_test name group)
       "SOCKS64_TEST_DEEP_LIBRARY=$<TARGET_FILE:connect_deep>"
       "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early>"
       "SOCKS64_TEST_MALLOC_LIBRARY=$<TARGET_FILE:connect_malloc>"
+      "SOCKS64_TEST_RAW_LOOP=$<TARGET_FILE:raw_loop>"
       "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim" ${ARGN})
 endfunction()
 foreach(group IN LISTS connect_groups)

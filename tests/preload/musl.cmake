@@ -25,7 +25,7 @@ set(musl_environment "SOCKS64_TEST_PRELOAD=$<TARGET_FILE:socks64_shim_musl>"
   "SOCKS64_TEST_LIBRARY=$<TARGET_FILE:socks64_shim_musl>" "SOCKS64_TEST_LIBC=musl"
   "SOCKS64_TEST_PROBE=$<TARGET_FILE:connect_probe_musl>" "SOCKS64_TEST_EARLY_LIBRARY=$<TARGET_FILE:connect_early_musl>"
   "SOCKS64_TEST_SOURCE=${PROJECT_SOURCE_DIR}/shim")
-foreach(group blocking readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io hostile regressions
+foreach(group blocking progress readiness_scan readiness_epoll failures same_descriptor fakes introspection pending_io hostile regressions
         library)
   add_preload_test(NAME preload.musl.${group} LABELS musl TIMEOUT 300 ENVIRONMENT ${musl_environment}
     COMMAND ${Python3_EXECUTABLE} -B ${connect_group_${group}})
