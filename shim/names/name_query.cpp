@@ -9,6 +9,7 @@
 #include "gateway/explain.hpp"
 #include "host/hook_table.hpp"
 #include "host/host_guard.hpp"
+#include "names/host_family.hpp"
 #include "names/name_verification.hpp"
 #include "process/runtime.hpp"
 #include "tables/direct_addresses.hpp"
@@ -17,22 +18,6 @@
 
 namespace socks64::shim {
 namespace {
-
-/// Would the kernel find a route? connect() on a datagram socket sends nothing.
-bool is_reachable(const IpAddress& address) noexcept {
-  const ErrnoGuard guard;
-  const int fd =
-      libc::socket(address.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
-  if (fd < 0) {
-    return false;
-  }
-  sockaddr_storage storage{};
-  const socklen_t length = to_sockaddr({address, 9}, storage);
-  const bool reachable =
-      libc::connect(fd, reinterpret_cast<const sockaddr*>(&storage), length) == 0;
-  libc::close(fd);
-  return reachable;
-}
 
 /// RFC 6724 in short: what can be reached first, IPv6 before IPv4, else the order of the file.
 void order_local(HostAddresses& out) noexcept {
@@ -57,12 +42,14 @@ void order_local(HostAddresses& out) noexcept {
 
 /// Fake addresses for whatever the gateway is to make of it.
 Verdict delegate(std::string_view name, Families families, HostAddresses& out) noexcept {
-  // Both lead to the same place; first comes the family in which the first gateway is reached,
-  // because the host has a stack of that family for sure. (A name or a UNIX socket says nothing:
-  // IPv4 then.)
-  const Family gateway = config().gateways[0].endpoint.address.family();
-  const Family other = gateway == Family::ipv4 ? Family::ipv6 : Family::ipv4;
-  for (const Family family : {gateway, other}) {
+  // Both families lead to the same place. A program that takes either would dial twice, and hear of
+  // a failure twice.
+  const Family first = host_family();
+  const Family other = first == Family::ipv4 ? Family::ipv6 : Family::ipv4;
+  if (families.ipv4 && families.ipv6 && !config().both_families) {
+    families = {.ipv4 = first == Family::ipv4, .ipv6 = first == Family::ipv6};
+  }
+  for (const Family family : {first, other}) {
     if (!(family == Family::ipv4 ? families.ipv4 : families.ipv6)) {
       continue;
     }

@@ -176,6 +176,14 @@ bool set_follow_exec(const Site& site, std::string_view text) noexcept {
   return set_switch(site, text, site.config.follow_exec);
 }
 
+bool set_fake_families(const Site& site, std::string_view text) noexcept {
+  if (text != "one" && text != "both") {
+    return site.problem("expected one or both, not ", shown(text));
+  }
+  site.config.both_families = text == "both";
+  return true;
+}
+
 bool set_io_uring(const Site& site, std::string_view text) noexcept {
   if (text != "refuse" && text != "allow") {
     return site.problem("expected refuse or allow, not ", shown(text));
@@ -211,6 +219,7 @@ constinit const Option table[] = {
     {"credentials_file", "SOCKS64_CREDENTIALS_FILE", set_credentials_file, once},
     {"fake_ipv4", "SOCKS64_FAKE_IPV4", set_fake_ipv4, once},
     {"fake_ipv6", "SOCKS64_FAKE_IPV6", set_fake_ipv6, once},
+    {"fake_families", "SOCKS64_FAKE_FAMILIES", set_fake_families, once},
     {"timeout", "SOCKS64_TIMEOUT", set_timeout, once},
     {"udp", "SOCKS64_UDP", set_udp, once},
     {"rule", "SOCKS64_RULES", set_rule, many},
