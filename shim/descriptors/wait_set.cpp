@@ -178,8 +178,24 @@ int WaitSet::control(int epfd, int operation, int fd, epoll_event* event) noexce
     return libc::epoll_ctl(epfd, operation, fd, event);
   }
   if (connection == nullptr || connection->state.load() != ConnectionState::pending) {
+    const int before_call = errno;
     const int result = libc::epoll_ctl(epfd, operation, fd, event);
     const TableGuard guard(fd_table().lock());
+    if (result != 0 && errno == ENOENT && guard.held() && operation != EPOLL_CTL_ADD) {
+      // A connect that began meanwhile has taken it out of the set for a moment: to the program it
+      // is there.
+      Registration* registration = find(*entry, epfd);
+      if (registration == nullptr || !registration->out) {
+        return result;
+      }
+      if (operation == EPOLL_CTL_DEL) {
+        drop(*entry, *registration);
+      } else {
+        registration->program = *event;
+      }
+      errno = before_call;
+      return 0;
+    }
     if (result != 0 || !guard.held()) {
       return result;
     }

@@ -106,7 +106,16 @@ int poll_gathered(pollfd* list, nfds_t own, nfds_t beside, Nanoseconds end,
     end = std::min({end, now() + glance, std::max(fd_table().next_deadline(), now())});
   }
   const timespec left = to_timespec(end == never ? 0 : std::max<Nanoseconds>(end - now(), 0));
-  const int ready = libc::ppoll(list, own + beside, end == never ? nullptr : &left, mask);
+  int ready = libc::ppoll(list, own + beside, end == never ? nullptr : &left, mask);
+  if (ready < 0 && errno == EINVAL && own == 0 && beside != 0) {
+    // More than a program may list that is allowed fewer descriptors than it has.
+    constexpr Nanoseconds short_sleep = 5'000'000;
+    const timespec moment = to_timespec(std::clamp<Nanoseconds>(end - now(), 0, short_sleep));
+    for (nfds_t i = 0; i < beside; ++i) {
+      list[i].revents = POLLOUT;
+    }
+    ready = libc::ppoll(nullptr, 0, &moment, mask);
+  }
   if (ready < 0) {
     return ready;
   }

@@ -225,6 +225,21 @@ S64_EXPORT pid_t wait3(int* status, int options, rusage* usage) noexcept {
   return any_to_drive() ? wait4(-1, status, options, usage) : libc::wait3(status, options, usage);
 }
 
+#if defined(__GLIBC__) && __TIMESIZE == 32
+S64_EXPORT pid_t __wait4_time64(pid_t pid, int* status, int options, void* usage) {
+  if ((options & WNOHANG) != 0 || !any_to_drive()) {
+    return libc::__wait4_time64(pid, status, options, usage);
+  }
+  return await_child<pid_t>(
+      [&](int more) { return libc::__wait4_time64(pid, status, options | more, usage); });
+}
+
+S64_EXPORT pid_t __wait3_time64(int* status, int options, void* usage) {
+  return any_to_drive() ? __wait4_time64(-1, status, options, usage)
+                        : libc::__wait3_time64(status, options, usage);
+}
+#endif
+
 S64_EXPORT int waitid(idtype_t kind, id_t id, siginfo_t* info, int options) {
   if ((options & WNOHANG) != 0 || !any_to_drive()) {
     return libc::waitid(kind, id, info, options);
