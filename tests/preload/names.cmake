@@ -41,7 +41,9 @@ else()
 endif()
 add_names_test(full ENVIRONMENT SOCKS64_FAKE_IPV4=198.18.5.0/24)
 add_names_test(ranges ENVIRONMENT SOCKS64_FAKE_IPV4=198.18.0.0/16 SOCKS64_FAKE_IPV6=fd00:64::/64)
-add_names_test(gateway6 ENVIRONMENT "SOCKS64_GATEWAY=socks5://[::1]:1080")
+add_names_test(gateway6 ENVIRONMENT "SOCKS64_GATEWAY=socks5://[2001:db8::1]:1080")
+add_names_test(both_gateway6 ENVIRONMENT "SOCKS64_GATEWAY=socks5://[2001:db8::1]:1080" SOCKS64_FAKE_FAMILIES=both)
+add_names_test(both_families ENVIRONMENT SOCKS64_FAKE_FAMILIES=both)
 add_names_test(broken ENVIRONMENT SOCKS64_GATEWAY=nonsense)
 
 add_preload_test(NAME preload.socksify
