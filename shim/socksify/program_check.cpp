@@ -296,9 +296,8 @@ class Check {
                       });
     if (ring) {
       note(path,
-           "uses io_uring, which the library refuses (io_uring = allow takes that back): it has to "
-           "do "
-           "without");
+           "uses io_uring, which the library refuses: it has to do without, unless io_uring = "
+           "allow");
     }
     const std::size_t before = findings.size();
     if (!runs_here(elf)) {
@@ -329,10 +328,6 @@ class Check {
       obstacle(path,
                "makes io_uring's system calls in its own code: connections that it makes that "
                "way are not intercepted");
-    } else if (ring) {
-      note(path,
-           "uses io_uring, which the library refuses: it has to do without (io_uring = allow "
-           "takes that back)");
     }
     if (std::ranges::find(elf.wanted, "dlmopen") != elf.wanted.end()) {
       obstacle(path, "calls dlmopen: what it opens that way has a libc of its own");
