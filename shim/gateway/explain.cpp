@@ -102,6 +102,9 @@ Reason why_direct(const Endpoint& destination, bool tcp) noexcept {
   if (destination.address.is_loopback() || destination.address.unmapped().is_unspecified()) {
     return just("this host");
   }
+  if (destination.address.is_link_local()) {
+    return just("an address of this link");
+  }
   return just(tcp ? "no rule says otherwise" : "datagrams are direct");
 }
 

@@ -25,6 +25,7 @@
 //                                     error
 //   SOCKS64_FOLLOW_EXEC  follow_exec  on (unless told) or off: programs started with another environment keep the shim
 //   SOCKS64_FAKE_FAMILIES fake_families one (unless told) or both: what a program gets that takes addresses of either family
+//   SOCKS64_LINK_LOCAL   link_local   direct (unless told) or gateway: link-local addresses that no rule is for
 //   SOCKS64_IO_URING     io_uring     refuse (unless told) or allow: io_uring, whose connects pass no hook
 //   SOCKS64_TABLE        -            the file of the table that a tree of programs shares (table_file.hpp); set by socksify
 //   SOCKS64_CONFIG       -            another file instead of /etc/socks64/socks64.conf; it must exist
@@ -134,6 +135,7 @@ struct Config {
   bool verify_names = false;
   Rules rules;
   bool follow_exec = true;
+  bool link_local_direct = true;
   bool both_families = false;  ///< of fake addresses, where a program takes either
   bool io_uring = false;       ///< whether programs may use it
   /// Why this configuration cannot be used, the first reason found, naming the place

@@ -184,6 +184,14 @@ bool set_fake_families(const Site& site, std::string_view text) noexcept {
   return true;
 }
 
+bool set_link_local(const Site& site, std::string_view text) noexcept {
+  if (text != "direct" && text != "gateway") {
+    return site.problem("expected direct or gateway, not ", shown(text));
+  }
+  site.config.link_local_direct = text == "direct";
+  return true;
+}
+
 bool set_io_uring(const Site& site, std::string_view text) noexcept {
   if (text != "refuse" && text != "allow") {
     return site.problem("expected refuse or allow, not ", shown(text));
@@ -227,6 +235,7 @@ constinit const Option table[] = {
     {"verify_names", "SOCKS64_VERIFY_NAMES", set_verify_names, once},
     {"pipelining", "SOCKS64_PIPELINING", set_pipelining, once},
     {"follow_exec", "SOCKS64_FOLLOW_EXEC", set_follow_exec, once},
+    {"link_local", "SOCKS64_LINK_LOCAL", set_link_local, once},
     {"io_uring", "SOCKS64_IO_URING", set_io_uring, once},
     {"log", "SOCKS64_LOG", set_log, once},
 };

@@ -29,6 +29,14 @@ RuleAction action_of(const Rule* rule) noexcept {
   return rule != nullptr ? rule->action : RuleAction::gateway;
 }
 
+/// For an address of another host. One of this link means nothing to the gateway, or another host.
+RuleAction action_for(const Config& config, const Endpoint& destination) noexcept {
+  const Rule* const rule = rule_for(config.rules, destination.address, destination.port);
+  return rule == nullptr && config.link_local_direct && destination.address.is_link_local()
+             ? RuleAction::direct
+             : action_of(rule);
+}
+
 /// A name behind a fake address, or a literal that was delegated as a name.
 const Rule* rule_for_name(const Rules& rules, const DomainName& name, Port port) noexcept {
   const Result<IpAddress> literal = IpAddress::parse(name.view());
@@ -87,7 +95,7 @@ Decision decide_stream(const Config& config, const FakeIpTable& table,
   if (!config.usable()) {
     return Refuse{broken_config_errno};
   }
-  switch (action_of(rule_for(config.rules, plain.address, plain.port))) {
+  switch (action_for(config, plain)) {
     case RuleAction::direct:
       return Direct{};
     case RuleAction::refuse:
@@ -110,8 +118,7 @@ Decision decide_datagram(const Config& config, const FakeIpTable& table,
   if (!config.usable()) {
     return Refuse{broken_config_errno};
   }
-  const RuleAction action =
-      action_of(rule_for(config.rules, destination.address, destination.port));
+  const RuleAction action = action_for(config, destination);
   if (action == RuleAction::refuse) {
     return Refuse{refused_errno};
   }

@@ -30,7 +30,8 @@ inline constexpr int refused_errno = EACCES;
 
 /// For stream sockets. Loopback and "this host" (0.0.0.0, ::) are direct unless a rule made for
 /// loopback addresses says otherwise; the gateways themselves are direct; the rules decide on the
-/// rest, and where none matches it goes through the gateway. A fake address stands for its name; it
+/// rest. Where none matches, a link-local address is direct unless the configuration says
+/// otherwise, and everything else goes through the gateway. A fake address stands for its name; it
 /// goes through the gateway where a rule says direct, for it must never reach the wire. One that
 /// nobody was given is refused with EHOSTUNREACH, whatever else is configured.
 [[nodiscard]] Decision decide_stream(const Config& config, const FakeIpTable& table,
@@ -38,7 +39,7 @@ inline constexpr int refused_errno = EACCES;
 
 /// For datagrams: direct or refused. A fake address is refused with EHOSTUNREACH, what a rule
 /// refuses with `refused_errno`, another host with ENETUNREACH unless a rule or `udp = direct`
-/// allows it.
+/// allows it, or its address is link-local and those are direct.
 [[nodiscard]] Decision decide_datagram(const Config& config, const FakeIpTable& table,
                                        const Endpoint& destination) noexcept;
 

@@ -71,6 +71,24 @@ TEST_F(Policy, WithoutRules) {
   EXPECT_FALSE(asks_libc_always(*config_));
 }
 
+TEST_F(Policy, WhatMeansThisLinkStaysOnIt) {
+  for (const char* here : {"169.254.169.254", "::ffff:169.254.7.7", "fe80::1%1", "febf::1"}) {
+    EXPECT_EQ("direct", stream(here)) << here;
+    EXPECT_EQ("direct", datagram(here)) << here;
+  }
+  EXPECT_EQ("gateway 169.253.1.1:80", stream("169.253.1.1"));
+  EXPECT_EQ("ENETUNREACH", datagram("fec0::1"));
+  rules("refuse 169.254.169.254; gateway fe80::/10");
+  EXPECT_EQ("EACCES", stream("169.254.169.254"));
+  EXPECT_EQ("EACCES", datagram("169.254.169.254"));
+  EXPECT_EQ("direct", stream("169.254.7.7"));
+  EXPECT_EQ("gateway [fe80::1]:80", stream("fe80::1"));
+  EXPECT_EQ("ENETUNREACH", datagram("fe80::1"));
+  config_->link_local_direct = false;
+  EXPECT_EQ("gateway 169.254.7.7:80", stream("169.254.7.7"));
+  EXPECT_EQ("ENETUNREACH", datagram("169.254.7.7"));
+}
+
 TEST_F(Policy, AddressRules) {
   rules(
       "direct 192.0.2.0/24; refuse 198.51.100.0/24; refuse [2001:db8::/32]:22; direct 2001:db8::1");
