@@ -1,5 +1,7 @@
 #include "names/classify.hpp"
 
+#include <algorithm>
+
 #include "host/numeric_name.hpp"
 #include "process/runtime.hpp"
 #include "tables/policy.hpp"
@@ -11,11 +13,31 @@ namespace {
 constexpr std::size_t max_name = 253;
 constexpr std::size_t max_label = 63;
 
-/// Any octets but blanks and control characters: underscores, UTF-8 and worse are in use, and the
-/// gateway decides. Digits and dots alone are an address gone wrong: no top-level domain is a
-/// number, so there is nobody to ask.
+/// Of ASCII what libc takes in the name of a host, underscores too (glibc's res_hnok); UTF-8, which
+/// the gateway decides on.
+bool is_of_host_names(char c) noexcept {
+  const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  return letter || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+         static_cast<unsigned char>(c) >= 0x80;
+}
+
+/// "invalid" and what is below it: RFC 6761 section 6.4, never a question for anybody.
+bool is_invalid(std::string_view name) noexcept {
+  constexpr std::string_view last = "invalid";
+  if (name.size() < last.size() ||
+      (name.size() > last.size() && name[name.size() - last.size() - 1] != '.')) {
+    return false;
+  }
+  name.remove_prefix(name.size() - last.size());
+  return std::equal(name.begin(), name.end(), last.begin(), [](char one, char other) {
+    return (one >= 'A' && one <= 'Z' ? one - 'A' + 'a' : one) == other;
+  });
+}
+
+/// Digits and dots alone are an address gone wrong: no top-level domain is a number, so there is
+/// nobody to ask.
 bool is_host_name(std::string_view name) noexcept {
-  if (name.empty() || name.size() > max_name) {
+  if (name.empty() || name.size() > max_name || name.front() == '-' || is_invalid(name)) {
     return false;
   }
   std::size_t label = 0;
@@ -28,7 +50,7 @@ bool is_host_name(std::string_view name) noexcept {
       label = 0;
       continue;
     }
-    if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || ++label > max_label) {
+    if (!is_of_host_names(c) || ++label > max_label) {
       return false;
     }
     only_digits = only_digits && c >= '0' && c <= '9';

@@ -77,6 +77,18 @@ TEST_F(Classify, EverySpellingOfALiteral) {
   EXPECT_FALSE(for_libc_);
 }
 
+TEST_F(Classify, WhatCannotExist) {
+  for (const char* name :
+       {"invalid", "a.invalid", "A.Invalid.", "0.1.1.~1", "a/b.test", "*.test", "-a.test"}) {
+    EXPECT_EQ("no name", kind(name)) << name;
+  }
+  EXPECT_EQ("delegated xinvalid", kind("xinvalid"));
+  EXPECT_EQ("delegated invalid.a", kind("invalid.a"));
+  EXPECT_EQ("delegated a.onion", kind("a.onion"));
+  EXPECT_EQ("delegated printer.local", kind("printer.local"));
+  EXPECT_EQ("local", kind("any.localhost"));
+}
+
 TEST_F(Classify, WhatIsNoName) {
   for (const char* name : {"", ".", "..", "a..test", ".a.test", "a b.test", "a\ttest", "1.2.3.4.5",
                            "1.2.3.256", "192.0.2.1."}) {

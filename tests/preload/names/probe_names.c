@@ -318,6 +318,15 @@ static void case_invalid(void) {
   CHECK(error_of("a b.test", "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
   CHECK(error_of("300.1.1.1", "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
   CHECK(error_of("1.2.3.4.5", "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
+  /* RFC 6761 section 6.4, and what libc takes for no host's name in an answer. */
+  CHECK(error_of("invalid", "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
+  CHECK(error_of("a.INVALID.", "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
+  CHECK(gethostbyname("a.invalid") == NULL && h_errno == HOST_NOT_FOUND);
+  CHECK(error_of("notinvalid", "80", AF_UNSPEC, 0, 0) == 0);
+  CHECK(error_of("invalid.test", "80", AF_UNSPEC, 0, 0) == 0);
+  CHECK(error_of("0.1.1.~1", "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
+  CHECK(error_of("a@b.test", "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
+  CHECK(error_of("-a.test", "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
   memset(name, 'a', sizeof(name));
   strcpy(name + 64, ".test");
   CHECK(error_of(name, "80", AF_UNSPEC, 0, 0) == EAI_NONAME);
