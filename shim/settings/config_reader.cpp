@@ -88,7 +88,9 @@ bool set_option(Config& config, std::string_view place, std::string_view key,
 bool apply_file(Config& config, std::string_view path, std::string_view text) noexcept {
   OptionSet seen = 0;
   std::uint32_t number = 0;
-  Lines lines(text);
+  // Some editors begin a file of UTF-8 with the octets of U+FEFF.
+  constexpr std::string_view mark = "\xef\xbb\xbf";
+  Lines lines(part(text, 0, mark.size()) == mark ? part(text, mark.size()) : text);
   std::string_view line;
   while (lines.next(line)) {
     ++number;

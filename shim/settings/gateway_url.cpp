@@ -133,13 +133,32 @@ bool read_unix_url(const Site& site, std::string_view rest, Gateway& out) noexce
   return true;
 }
 
+/// HOST:PORT, where HOST cannot be taken for a user, and so PORT for a password.
+bool is_plain_place(std::string_view text) noexcept {
+  const std::size_t colon = text.rfind(':');
+  std::uint16_t port = 0;
+  if (colon == npos || !parse_decimal(part(text, colon + 1), port) || port == 0) {
+    return false;
+  }
+  const std::string_view host = part(text, 0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    return static_cast<bool>(parse_bracketed(part(host, 1, host.size() - 2)));
+  }
+  return host == "localhost" || IpAddress::parse(host) ||
+         (host.find('.') != npos && is_host_name(host));
+}
+
 }  // namespace
 
 bool read_gateway_url(const Site& site, std::string_view url, Gateway& out) noexcept {
   const std::size_t scheme_end = url.find("://");
   if (scheme_end == npos) {
     const Result<IpAddress> bare = IpAddress::parse(url);
-    return bare && bare->is_v6() ? site.problem(expected, "; ", brackets) : site.problem(expected);
+    if (bare && bare->is_v6()) {
+      return site.problem(expected, "; ", brackets);
+    }
+    return is_plain_place(url) ? site.problem(expected, "; did you mean socks5://", url, "?")
+                               : site.problem(expected);
   }
   const std::string_view scheme = part(url, 0, scheme_end);
   if (equal_ignoring_case(scheme, "socks5+unix")) {

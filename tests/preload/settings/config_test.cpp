@@ -122,7 +122,13 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
     std::string problem;
   } table[] = {
       {"gateway", "", form},
-      {"gateway", "192.0.2.1:1080", form},
+      {"gateway", "192.0.2.1:1080", form + "; did you mean socks5://192.0.2.1:1080?"},
+      {"gateway", "gw.test:1080", form + "; did you mean socks5://gw.test:1080?"},
+      {"gateway", "localhost:1080", form + "; did you mean socks5://localhost:1080?"},
+      {"gateway", "[2001:db8::1]:1080", form + "; did you mean socks5://[2001:db8::1]:1080?"},
+      {"gateway", "alice:1234", form},
+      {"gateway", "gw.test:0", form},
+      {"gateway", "alice@gw.test:1080", form},
       {"gateway", "http://192.0.2.1", form + ", not http://"},
       {"gateway", "alice:secret://192.0.2.1", form},
       {"gateway", "socks5://", form + ": the host is missing"},
@@ -214,6 +220,13 @@ TEST(ShimConfig, ProblemsNameThePlaceAndWhatWasExpected) {
   const std::string long_user(256, 'u');
   EXPECT_EQ("PLACE: user and password may have at most 255 octets each",
             problem_of("gateway", "socks5://" + long_user + "@192.0.2.1"));
+}
+
+TEST(ShimConfig, AFileMayBeginWithAByteOrderMark) {
+  Config config;
+  ASSERT_TRUE(apply_file(config, "file", "\xef\xbb\xbftimeout = 5\n")) << config.problem.view();
+  EXPECT_EQ(5U, config.timeout_seconds);
+  EXPECT_FALSE(apply_file(config, "file", "\n\xef\xbb\xbftimeout = 5\n"));
 }
 
 TEST(ShimConfig, AFileIsAppliedWhole) {
