@@ -34,6 +34,9 @@ void* in_place_of(void* found, const char* name) noexcept {
 
 S64_EXPORT void* dlsym(void* handle, const char* name) {
   const auto real = libc_dlsym();
+  if (real == nullptr) {
+    return nullptr;
+  }
   if (is_no_handle(handle)) {
     return real(handle, name);  // a jump
   }
@@ -43,6 +46,9 @@ S64_EXPORT void* dlsym(void* handle, const char* name) {
 #ifdef __GLIBC__
 S64_EXPORT void* dlvsym(void* handle, const char* name, const char* version) {
   const auto real = libc_dlvsym();
+  if (real == nullptr) {
+    return nullptr;
+  }
   if (is_no_handle(handle)) {
     return real(handle, name, version);  // a jump
   }

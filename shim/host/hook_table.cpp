@@ -37,7 +37,8 @@ const char* name_of(Hook hook) noexcept {
 // changes nothing.
 void* look_up(Hook hook) noexcept {
   const int saved = errno;
-  void* entry = libc_dlsym()(RTLD_NEXT, name_of(hook));
+  const auto find = libc_dlsym();
+  void* entry = find != nullptr ? find(RTLD_NEXT, name_of(hook)) : nullptr;
   if (entry == nullptr) {
     entry = reinterpret_cast<void*>(&missing_entry);
   }
