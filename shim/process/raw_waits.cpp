@@ -140,6 +140,7 @@ struct Entry {  // of getdents64(2)
 }  // namespace
 
 bool imports_epoll_wait(const void* caller) noexcept {
+  const SignalBlock signals;  // the loader has a lock that a handler must not leave behind
   const Module module = module_of(reinterpret_cast<std::uintptr_t>(caller));
   const Module hooks = module_of(reinterpret_cast<std::uintptr_t>(&imports_epoll_wait));
   // From syscall(), which is a hook of ours: with that the program can wait as well.
@@ -188,6 +189,7 @@ bool some_thread_waits_raw() noexcept {
   }
   constexpr std::string_view folder = "/proc/self/task/";
   const ErrnoGuard guard;
+  const SignalBlock signals;  // as above, and nobody would close the files
   const auto list = static_cast<int>(
       syscall(SYS_openat, AT_FDCWD, folder.data(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
   if (list < 0) {

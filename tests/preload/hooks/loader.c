@@ -26,24 +26,28 @@ PROBE(loader_deep) {
   CHECK_EQ(echo(argv[2], argv[3]), 0);
 }
 
-/* loader_handle LIBRARY NAME...: what libc's handle has under each name is what everybody gets. */
+/* Whether the function is the preloaded library's. */
+static int is_hook(void* function, const char* library) {
+  Dl_info info;
+  return function != NULL && dladdr(function, &info) != 0 && strcmp(info.dli_fname, library) == 0;
+}
+
+/* loader_handle LIBRARY HOOKS NAME...: what libc's handle has under each name is the hook. */
 PROBE(loader_handle) {
   void* const libc = opened(argv[1], RTLD_NOW);
-  for (int i = 2; i < argc; ++i) {
+  for (int i = 3; i < argc; ++i) {
     void* const found = dlsym(libc, argv[i]);
-    if (found != NULL && found != dlsym(RTLD_DEFAULT, argv[i])) {
+    if (found != NULL && !is_hook(found, argv[2])) {
       fail_at(__FILE__, __LINE__, "%s of %s is another function", argv[i], argv[1]);
     }
     printf("%s %s\n", argv[i], found != NULL ? "found" : "missing");
   }
 }
 
-/* loader_version LIBRARY NAME VERSION */
+/* loader_version LIBRARY HOOKS NAME VERSION */
 PROBE(loader_version) {
-  void* const found = dlvsym(opened(argv[1], RTLD_NOW), argv[2], argv[3]);
-  CHECK(found != NULL);
-  CHECK(found == dlsym(RTLD_DEFAULT, argv[2]));
-  CHECK(dlvsym(opened(argv[1], RTLD_NOW), argv[2], "NO_SUCH_VERSION") == NULL);
+  CHECK(is_hook(dlvsym(opened(argv[1], RTLD_NOW), argv[3], argv[4]), argv[2]));
+  CHECK(dlvsym(opened(argv[1], RTLD_NOW), argv[3], "NO_SUCH_VERSION") == NULL);
 }
 
 /* loader_own LIBRARY: what a library has of its own stays its own. */

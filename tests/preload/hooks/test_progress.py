@@ -1,7 +1,11 @@
 """Every blocking call of a program brings all its pending connects forward, and stays what it is."""
 
+import os
+import unittest
+
 from probe_case import ProbeCase, main
 
+SANITIZED = os.environ.get("SOCKS64_TEST_SANITIZE", "") != ""
 CALLS = ("nanosleep clock_nanosleep usleep sleep thrd_sleep poll select epoll_wait pause sigsuspend sigwait sigwaitinfo sigtimedwait "
          "wait waitpid wait4 waitid read recv write accept connect").split()
 
@@ -18,6 +22,7 @@ class Progress(ProbeCase):
     def test_signals_end_calls_as_ever(self):
         self.probe("progress_interrupted")
 
+    @unittest.skipIf(SANITIZED, "NOTHING WAS TESTED: a sanitizer takes what a cancelled thread leaves on its stack for in use")
     def test_a_blocked_thread_can_be_cancelled(self):
         self.probe("progress_cancelled")
 
