@@ -157,7 +157,7 @@ bool can_be_waited_for(int fd) noexcept {
 }  // namespace
 
 bool any_pending() noexcept {
-  pollfd one;
+  pollfd one{};
   std::uint32_t cursor = 0;
   return fd_table().any_unsettled() && fd_table().pending(&one, 1, cursor) != 0;
 }

@@ -173,7 +173,7 @@ bool is_libc(const Object& object, const dl_phdr_info& info) noexcept {
 }
 
 struct Search {
-  const char* name;
+  const char* name = nullptr;
   void* found = nullptr;
 };
 
@@ -187,7 +187,7 @@ int look_in(dl_phdr_info* info, std::size_t /*size*/, void* argument) noexcept {
 }
 
 struct Whose {
-  std::uintptr_t address;
+  std::uintptr_t address = 0;
   bool libcs = false;
 };
 
