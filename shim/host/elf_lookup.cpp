@@ -6,8 +6,10 @@
 #include <elf.h>
 #include <link.h>
 
-// Of this library, from the linker; glibc's headers have the other one.
-#ifndef __GLIBC__
+// Of this library and of the loader; what is missing here glibc's headers have.
+#ifdef __GLIBC__
+extern __attribute__((weak)) r_debug _r_debug;
+#else
 extern "C" __attribute__((visibility("hidden"))) const ElfW(Dyn) _DYNAMIC[];
 #endif
 extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start[];
@@ -150,12 +152,12 @@ void* find_in(const Object& object, const char* name) noexcept {
 
 /// Of glibc, some of whose libraries are empty since 2.34, or of musl, which is one and may have no
 /// DT_SONAME.
-bool is_libc(const Object& object, const dl_phdr_info& info) noexcept {
-  const char* name = info.dlpi_name;
+bool is_libc(const Object& object, const char* path) noexcept {
+  const char* name = path;
   if (object.name != 0 && object.strings != nullptr) {
     name = object.strings + object.name;
   } else {
-    for (const char* c = info.dlpi_name; c != nullptr && *c != '\0'; ++c) {
+    for (const char* c = path; c != nullptr && *c != '\0'; ++c) {
       name = *c == '/' ? c + 1 : name;
     }
   }
@@ -172,6 +174,22 @@ bool is_libc(const Object& object, const dl_phdr_info& info) noexcept {
   return begins_with(name, "ld-musl-") || begins_with(name, "libc.musl-");
 }
 
+#ifdef __GLIBC__
+/// Not by dl_iterate_phdr(): a sanitizer has one of its own, and asks for its functions before that
+/// can be called. The loader's list is complete by then, and libc is never unloaded.
+void* find_in_libc(const char* name) noexcept {
+  const link_map* object = &_r_debug != nullptr ? _r_debug.r_map : nullptr;
+  void* found = nullptr;
+  for (; object != nullptr && found == nullptr; object = object->l_next) {
+    const Object facts =
+        object->l_ld != nullptr ? read_object(object->l_addr, object->l_ld) : Object();
+    if (is_libc(facts, object->l_name)) {
+      found = find_in(facts, name);
+    }
+  }
+  return found;
+}
+#else
 struct Search {
   const char* name = nullptr;
   void* found = nullptr;
@@ -180,11 +198,18 @@ struct Search {
 int look_in(dl_phdr_info* info, std::size_t /*size*/, void* argument) noexcept {
   auto& search = *static_cast<Search*>(argument);
   const Object object = read_object(*info);
-  if (is_libc(object, *info)) {
+  if (is_libc(object, info->dlpi_name)) {
     search.found = find_in(object, search.name);
   }
   return search.found != nullptr ? 1 : 0;
 }
+
+void* find_in_libc(const char* name) noexcept {
+  Search search{name};
+  dl_iterate_phdr(look_in, &search);
+  return search.found;
+}
+#endif
 
 struct Whose {
   std::uintptr_t address = 0;
@@ -196,7 +221,7 @@ int look_whether_in(dl_phdr_info* info, std::size_t /*size*/, void* argument) no
   for (std::size_t i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr)& part = info->dlpi_phdr[i];
     if (part.p_type == PT_LOAD && whose.address - (info->dlpi_addr + part.p_vaddr) < part.p_memsz) {
-      whose.libcs = is_libc(read_object(*info), *info);
+      whose.libcs = is_libc(read_object(*info), info->dlpi_name);
       return 1;
     }
   }
@@ -207,9 +232,7 @@ template <class Function>
 Function* find(std::atomic<void*>& known, const char* name) noexcept {
   void* entry = known.load(std::memory_order_relaxed);
   if (entry == nullptr) {
-    Search search{name};
-    dl_iterate_phdr(look_in, &search);
-    entry = search.found;
+    entry = find_in_libc(name);
     known.store(entry, std::memory_order_relaxed);
   }
   return reinterpret_cast<Function*>(entry);

@@ -3,7 +3,7 @@
 // the GNU tool chain's).
 //
 // Called before everything else, by sanitizers' runtimes too, so this unit is compiled without
-// sanitizers and calls nothing of libc but dl_iterate_phdr().
+// sanitizers and calls nothing of libc, but that is_in_libc() calls dl_iterate_phdr().
 #ifndef SOCKS64_SHIM_ELF_LOOKUP_HPP
 #define SOCKS64_SHIM_ELF_LOOKUP_HPP
 
