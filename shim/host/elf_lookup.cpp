@@ -8,6 +8,7 @@
 
 // Of this library and of the loader; what is missing here glibc's headers have.
 #ifdef __GLIBC__
+// NOLINTNEXTLINE(readability-redundant-declaration): weak, or it would need the loader by name
 extern __attribute__((weak)) r_debug _r_debug;
 #else
 extern "C" __attribute__((visibility("hidden"))) const ElfW(Dyn) _DYNAMIC[];
