@@ -78,6 +78,9 @@ class OtherFamily:
 
     def program(self, *argv, before=""):
         environment = {"SOCKS64_GATEWAY": before + Gateway.url(self.client)}
+        if argv[0] in ("curl", "git"):
+            # libcurl asks for both versions even with -6, and drops IPv4 from the answer; by default there is one.
+            environment["SOCKS64_FAKE_FAMILIES"] = "both"
         return self.run_on(self.client, [self.lab.socksify, *argv], environment, directory=self.scratch)
 
     def front_page(self):
