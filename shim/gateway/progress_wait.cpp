@@ -107,14 +107,15 @@ int poll_gathered(pollfd* list, nfds_t own, nfds_t beside, Nanoseconds end,
   }
   const timespec left = to_timespec(end == never ? 0 : std::max<Nanoseconds>(end - now(), 0));
   int ready = libc::ppoll(list, own + beside, end == never ? nullptr : &left, mask);
-  if (ready < 0 && errno == EINVAL && own == 0 && beside != 0) {
-    // More than a program may list that is allowed fewer descriptors than it has.
+  if (ready < 0 && errno == EINVAL && beside != 0) {
+    // More than RLIMIT_NOFILE lets poll(2) list: the call's own alone are waited for, a moment, and
+    // of the handshakes nothing is known.
     constexpr Nanoseconds short_sleep = 5'000'000;
     const timespec moment = to_timespec(std::clamp<Nanoseconds>(end - now(), 0, short_sleep));
-    for (nfds_t i = 0; i < beside; ++i) {
-      list[i].revents = POLLOUT;
+    for (nfds_t i = own; i < own + beside; ++i) {
+      list[i].revents = POLLERR;
     }
-    ready = libc::ppoll(nullptr, 0, &moment, mask);
+    ready = libc::ppoll(list, own, &moment, mask);
   }
   if (ready < 0) {
     return ready;

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -35,6 +36,27 @@ PROBE(progress_in_turn) {
   const long long took = now_us() - start;
   printf("%lld us\n", took);
   CHECK(took < 2 * SLOW_US);
+}
+
+/* Pending connects do not count against what a program may list in poll(2). */
+PROBE(progress_beyond_limit) {
+  enum { MANY = 30, ALLOWED = 16 };
+  int fds[MANY], pipes[2];
+  CHECK(pipe(pipes) == 0);
+  for (int i = 0; i < MANY; ++i) {
+    fds[i] = dialled(i == 0 ? SOON : i == 1 ? SOON_REFUSE + 5 : NEVER, SOCK_NONBLOCK);
+  }
+  const struct rlimit few = {ALLOWED, ALLOWED};
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  struct pollfd waited = {pipes[0], POLLIN, 0};
+  const long long start = now_us();
+  CHECK_EQ(poll(&waited, 1, 900), 0);
+  CHECK(now_us() - start >= 890000);
+  CHECK_EQ(dial(fds[0], SOON), 0);
+  CHECK_FAILS(dial(fds[1], SOON_REFUSE + 5), ECONNREFUSED);
+  CHECK_EQ(write(pipes[1], "x", 1), 1);
+  CHECK_EQ(poll(&waited, 1, 5000), 1);
+  CHECK_EQ(waited.revents, POLLIN);
 }
 
 /* A child that ends after a while, or a signal that comes then: what ends calls without a timeout.

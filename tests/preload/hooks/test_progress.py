@@ -19,6 +19,9 @@ class Progress(ProbeCase):
     def test_during_any_blocking_call(self):
         self.probe_all([("progress_during", call) for call in CALLS], parallel=4)
 
+    def test_more_of_them_than_poll_may_list(self):
+        self.probe("progress_beyond_limit")
+
     def test_signals_end_calls_as_ever(self):
         self.probe("progress_interrupted")
 
